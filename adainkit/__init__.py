@@ -1,0 +1,86 @@
+"""Any picture in the style of any other: arbitrary style transfer by AdaIN (Huang and Belongie, ICCV 2017).
+
+`stylize(photo, painting)` is the whole library in one call; `Stylizer` is the object for repeated ones.
+Names are imported when they are first used (PEP 562): `import adainkit` alone costs neither time nor torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import (
+        AdaINKitError,
+        Cancelled,
+        DownloadError,
+        ImageError,
+        ModelError,
+        OutOfMemoryError,
+        StyleError,
+        WeightsError,
+    )
+    from .model import AdaINModel
+    from .network import ModelConfig
+    from .style import Style, styles
+    from .stylizer import Content, Stylizer, stylize
+    from .weights import clear_cache, download, models
+
+__all__ = [
+    "AdaINKitError",
+    "AdaINModel",
+    "Cancelled",
+    "Content",
+    "DownloadError",
+    "ImageError",
+    "ModelConfig",
+    "ModelError",
+    "OutOfMemoryError",
+    "Style",
+    "StyleError",
+    "Stylizer",
+    "WeightsError",
+    "__version__",
+    "clear_cache",
+    "download",
+    "models",
+    "styles",
+    "stylize",
+]
+
+__version__: str  # read from the installed package when it is asked for
+
+_HOME = {
+    "AdaINModel": "model",
+    "Content": "stylizer",
+    "ModelConfig": "network",
+    "Style": "style",
+    "Stylizer": "stylizer",
+    "clear_cache": "weights",
+    "download": "weights",
+    "models": "weights",
+    "styles": "style",
+    "stylize": "stylizer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        value: Any = _version()
+    elif name in __all__:
+        value = getattr(import_module(f".{_HOME.get(name, 'errors')}", __name__), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("adainkit")
+    except PackageNotFoundError:  # a bare checkout on sys.path, as in ComfyUI's custom_nodes
+        return "0+unknown"

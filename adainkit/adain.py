@@ -1,0 +1,142 @@
+"""Adaptive instance normalisation (Huang & Belongie, ICCV 2017) as pure tensor functions.
+
+AdaIN, the blend of several styles and alpha are together ONE affine map per channel,
+
+    t = (f - center) * gain + shift,
+
+which is why a style is a few kilobytes, a mix of styles is free and a decoder needs no normalisation inside.
+Statistics are biased, in float32, with eps inside the root; everything here is differentiable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from .errors import StyleError
+
+__all__ = [
+    "EPS",
+    "AffineMap",
+    "Moments",
+    "affine_map",
+    "apply_affine",
+    "blend",
+    "merge_moments",
+    "moments",
+    "normalize_weights",
+]
+
+EPS = 1e-5
+"""Added to the variance inside the root, as in the paper's code."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Channel statistics that can be merged: `count` `(B, 1)`, `mean` and `m2` `(B, C)`, float32.
+
+    `m2` is the sum of squared deviations from the mean; `count` is the sum of weights (the number of cells without
+    weights).
+    """
+
+    count: Tensor
+    mean: Tensor
+    m2: Tensor
+
+    @property
+    def variance(self) -> Tensor:
+        """Biased variance, `(B, C)`; zero where nothing was counted."""
+        return self.m2 / self.count.clamp_min(torch.finfo(torch.float32).tiny)
+
+    @property
+    def std(self) -> Tensor:
+        """`sqrt(variance + EPS)`, `(B, C)`."""
+        return (self.variance + EPS).sqrt()
+
+
+@dataclass(frozen=True)
+class AffineMap:
+    """`(f - center) * gain + shift` for one level; each part is `(B, C)` float32 (B may be 1)."""
+
+    center: Tensor
+    gain: Tensor
+    shift: Tensor
+
+
+def moments(features: Tensor, weight: Tensor | None = None) -> Moments:
+    """Statistics over height and width of `(B, C, H, W)` features of any float dtype, computed in float32.
+
+    `weight`: `(B, 1, H, W)`, 0 or more; cells of weight 0 do not count. Two passes (mean first), since E[x^2] - E[x]^2
+    cancels on flat pictures.
+    """
+    x = features.float()
+    if weight is None:
+        variance, mean = torch.var_mean(x, (2, 3), correction=0)
+        count = torch.full((x.shape[0], 1), float(x.shape[2] * x.shape[3]), device=x.device)
+        return Moments(count, mean, variance * count)
+    w = weight.float()
+    count = w.sum((2, 3))
+    mean = (x * w).sum((2, 3)) / count.clamp_min(torch.finfo(torch.float32).tiny)
+    m2 = ((x - mean[:, :, None, None]).square() * w).sum((2, 3))
+    return Moments(count, mean, m2)
+
+
+def merge_moments(parts: Sequence[Moments]) -> Moments:
+    """Statistics of the union of disjoint parts (Chan, Golub & LeVeque 1979). At least one part."""
+
+    def merge(a: Moments, b: Moments) -> Moments:
+        count = a.count + b.count
+        share = b.count / count.clamp_min(torch.finfo(torch.float32).tiny)
+        delta = b.mean - a.mean
+        return Moments(count, a.mean + delta * share, a.m2 + b.m2 + delta.square() * (a.count * share))
+
+    return reduce(merge, parts)
+
+
+def normalize_weights(weights: Sequence[float]) -> list[float]:
+    """`weights` scaled to sum 1. `StyleError` if there are none, or one is negative or not finite, or all are zero."""
+    total = sum(weights)
+    if not weights or not 0 < total < float("inf") or any(not w >= 0 for w in weights):
+        raise StyleError(f"style weights must be finite, 0 or more, and not all zero; got {list(weights)}")
+    return [w / total for w in weights]
+
+
+def blend(values: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """The weighted mean of equally shaped tensors (means, or standard deviations, of several styles)."""
+    pairs = zip(values, normalize_weights(weights), strict=True)
+    return sum((v * w for v, w in pairs), start=torch.zeros_like(values[0]))
+
+
+def affine_map(
+    content_mean: Tensor,
+    content_std: Tensor,
+    style_mean: Tensor,
+    style_std: Tensor,
+    alpha: Tensor | float = 1.0,
+    gain_cap: float | None = None,
+) -> AffineMap:
+    """The affine map of AdaIN with strength `alpha`; all statistics `(B, C)` float32 (a batch of 1 is broadcast).
+
+    alpha 0 is the identity, alpha 1 gives the style's statistics, in between the features are interpolated linearly:
+    `alpha * AdaIN(f) + (1 - alpha) * f`. `gain_cap` bounds `style_std / content_std`, which reaches hundreds on flat
+    pictures; a capped channel keeps the style's mean and less than its spread. `alpha` may be a `(B, 1)` tensor.
+    """
+    ratio = style_std / content_std
+    if gain_cap is not None:
+        ratio = ratio.clamp_max(gain_cap)
+    gain = 1.0 + alpha * (ratio - 1.0)
+    shift = content_mean + alpha * (style_mean - content_mean)
+    return AffineMap(content_mean, gain, shift)
+
+
+def apply_affine(features: Tensor, affine: AffineMap) -> Tensor:
+    """`(features - center) * gain + shift` in float32, in the dtype of `features` (`(B, C, H, W)`) on return.
+
+    Centered first: `f * a + b` in half precision loses everything on flat pictures, where gains are large.
+    """
+    center, gain, shift = (v[:, :, None, None] for v in (affine.center, affine.gain, affine.shift))
+    return ((features.float() - center) * gain + shift).to(features.dtype)

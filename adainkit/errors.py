@@ -1,0 +1,45 @@
+"""Every error that adainkit raises on purpose. Each message says what, where, expected against got, and the next
+step."""
+
+__all__ = [
+    "AdaINKitError",
+    "Cancelled",
+    "DownloadError",
+    "ImageError",
+    "ModelError",
+    "OutOfMemoryError",
+    "StyleError",
+    "WeightsError",
+]
+
+
+class AdaINKitError(Exception):
+    """Base of all errors of this package: catch it to catch them all."""
+
+
+class ImageError(AdaINKitError):
+    """A picture cannot be read, written or used: broken file, wrong shape, range or type."""
+
+
+class ModelError(AdaINKitError):
+    """A model or its configuration cannot be used as asked: unknown layer, wrong tensor, wrong size."""
+
+
+class WeightsError(AdaINKitError):
+    """A weight file is missing, damaged or not of this package."""
+
+
+class DownloadError(WeightsError):
+    """Weights could not be fetched: network, server, disk or checksum."""
+
+
+class StyleError(AdaINKitError):
+    """A style cannot be used: unknown name, another model's statistics, impossible weights, broken file."""
+
+
+class OutOfMemoryError(AdaINKitError):
+    """The device cannot hold even the smallest piece of work."""
+
+
+class Cancelled(AdaINKitError):
+    """Raise it in a progress callback to stop the work at the next step."""

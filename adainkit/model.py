@@ -1,0 +1,135 @@
+"""AdaINModel: a configuration, its encoder and its decoder, read from and written to one .safetensors file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from .adain import AffineMap, apply_affine
+from .atomic import write_atomically
+from .errors import ModelError, WeightsError
+from .network import Decoder, Encoder, ModelConfig
+
+__all__ = ["FORMAT_VERSION", "AdaINModel"]
+
+FORMAT_VERSION = "1"
+"""Of the model file: tensors `encoder.*` and `decoder.*`, metadata `format_version`, `config` and `encoder_sha256`."""
+
+
+class AdaINModel(nn.Module):
+    """An encoder and its decoder. Takes plain RGB in [0, 1]; differentiable; random weights until some are loaded.
+
+    `encode` and `decode` are the boundary for export and for editors; `adain` has what lies between them.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+        self.metadata: dict[str, str] = {}
+        self._digest: str | None = None
+
+    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
+        """`(B, 3, H, W)`, RGB, [0, 1] -> features of every AdaIN level, finest first, `(B, C, ceil(H / stride), ceil(W
+        / stride))`.
+
+        A side below `config.min_size` is replicated up to it. `ModelError` for another shape.
+        """
+        if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape:
+            raise ModelError(f"encode expects (B, 3, H, W) with nothing empty, got {tuple(x.shape)}")
+        missing = [max(0, self.config.min_size - side) for side in x.shape[2:]]
+        if any(missing):
+            x = F.pad(x, (0, missing[1], 0, missing[0]), mode="replicate")
+        levels: tuple[Tensor, ...] = self.encoder(x)
+        return levels
+
+    def decode(
+        self,
+        features: Sequence[Tensor],
+        centers: Sequence[Tensor],
+        gains: Sequence[Tensor],
+        shifts: Sequence[Tensor],
+    ) -> Tensor:
+        """Apply each level's affine map, `(B, C)` each, and decode to `(B, 3, h * stride, w * stride)` float32 RGB, not
+        clamped.
+
+        Crop the result to the picture's size: `decode(...)[..., :height, :width]`.
+        """
+        maps = map(AffineMap, centers, gains, shifts)
+        output: Tensor = self.decoder([apply_affine(f, m) for f, m in zip(features, maps, strict=True)])
+        return output
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the encoder's tensors as the file has them: what a `Style` is bound to. A decoder may be fine-tuned
+        under it."""
+        return self._digest or _digest(self.state_dict())
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        metadata: Mapping[str, str] | None = None,
+        dtype: torch.dtype = torch.float16,
+    ) -> Path:
+        """Write a .safetensors file of `dtype`, whole or not at all. `metadata`: more strings, over the model's own."""
+        tensors = {name: t.detach().to("cpu", dtype).contiguous() for name, t in self.state_dict().items()}
+        facts = {
+            **self.metadata,
+            **(metadata or {}),
+            "format_version": FORMAT_VERSION,
+            "config": self.config.to_json(),
+            "encoder_sha256": _digest(tensors),
+        }
+        return write_atomically(path, save(tensors, facts))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> AdaINModel:
+        """Read a file that `save` wrote: float32, on the CPU, in eval mode. `WeightsError` if it is missing, damaged or
+        something else."""
+        try:
+            with safe_open(path, "pt") as file:
+                facts = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        except (OSError, SafetensorError) as error:
+            raise WeightsError(f"{path}: cannot be read as a model file ({error})") from error
+        if "config" not in facts:
+            raise WeightsError(
+                f"{path}: has no model configuration in its metadata; expected a file written by adainkit"
+            )
+        if facts.get("format_version") != FORMAT_VERSION:
+            raise WeightsError(
+                f"{path}: format {facts.get('format_version')}, expected {FORMAT_VERSION}; update adainkit"
+            )
+        digest = _digest(tensors)
+        if digest != facts.get("encoder_sha256"):
+            raise WeightsError(
+                f"{path}: the encoder's checksum differs from its metadata; the file is damaged, get it again"
+            )
+        with torch.inference_mode(False):  # a model made inside somebody's inference mode must stay an ordinary one
+            model = cls(ModelConfig.from_json(facts["config"]))
+            try:
+                model.load_state_dict(tensors)
+            except RuntimeError as error:
+                raise WeightsError(f"{path}: tensors do not fit the file's own configuration ({error})") from error
+        model.metadata = {k: v for k, v in facts.items() if k not in ("config", "encoder_sha256", "format_version")}
+        model._digest = digest
+        return model.eval().requires_grad_(False)
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """Independent of the floating type that the values are kept in, as long as it can hold them."""
+    total = hashlib.sha256()
+    for name in sorted(n for n in tensors if n.startswith("encoder.")):
+        value = tensors[name].detach().to("cpu", torch.float32).contiguous()
+        total.update(f"{name} {tuple(value.shape)}\n".encode())
+        total.update(value.numpy().tobytes())
+    return total.hexdigest()

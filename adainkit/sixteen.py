@@ -1,0 +1,106 @@
+"""16-bit color, for which Pillow has no mode: a way to read it all the same, and writers for PNG and TIFF."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import zlib
+from collections.abc import Mapping
+from typing import IO, Any
+
+import numpy as np
+from PIL import Image
+
+from .errors import ImageError
+
+__all__ = ["turn_bytes", "write_png16", "write_tiff16"]
+
+# Pillow reads 16-bit color by its high bytes. Reading the file again with the byte order turned around gives
+# the low ones.
+_OTHER_BYTE = {
+    f"{bands};16{order}": f"{bands};16{other}"
+    for bands in ("RGB", "RGBX", "RGBA")
+    for order, other in (("B", "L"), ("L", "B"), ("N", "B" if sys.byteorder == "little" else "L"))
+}
+_BITS = 258  # TIFF's BitsPerSample
+_PLANAR = 284  # TIFF's PlanarConfiguration: 1 = the samples of a pixel side by side
+_TEXT_TAGS = (270, 271, 272, 305, 306, 315, 33432)  # description, maker, model, program, date, artist, rights
+_STRIP = 1 << 20  # pixels that are packed in one go: bounds the temporary memory
+
+
+def turn_bytes(image: Image.Image, name: str) -> list[Any]:
+    """The tiles of a 16-bit color picture with low and high bytes exchanged; empty for any other picture."""
+    tiles, tags = getattr(image, "tile", []), getattr(image, "tag_v2", {})
+    if tags.get(_PLANAR, 1) != 1:
+        if tags.get(_BITS, (8,))[0] == 16 and tiles[0][0] == "raw":
+            raise ImageError(  # Pillow takes the planes for 8-bit ones and shows noise, without a word
+                f"{name}: 16-bit TIFF with uncompressed separate planes, which Pillow misreads; "
+                "expected the samples of a pixel side by side: save it so, or compressed"
+            )
+        return []
+    turned = []
+    for tile in tiles:
+        codec, extents, offset, args = tile
+        mode, *rest = args if isinstance(args, tuple) else (args,)
+        if mode not in _OTHER_BYTE:
+            return []
+        args = (_OTHER_BYTE[mode], *rest) if rest else _OTHER_BYTE[mode]
+        turned.append(getattr(type(tile), "_make", tuple)((codec, extents, offset, args)))
+    return turned
+
+
+def write_png16(array: np.ndarray[Any, Any], stream: IO[bytes], info: Mapping[str, Any]) -> None:
+    """A 16-bit PNG, which Pillow cannot write in color (W3C PNG, third edition): rows of big-endian samples,
+    filter "Sub"."""
+
+    def chunk(tag: bytes, data: bytes) -> None:
+        stream.write(struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data)))
+
+    height, width, channels = array.shape
+    stream.write(b"\x89PNG\r\n\x1a\n")
+    chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0))
+    if icc := info.get("icc_profile"):
+        chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc))
+    if dpi := info.get("dpi"):
+        chunk(b"pHYs", struct.pack(">IIB", *(round(d / 0.0254) for d in dpi), 1))
+    if exif := info.get("exif"):
+        chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    packer = zlib.compressobj()
+    step = max(1, _STRIP // width)
+    for top in range(0, height, step):
+        rows = array[top : top + step].astype(">u2").view(np.uint8).reshape(-1, width * channels * 2)
+        packed = np.empty((len(rows), rows.shape[1] + 1), np.uint8)
+        packed[:, 0] = 1  # "Sub": each byte less the one a pixel to the left
+        packed[:, 1:] = rows
+        packed[:, 1 + 2 * channels :] -= rows[:, : -2 * channels]
+        chunk(b"IDAT", packer.compress(packed.data))
+    chunk(b"IDAT", packer.flush())
+    chunk(b"IEND", b"")
+
+
+def write_tiff16(array: np.ndarray[Any, Any], stream: IO[bytes], info: Mapping[str, Any]) -> None:
+    """A 16-bit RGB or RGBA TIFF, deflated."""
+    try:
+        import tifffile
+    except ImportError as error:
+        raise ImageError(
+            '16-bit color TIFF needs tifffile: run pip install "adainkit[tiff]", or save as PNG'
+        ) from error
+    exif = Image.Exif()
+    exif.load(info.get("exif", b""))
+    # tifffile writes no EXIF folder: what it can keep are the texts
+    texts = [(tag, 2, 0, exif[tag], True) for tag in _TEXT_TAGS if isinstance(exif.get(tag), str)]
+    dpi = {"resolution": info["dpi"], "resolutionunit": 2} if info.get("dpi") else {}
+    tifffile.imwrite(
+        stream,
+        array,
+        photometric="rgb",
+        extrasamples=["unassalpha"] if array.shape[2] == 4 else None,
+        compression="zlib",
+        metadata=None,
+        software=False,
+        datetime=False,
+        iccprofile=info.get("icc_profile"),
+        extratags=texts,
+        **dpi,
+    )

@@ -1,0 +1,247 @@
+"""Style: the channel statistics of one or several pictures under one encoder, a few kilobytes; presets; the cache of
+styles."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from .adain import blend
+from .atomic import write_atomically
+from .errors import StyleError
+
+__all__ = ["Preset", "Style", "StyleCache", "presets_file", "style_key", "styles", "write_presets"]
+
+log = logging.getLogger("adainkit")
+FORMAT_VERSION = "1"
+
+
+@dataclass(frozen=True, eq=False)
+class Style:
+    """What AdaIN needs of a style: per AdaIN level, finest first, the channels' `means` and `stds`, each `(C,)` float32
+    on the CPU.
+
+    `digest` names the encoder (`AdaINModel.digest`): only models with that encoder can apply it. `name` and
+    `description` are for people.
+    """
+
+    means: tuple[Tensor, ...]
+    stds: tuple[Tensor, ...]
+    digest: str
+    name: str = ""
+    description: str = ""
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write a .safetensors file, whole or not at all; the path back. `StyleError` if that cannot be done."""
+        facts = {
+            "format_version": FORMAT_VERSION,
+            "encoder_sha256": self.digest,
+            "name": self.name,
+            "description": self.description,
+        }
+        try:
+            return write_atomically(path, save(_tensors(self, ""), facts))
+        except OSError as error:
+            raise StyleError(f"{path}: the style cannot be written ({error.strerror or error})") from error
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Style:
+        """Read a file that `save` wrote. `StyleError` if it is missing, damaged or something else."""
+        facts, tensors = _read(path)
+        if "config" in facts:
+            raise StyleError(
+                f"{path}: is a model, not a style; give it as the model, and a picture or a style file as the style"
+            )
+        return _style(
+            tensors,
+            "",
+            facts.get("encoder_sha256", ""),
+            facts.get("name", ""),
+            facts.get("description", ""),
+            path,
+        )
+
+    @classmethod
+    def blend(cls, parts: Iterable[tuple[Style, float]] | Mapping[Style, float]) -> Style:
+        """The weighted mean of styles of one encoder: `Style.blend([(a, 0.7), (b, 0.3)])`, or a mapping.
+
+        Weights are scaled to sum 1. `StyleError` for none, negative or all-zero weights, or styles of several encoders.
+        """
+        pairs = list(parts.items() if isinstance(parts, Mapping) else parts)
+        weights = [float(w) for _, w in pairs]
+        found = [s for s, _ in pairs]
+        if len({s.digest for s in found}) > 1:
+            raise StyleError("styles of different encoders cannot be mixed; encode all of them with one model")
+        if not found:
+            raise StyleError("a blend needs at least one style")
+        levels = range(len(found[0].means))
+        return cls(
+            tuple(blend([s.means[i] for s in found], weights) for i in levels),
+            tuple(blend([s.stds[i] for s in found], weights) for i in levels),
+            found[0].digest,
+            " + ".join(f"{s.name or 'style'}:{w:g}" for s, w in pairs),
+        )
+
+    @classmethod
+    def preset(cls, name: str, model: str = "lite") -> Style:
+        """A style that comes with the package; `styles(model)` lists them. `StyleError` for another name, with the
+        nearest ones."""
+        file = presets_file(model)
+        known = styles(model)
+        if name not in known:
+            there = ", ".join(known) if known else f"none for the model {model!r}"
+            raise StyleError(f"no preset is called {name!r}; there are: {there}")
+        facts, tensors = _read(file)
+        return _style(tensors, f"{name}.", facts["encoder_sha256"], name, known[name].description, file)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named style of the package: what it looks like, and the public-domain picture its statistics come from."""
+
+    name: str
+    description: str
+    source: str
+
+
+def presets_file(model: str) -> Path:
+    """Where the presets of a model are, whether there are any or not."""
+    return Path(__file__).parent / "presets" / f"{model}.safetensors"
+
+
+def styles(model: str = "lite") -> dict[str, Preset]:
+    """The presets of a model by name; empty for a model that has none.
+
+    >>> styles("a model without presets")
+    {}
+    """
+    file = presets_file(model)
+    if not file.is_file():
+        return {}
+    rows = json.loads(_read(file)[0]["presets"])
+    return {row["name"]: Preset(row["name"], row["description"], row["source"]) for row in rows}
+
+
+def write_presets(model: str, found: Mapping[Preset, Style]) -> Path:
+    """Write a model's presets, statistics of pictures and nothing else, into the package; the path back."""
+    tensors = {k: v for preset, style in found.items() for k, v in _tensors(style, f"{preset.name}.").items()}
+    rows = [{"name": p.name, "description": p.description, "source": p.source} for p in found]
+    digests = {s.digest for s in found.values()}
+    if len(digests) != 1:
+        raise StyleError(f"presets of one encoder expected, got {len(digests)}")
+    facts = {"format_version": FORMAT_VERSION, "encoder_sha256": digests.pop(), "presets": json.dumps(rows)}
+    return write_atomically(presets_file(model), save(tensors, facts))
+
+
+class StyleCache:
+    """Styles by what they were made from: the least recently used `capacity` in memory and, given a `folder`, all on
+    disk.
+
+    Safe with several threads, and with several processes on one folder. A damaged or unwritable file is no error: the
+    style is
+    encoded again. Keys come from `style_key`.
+    """
+
+    def __init__(self, capacity: int = 64, folder: str | os.PathLike[str] | None = None) -> None:
+        self.capacity = capacity
+        self.folder = None if folder is None else Path(folder)
+        self._styles: OrderedDict[str, Style] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> Style | None:
+        """The style kept under `key`, or None."""
+        with self._lock:
+            if key in self._styles:
+                self._styles.move_to_end(key)
+                return self._styles[key]
+        file = self._file(key)
+        if file is None or not file.exists():
+            return None
+        try:
+            style = Style.load(file)
+        except StyleError as error:
+            log.debug("style cache: %s; it is made again", error)
+            return None
+        self._remember(key, style)
+        return style
+
+    def put(self, key: str, style: Style) -> None:
+        """Keep `style` under `key`."""
+        self._remember(key, style)
+        file = self._file(key)
+        if file is not None:
+            try:
+                style.save(file)
+            except StyleError as error:
+                log.debug("style cache: %s", error)
+
+    def clear(self) -> None:
+        """Forget everything, on disk too."""
+        with self._lock:
+            self._styles.clear()
+        for file in self.folder.glob("*.safetensors") if self.folder else ():
+            file.unlink(missing_ok=True)
+
+    def __len__(self) -> int:
+        return len(self._styles)
+
+    def _file(self, key: str) -> Path | None:
+        return None if self.folder is None else self.folder / f"{key}.safetensors"
+
+    def _remember(self, key: str, style: Style) -> None:
+        with self._lock:
+            self._styles[key] = style
+            self._styles.move_to_end(key)
+            while len(self._styles) > self.capacity:
+                self._styles.popitem(last=False)
+
+
+def style_key(pixels: Iterable[Tensor], style_size: int | None, digest: str) -> str:
+    """The cache key of a style: a hash over the picture's tensors (shape, type and values), the style size and the
+    encoder."""
+    total = hashlib.sha256(f"{FORMAT_VERSION} {digest} {style_size}".encode())
+    for tensor in pixels:
+        value = tensor.detach().to("cpu").contiguous()
+        total.update(f" {tuple(value.shape)} {value.dtype}".encode())
+        total.update(value.view(torch.uint8).numpy().data)
+    return total.hexdigest()
+
+
+def _tensors(style: Style, prefix: str) -> dict[str, Tensor]:
+    pairs = (("mean", style.means), ("std", style.stds))
+    return {f"{prefix}{kind}{i}": v.detach().cpu().contiguous() for kind, values in pairs for i, v in enumerate(values)}
+
+
+def _style(
+    tensors: Mapping[str, Tensor], prefix: str, digest: str, name: str, description: str, where: object
+) -> Style:
+    levels = sum(k.startswith(f"{prefix}mean") for k in tensors)
+    try:
+        means = tuple(tensors[f"{prefix}mean{i}"] for i in range(levels))
+        stds = tuple(tensors[f"{prefix}std{i}"] for i in range(levels))
+    except KeyError as error:
+        raise StyleError(f"{where}: is not a style, the tensor {error} is missing") from error
+    whole = all(v.ndim == 1 and v.is_floating_point() and bool(torch.isfinite(v).all()) for v in (*means, *stds))
+    if not levels or not digest or not whole:
+        raise StyleError(f"{where}: is not a style; expected finite tensors mean0, std0 ... and an encoder's digest")
+    return Style(means, stds, digest, name, description)
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(path, "pt") as file:
+            return dict(file.metadata() or {}), {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a dict
+    except (OSError, SafetensorError) as error:
+        raise StyleError(f"{path}: cannot be read as a style ({error}); encode its picture again") from error

@@ -1,0 +1,489 @@
+"""Stylizer: the whole pipeline of one picture, on a device, in a precision; `stylize` is the verb over it."""
+
+from __future__ import annotations
+
+import copy
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .adain import Moments, affine_map, moments
+from .color import PRESERVE_MODES, preserve
+from .errors import AdaINKitError, ImageError, OutOfMemoryError, StyleError
+from .images import MAX_PIXELS, ImageLike, Picture, close_image, open_image, premix, save_image
+from .model import AdaINModel
+from .style import Style, StyleCache, style_key, styles
+from .weights import load_model
+
+__all__ = ["Content", "Progress", "StyleLike", "Stylizer", "stylize"]
+
+StyleLike: TypeAlias = "Style | ImageLike | Sequence[ImageLike]"
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with (stage, done, total) as the work goes on; raise `Cancelled` in it to stop."""
+PreserveColor: TypeAlias = Literal["luma", "match"] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """An encoded picture: what a slider moves over. `features` and `statistics` per AdaIN level, finest first, on the
+    device."""
+
+    picture: Picture
+    features: tuple[Tensor, ...]
+    statistics: tuple[Moments, ...]
+    digest: str
+
+
+class Stylizer:
+    """A model on a device. May be used from several threads, and as a context manager.
+
+    `model`: a name of `models()`, a .safetensors file, or an `AdaINModel` (copied). `device`: "auto" is cuda, else mps,
+    else cpu.
+    `dtype`: "auto" is float16 on cuda, else float32. `cache`: where encoded styles are kept; None keeps none.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | AdaINModel = "lite",
+        *,
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
+        cache: StyleCache | Literal["auto"] | None = "auto",
+    ) -> None:
+        found = copy.deepcopy(model) if isinstance(model, AdaINModel) else load_model(model)
+        self.digest = found.digest  # before any rounding to another dtype
+        self.cache = StyleCache() if cache == "auto" else cache
+        self._model: AdaINModel | None = found.eval().requires_grad_(False)
+        self.to(device, dtype)
+
+    @property
+    def model(self) -> AdaINModel:
+        """The model, on the device. `AdaINKitError` after `close`."""
+        if self._model is None:
+            raise AdaINKitError("this Stylizer is closed; make another one")
+        return self._model
+
+    def to(self, device: str | torch.device = "auto", dtype: str | torch.dtype = "auto") -> Stylizer:
+        """Move to a device and precision, as in the constructor; itself back."""
+        self.device = _device(device)
+        self.dtype = _dtype(dtype, self.device)
+        with _ordinary_tensors():
+            self._model = self.model.to(self.device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return self
+
+    def close(self) -> None:
+        """Let go of the model and its memory. Safe to call twice."""
+        self._model = None
+
+    def __enter__(self) -> Stylizer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def encode_style(
+        self,
+        image: ImageLike | Sequence[ImageLike],
+        *,
+        style_size: int | None = 512,
+        name: str = "",
+        max_pixels: int | None = MAX_PIXELS,
+    ) -> Style:
+        """The style of a picture, or of several with equal shares.
+
+        The shorter side is scaled down to `style_size` pixels (a smaller picture is never enlarged, None takes it as it
+        is):
+        a smaller one gives finer strokes. What is transparent does not count. `ImageError` for bad pictures.
+        """
+        if style_size is not None and style_size < 1:
+            raise StyleError(f"style_size must be 1 or more, or None, got {style_size}")
+        if isinstance(image, Sequence) and not isinstance(image, str):
+            return Style.blend(
+                [(self.encode_style(i, style_size=style_size, max_pixels=max_pixels), 1.0) for i in image]
+            )
+        picture = open_image(image, max_pixels=max_pixels)
+        key = style_key([t for t in (picture.rgb, picture.alpha) if t is not None], style_size, self.digest)
+        style = self.cache.get(key) if self.cache is not None else None
+        if style is None:
+            style = self._new_style(picture, style_size)
+            if self.cache is not None:
+                self.cache.put(key, style)
+        if not name and isinstance(image, (str, os.PathLike)):
+            name = Path(image).stem
+        return Style(style.means, style.stds, style.digest, name)
+
+    def _new_style(self, picture: Picture, style_size: int | None) -> Style:
+        with _ordinary_tensors(), _memory_errors(picture):
+            rgb, alpha = picture.rgb, picture.alpha
+            if alpha is not None:
+                rgb = premix(rgb, alpha)
+            short = min(picture.height, picture.width)
+            if style_size is not None and short > style_size:
+                size = [max(1, round(side * style_size / short)) for side in (picture.height, picture.width)]
+                rgb, alpha = (None if x is None else _resize(x, size) for x in (rgb, alpha))  # type: ignore[assignment]
+            _, found = self._encode(rgb, alpha)
+            # a batch of pictures is one style: all its cells count together
+            means = tuple(m.mean.mean(0).cpu() for m in found)
+            stds = tuple(m.std.mean(0).cpu() for m in found)
+            return Style(means, stds, self.digest)
+
+    def encode_content(
+        self, image: ImageLike, *, max_pixels: int | None = MAX_PIXELS, progress: Progress | None = None
+    ) -> Content:
+        """Encode a picture once, for many `stylize` calls: each then costs a decoder pass. `ImageError` for a bad
+        picture."""
+        picture = open_image(image, max_pixels=max_pixels)
+        with _ordinary_tensors(), _memory_errors(picture), _steps(progress, "encode"):
+            rgb = picture.rgb if picture.alpha is None else premix(picture.rgb, picture.alpha)
+            features, found = self._encode(rgb, picture.alpha)
+            return Content(picture, features, found, self.digest)
+
+    def stylize(
+        self,
+        image: ImageLike | Content,
+        style: StyleLike,
+        *,
+        alpha: float = 1.0,
+        preserve_color: PreserveColor = None,
+        mask: ImageLike | None = None,
+        style_size: int | None = 512,
+        max_pixels: int | None = MAX_PIXELS,
+        progress: Progress | None = None,
+    ) -> Any:
+        """The picture in the style: the type, size, bit depth and alpha channel of `image` (a PIL image for a path).
+
+        - `image`: path, PIL image, array, tensor (a batch, too) or `Content`.
+        - `style`: a `Style`, a picture or several, a path (of a picture or of a saved style), or a preset's name: an
+          existing file first.
+        - `alpha`: 0 (the content as the decoder gives it back) to 1 (the style).
+        - `preserve_color`: "luma" keeps the content's chroma, "match" the mean and covariance of its colors.
+        - `mask`: where to stylize, 1, and where to keep the content's own pixels, 0; soft, of any size; only what it
+          covers counts
+          as content. A gray picture, a path, or a `(H, W)` array or tensor in [0, 1].
+
+        Errors: `ImageError`, `StyleError` (the style, alpha, preserve_color), `OutOfMemoryError`.
+        """
+        _check(alpha, preserve_color)
+        found = self.as_style(style, style_size=style_size, max_pixels=max_pixels)
+        content = (
+            image
+            if isinstance(image, Content)
+            else self.encode_content(image, max_pixels=max_pixels, progress=progress)
+        )
+        picture = content.picture
+        result = self._render(content, [found], alpha, preserve_color, mask, progress)
+        return close_image(result, picture)
+
+    def stylize_batch(
+        self,
+        images: Sequence[ImageLike],
+        style: StyleLike | Sequence[Style],
+        *,
+        alpha: float = 1.0,
+        preserve_color: PreserveColor = None,
+        style_size: int | None = 512,
+        batch_size: int = 8,
+        max_pixels: int | None = MAX_PIXELS,
+        progress: Progress | None = None,
+    ) -> list[Any]:
+        """`stylize` for many pictures: one style for all, or one `Style` for each. Results in the order of `images`.
+
+        Pictures of equal size run `batch_size` at a time, the others one by one.
+        """
+        _check(alpha, preserve_color)
+        if isinstance(style, Sequence) and not isinstance(style, str) and all(isinstance(s, Style) for s in style):
+            if len(style) != len(images):
+                raise StyleError(
+                    f"{len(images)} pictures and {len(style)} styles; give one style, or one for each picture"
+                )
+            found = [self.as_style(s) for s in style]
+        else:
+            found = [self.as_style(style, style_size=style_size, max_pixels=max_pixels)] * len(images)  # type: ignore[arg-type]
+        pictures = [open_image(image, max_pixels=max_pixels) for image in images]
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for index, p in enumerate(pictures):
+            single = len(p.rgb) == 1
+            groups.setdefault((p.height, p.width, p.alpha is None, single or index), []).append(index)
+        results: list[Any] = [None] * len(images)
+        done = 0
+        for group in groups.values():
+            for start in range(0, len(group), max(1, batch_size)):
+                chosen = group[start : start + max(1, batch_size)]
+                outputs = self._render_together(
+                    [pictures[i] for i in chosen], [found[i] for i in chosen], alpha, preserve_color
+                )
+                for i, output in zip(chosen, outputs, strict=True):
+                    results[i] = close_image(output, pictures[i])
+                done += len(chosen)
+                if progress is not None:
+                    progress("stylize", done, len(images))
+        return results
+
+    def stylize_file(
+        self,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        style: StyleLike,
+        *,
+        alpha: float = 1.0,
+        preserve_color: PreserveColor = None,
+        mask: ImageLike | None = None,
+        style_size: int | None = 512,
+        format: str | None = None,
+        quality: int | None = None,
+        overwrite: bool = True,
+        max_pixels: int | None = MAX_PIXELS,
+        progress: Progress | None = None,
+    ) -> Path:
+        """`stylize` from file to file, 16 bits where both have them. The target appears when it is complete; its path
+        back.
+
+        `format` and `quality` as in `images.save_image`; with `overwrite` False an existing target is an `ImageError`.
+        """
+        _check(alpha, preserve_color)
+        found = self.as_style(style, style_size=style_size, max_pixels=max_pixels)
+        content = self.encode_content(source, max_pixels=max_pixels, progress=progress)
+        result = self._render(content, [found], alpha, preserve_color, mask, progress)
+        closed = close_image(result, content.picture, deep=True)
+        assert not isinstance(closed, Tensor)  # a path gives an image, or an array where it has 16 bits
+        return save_image(
+            closed, target, format=format, quality=quality, overwrite=overwrite, info=content.picture.info
+        )
+
+    def as_style(self, style: StyleLike, *, style_size: int | None = 512, max_pixels: int | None = MAX_PIXELS) -> Style:
+        """A `Style` of this model from anything that `stylize` takes as one. `StyleError` if it is none, or another
+        encoder's."""
+        if isinstance(style, (str, os.PathLike)):
+            style = self._named_style(style, style_size, max_pixels)
+        if not isinstance(style, Style):
+            return self.encode_style(style, style_size=style_size, max_pixels=max_pixels)
+        if style.digest != self.digest:
+            raise StyleError(
+                f"the style {style.name or '(without a name)'} belongs to another encoder: expected "
+                f"{self.digest[:12]}, got {style.digest[:12]}; encode its picture with this model"
+            )
+        return style
+
+    def _named_style(self, name: str | os.PathLike[str], style_size: int | None, max_pixels: int | None) -> Style:
+        path = Path(name)
+        if path.is_file():
+            if path.suffix == ".safetensors":
+                return Style.load(path)
+            return self.encode_style(path, style_size=style_size, max_pixels=max_pixels)
+        model = self.model.config.name
+        presets = styles(model)
+        if str(name) in presets:
+            return Style.preset(str(name), model)
+        there = (
+            f"the presets of {model!r} are: {', '.join(presets)}" if presets else f"the model {model!r} has no presets"
+        )
+        raise StyleError(f"{os.fspath(name)!r} is neither an existing file nor a preset; {there}")
+
+    def _encode(self, rgb: Tensor, weight: Tensor | None) -> tuple[tuple[Tensor, ...], tuple[Moments, ...]]:
+        x = rgb.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
+        features = self.model.encode(x)
+        return features, self._statistics(features, weight)
+
+    def _statistics(self, features: Sequence[Tensor], weight: Tensor | None) -> tuple[Moments, ...]:
+        """Of every level, the cells weighted by how much of `weight` `(B, 1, H, W)` lies in them."""
+        if weight is None:
+            return tuple(moments(f) for f in features)
+        w = weight.to(self.device, torch.float32)
+        pairs = zip(features, self.model.config.levels, strict=True)
+        return tuple(moments(f, _cell_means(w, level.stride, f.shape[2:])) for f, level in pairs)
+
+    def _render(
+        self,
+        content: Content,
+        found: Sequence[Style],
+        alpha: float,
+        preserve_color: PreserveColor,
+        mask: ImageLike | None,
+        progress: Progress | None,
+    ) -> Tensor:
+        """The result `(B, 3, H, W)`, float32, in [0, 1], on the device; one style for all of the batch, or one each."""
+        if content.digest != self.digest:
+            raise ImageError("this Content was encoded by another model; encode the picture again with this one")
+        picture = content.picture
+        with _ordinary_tensors(), _memory_errors(picture), _steps(progress, "decode"):
+            statistics, cover = content.statistics, None
+            if mask is not None:
+                cover = _open_mask(mask, picture).to(self.device)
+                inside = cover if picture.alpha is None else cover * picture.alpha.to(self.device)
+                if not bool((cover == 1).all()):
+                    statistics = self._statistics(content.features, inside)
+            maps = []
+            for level, stats in enumerate(statistics):
+                mean = torch.stack([s.means[level] for s in found]).to(self.device, torch.float32)
+                std = torch.stack([s.stds[level] for s in found]).to(self.device, torch.float32)
+                maps.append(affine_map(stats.mean, stats.std, mean, std, alpha, self.model.config.gain_cap))
+            output = self.model.decode(
+                content.features, [m.center for m in maps], [m.gain for m in maps], [m.shift for m in maps]
+            )
+            output = output[..., : picture.height, : picture.width].float().clamp(0, 1)
+            original = picture.rgb.to(self.device, torch.float32)
+            visible = None if picture.alpha is None else picture.alpha.to(self.device)
+            if preserve_color is not None:
+                output = preserve(
+                    preserve_color,
+                    output,
+                    original if visible is None else premix(original, visible),
+                    visible,
+                )
+            if cover is not None:
+                output = torch.where(cover > 0, torch.lerp(original, output, cover), original)
+            return output
+
+    def _render_together(
+        self, pictures: Sequence[Picture], found: Sequence[Style], alpha: float, preserve_color: PreserveColor
+    ) -> list[Tensor]:
+        """Pictures of one size in one go."""
+        if len(pictures) == 1:
+            joined = pictures[0]
+        else:
+            rgb = torch.cat([p.rgb.to(self.device) for p in pictures])
+            alphas = [p.alpha.to(self.device) for p in pictures if p.alpha is not None]
+            joined = Picture(rgb, torch.cat(alphas) if alphas else None, "tensor", torch.float32)
+        with _ordinary_tensors(), _memory_errors(joined):
+            rgb = joined.rgb if joined.alpha is None else premix(joined.rgb, joined.alpha)
+            content = Content(joined, *self._encode(rgb, joined.alpha), self.digest)
+        result = self._render(content, found, alpha, preserve_color, None, None)
+        return [result] if len(pictures) == 1 else [result[i : i + 1] for i in range(len(result))]
+
+
+def stylize(
+    image: ImageLike,
+    style: StyleLike,
+    *,
+    alpha: float = 1.0,
+    model: str | os.PathLike[str] = "lite",
+    preserve_color: PreserveColor = None,
+    mask: ImageLike | None = None,
+    style_size: int | None = 512,
+    device: str = "auto",
+    dtype: str | torch.dtype = "auto",
+    max_pixels: int | None = MAX_PIXELS,
+    progress: Progress | None = None,
+) -> Any:
+    """`image` in the style of `style`: `stylize("photo.jpg", "painting.jpg", alpha=0.8).save("out.jpg")`.
+
+    Arguments and result as in `Stylizer.stylize`, which it calls; the model stays loaded for the next call.
+
+    >>> import numpy as np
+    >>> photo = np.random.default_rng(0).integers(0, 256, (33, 47, 3), dtype=np.uint8)
+    >>> out = stylize(photo, photo[::-1].copy(), alpha=0.8)
+    >>> out.shape, out.dtype
+    ((33, 47, 3), dtype('uint8'))
+    """
+    with _shared_lock:  # two first calls at once must not load the model twice
+        stylizer = _shared(os.fspath(model), str(device), dtype)
+    return stylizer.stylize(
+        image,
+        style,
+        alpha=alpha,
+        preserve_color=preserve_color,
+        mask=mask,
+        style_size=style_size,
+        max_pixels=max_pixels,
+        progress=progress,
+    )
+
+
+_shared_lock = threading.Lock()
+
+
+@lru_cache(maxsize=2)
+def _shared(model: str, device: str, dtype: str | torch.dtype) -> Stylizer:
+    return Stylizer(model, device=device, dtype=dtype)
+
+
+@contextmanager
+def _ordinary_tensors() -> Iterator[None]:
+    """No gradients, and no inference tensors either, whatever mode the caller is in: results can be used anywhere."""
+    with torch.inference_mode(False), torch.no_grad():
+        yield
+
+
+@contextmanager
+def _memory_errors(picture: Picture) -> Iterator[None]:
+    try:
+        yield
+    except (torch.cuda.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if type(error) is RuntimeError and "not enough memory" not in str(error):
+            raise
+        size = f"{len(picture.rgb)} x {picture.width} x {picture.height}"
+        raise OutOfMemoryError(
+            f"{size} pixels do not fit into memory; use a smaller picture or batch, or device='cpu'"
+        ) from error
+
+
+@contextmanager
+def _steps(progress: Progress | None, stage: str) -> Iterator[None]:
+    if progress is not None:
+        progress(stage, 0, 1)
+    yield
+    if progress is not None:
+        progress(stage, 1, 1)
+
+
+def _check(alpha: float, preserve_color: str | None) -> None:
+    if not 0 <= alpha <= 1:
+        raise StyleError(f"alpha must be from 0 (content) to 1 (style), got {alpha}")
+    if preserve_color is not None and preserve_color not in PRESERVE_MODES:
+        raise StyleError(
+            f"preserve_color must be None, {' or '.join(map(repr, PRESERVE_MODES))}, got {preserve_color!r}"
+        )
+
+
+def _device(device: str | torch.device) -> torch.device:
+    if device != "auto":
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
+    if dtype == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if found not in (torch.float16, torch.bfloat16, torch.float32):
+        raise AdaINKitError(f"dtype must be auto, float32, float16 or bfloat16, got {dtype!r}")
+    return found
+
+
+def _resize(x: Tensor, size: Sequence[int]) -> Tensor:
+    return F.interpolate(x, list(size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+
+
+def _cell_means(weight: Tensor, stride: int, cells: Sequence[int]) -> Tensor:
+    """The mean of `(B, 1, H, W)` over each cell's pixels, `(B, 1, *cells)`; a cell beyond the border is like its
+    neighbor."""
+    missing = [max(0, n * stride - side) for n, side in zip(cells, weight.shape[2:], strict=True)]
+    return F.avg_pool2d(F.pad(weight, (0, missing[1], 0, missing[0]), mode="replicate"), stride)
+
+
+def _open_mask(mask: ImageLike, picture: Picture) -> Tensor:
+    """`(B or 1, 1, H, W)` float32 in [0, 1] of the picture's size."""
+    if hasattr(mask, "dtype") and str(mask.dtype).endswith("bool"):
+        mask = mask.float() if isinstance(mask, Tensor) else mask.astype("float32")  # type: ignore[union-attr]
+    if isinstance(mask, Tensor) and mask.ndim == 2:
+        mask = mask[None]
+    x = open_image(mask, max_pixels=None).rgb.mean(1, keepdim=True)
+    if len(x) not in (1, len(picture.rgb)):
+        raise ImageError(f"{len(x)} masks for {len(picture.rgb)} pictures; give one, or one for each")
+    if x.shape[2:] != picture.rgb.shape[2:]:
+        x = _resize(x, picture.rgb.shape[2:])
+    return torch.where(x > 1 - 1e-6, 1.0, x)  # so that a mask of ones is one after scaling, too

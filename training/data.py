@@ -1,0 +1,159 @@
+"""Training pictures: folders of any size and mode in, whole batches out, each a function of the seed and the step
+alone.
+
+That makes a run resumable at any step and independent of the number of workers.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import logging
+import random
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from .config import Stage, TrainConfig
+
+__all__ = ["Batch", "Batches", "Steps", "find_pictures", "manifest_hash", "pick_crop", "split"]
+
+log = logging.getLogger("adainkit.training")
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
+
+
+def find_pictures(folder: str | Path) -> list[Path]:
+    """All picture files below a folder, sorted. `FileNotFoundError` when there is none."""
+    found = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in _SUFFIXES)
+    if not found:
+        raise FileNotFoundError(f"{folder}: no pictures here (looked for {', '.join(sorted(_SUFFIXES))})")
+    return found
+
+
+def split(pictures: Sequence[Path], every: int) -> tuple[list[Path], list[Path]]:
+    """(training, validation): every picture whose number is a multiple of `every` validates, and with it all that share
+    its
+    `source` in a MANIFEST.csv of the folder above. A picture without a number in its name is numbered by its place. 0:
+    none validates."""
+    if every <= 0:
+        return list(pictures), []
+    numbers = {p: int(m[1]) if (m := re.search(r"(\d+)$", p.stem)) else i for i, p in enumerate(pictures, 1)}
+    held = {p for p, n in numbers.items() if n % every == 0}
+    sources = _sources(pictures[0].parent.parent / "MANIFEST.csv")
+    held_sources = {sources[p.name] for p in held if p.name in sources}
+    held |= {p for p in pictures if sources.get(p.name) in held_sources}
+    return [p for p in pictures if p not in held], [p for p in pictures if p in held]
+
+
+def _sources(manifest: Path) -> dict[str, str]:
+    if not manifest.is_file():
+        return {}
+    with open(manifest, newline="", encoding="utf-8") as file:
+        return {Path(row["file"]).name: row["source"] for row in csv.DictReader(file)}
+
+
+def manifest_hash(pictures: Sequence[Path]) -> str:
+    """sha256 over the names and contents of the pictures: which data a model was made from."""
+    total = hashlib.sha256()
+    for path in sorted(pictures, key=lambda p: p.name):
+        total.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def pick_crop(
+    size: tuple[int, int], crop: int, zoom: tuple[float, float], rng: random.Random
+) -> tuple[int, int, int, int]:
+    """A random square (left, top, right, bottom) inside `size` (width, height). Its side is the crop's times a random
+    factor from
+    `zoom` (log-uniform), and at most the shorter side."""
+    factor = zoom[0] * (zoom[1] / zoom[0]) ** rng.random()
+    side = max(4, min(round(crop * factor), *size))
+    left, top = rng.randint(0, size[0] - side), rng.randint(0, size[1] - side)
+    return left, top, left + side, top + side
+
+
+@dataclass
+class Batch:
+    """`content` and `style`: `(B, 3, crop, crop)` uint8 RGB; `broken`: the files that had to be passed over."""
+
+    content: Tensor
+    style: Tensor
+    broken: list[str]
+
+
+class Batches(Dataset[Batch]):
+    """Item `step` is the batch of that step."""
+
+    def __init__(self, config: TrainConfig, content: Sequence[Path], style: Sequence[Path]) -> None:
+        self.config, self.content, self.style = config, list(content), list(style)
+        self._decoded: dict[Path, Image.Image | None] = {}
+
+    def __len__(self) -> int:
+        return self.config.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        stage = self.config.stage_at(step)
+        rng = random.Random(f"{self.config.seed}:{step}")
+        broken: list[str] = []
+        content = [self._sample(self.content, stage, self._content_zoom(rng), rng, broken) for _ in range(stage.batch)]
+        style = [self._sample(self.style, stage, self.config.style_zoom, rng, broken) for _ in range(stage.batch)]
+        return Batch(torch.stack(content), torch.stack(style), broken)
+
+    def _content_zoom(self, rng: random.Random) -> tuple[float, float]:
+        # now and then a tiny detail enlarged: smooth and nearly flat pictures, where AdaIN's gains are extreme
+        return (0.08, 0.3) if rng.random() < self.config.flat_share else self.config.content_zoom
+
+    def _sample(
+        self,
+        pictures: list[Path],
+        stage: Stage,
+        zoom: tuple[float, float],
+        rng: random.Random,
+        broken: list[str],
+    ) -> Tensor:
+        for _ in range(100):
+            path = rng.choice(pictures)
+            picture = self._open(path)
+            if picture is not None:
+                break
+            broken.append(str(path))
+        else:
+            raise OSError(f"100 pictures in a row could not be read, the last is {path}: {self.config}")
+        box = pick_crop(picture.size, stage.crop, zoom, rng)
+        crop = picture.resize((stage.crop, stage.crop), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
+        if rng.random() < 0.5:
+            crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return torch.from_numpy(np.array(crop)).permute(2, 0, 1)
+
+    def _open(self, path: Path) -> Image.Image | None:
+        if path in self._decoded:
+            return self._decoded[path]
+        try:
+            with Image.open(path) as file:
+                picture: Image.Image | None = file.convert("RGB")
+        except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error ... on broken files
+            log.warning("%s: skipped, cannot be read (%s)", path, error)
+            picture = None
+        if self.config.keep_decoded or picture is None:
+            self._decoded[path] = picture
+        return picture
+
+
+class Steps(Sampler[int]):
+    """The steps from `start` to `stop`, in order."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        self.start, self.stop = start, stop
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.start, self.stop))
+
+    def __len__(self) -> int:
+        return self.stop - self.start

@@ -1,0 +1,70 @@
+"""The losses, each a function of tensors; features come from a `LossNetwork`, pictures are `(B, 3, H, W)` RGB in [0,
+1]."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from adainkit.adain import moments
+
+__all__ = ["content_loss", "luma", "psnr", "reconstruction_loss", "ssim", "style_loss", "total_variation"]
+
+
+def content_loss(result: Tensor, content: Tensor) -> Tensor:
+    """Mean squared difference of `(B, C, H, W)` features over the mean square of the content's, per sample,
+    averaged."""
+    result, content = result.float(), content.float()
+    return ((result - content).square().mean((1, 2, 3)) / content.square().mean((1, 2, 3)).clamp_min(1e-8)).mean()
+
+
+def style_loss(result: Sequence[Tensor], style: Sequence[Tensor]) -> Tensor:
+    """Squared differences of channel means and standard deviations (Huang & Belongie 2017), averaged over the layers.
+
+    Each layer of each sample is divided by the mean square of its style features, so that no layer and no strong
+    style outweighs the others (in the spirit of Cheng et al., CVPR 2021). Sizes of the two may differ.
+    """
+    layers = []
+    for a, b in zip(result, style, strict=True):
+        b = b.float()
+        x, y = moments(a), moments(b)
+        difference = (x.mean - y.mean).square().mean(1) + (x.std - y.std).square().mean(1)
+        layers.append((difference / b.square().mean((1, 2, 3)).clamp_min(1e-8)).mean())
+    return torch.stack(layers).mean()
+
+
+def reconstruction_loss(result: Tensor, content: Tensor) -> Tensor:
+    """Mean absolute difference of two pictures."""
+    return F.l1_loss(result.float(), content.float())
+
+
+def total_variation(result: Tensor) -> Tensor:
+    """Mean absolute difference of neighboring pixels, both directions added."""
+    return result.diff(dim=-1).abs().mean() + result.diff(dim=-2).abs().mean()
+
+
+def luma(picture: Tensor) -> Tensor:
+    """Rec. 601 luma, `(B, 1, H, W)`."""
+    weights = picture.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    return (picture * weights).sum(1, keepdim=True)
+
+
+def ssim(x: Tensor, y: Tensor) -> Tensor:
+    """Mean structural similarity of luma (Wang et al. 2004): 11x11 Gaussian of sigma 1.5, valid windows, data range 1;
+    in [-1, 1]."""
+    g = torch.exp(-((torch.arange(11, device=x.device, dtype=torch.float32) - 5) ** 2) / 4.5)
+    g = (g / g.sum()).view(1, 1, 1, 11)
+    x, y = luma(x.float()), luma(y.float())
+    stack = torch.cat([x, y, x * x, y * y, x * y], 0)
+    with torch.autocast(x.device.type, enabled=False):  # the variances below are small differences
+        mx, my, xx, yy, xy = F.conv2d(F.conv2d(stack, g), g.mT).chunk(5)
+    vx, vy, cov = xx - mx * mx, yy - my * my, xy - mx * my
+    return (((2 * mx * my + 1e-4) * (2 * cov + 9e-4)) / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))).mean()
+
+
+def psnr(x: Tensor, y: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB of two pictures, data range 1; averaged over the batch."""
+    return (-10 * (x - y).square().mean((1, 2, 3)).clamp_min(1e-10).log10()).mean()
