@@ -145,7 +145,8 @@ def keep_luma(result: Tensor, content: Tensor) -> Tensor:
     _check_pair(result, content)
     luma = _luma(result).clamp_(0, 1)
     chroma = content.to(result.device, torch.float32) - _luma(content).to(result.device)
-    high, low = chroma.amax(1, keepdim=True), chroma.amin(1, keepdim=True)
+    red, green, blue = (chroma[:, i : i + 1] for i in range(3))
+    high, low = red.maximum(green).maximum(blue), red.minimum(green).minimum(blue)
     tiny = torch.finfo(torch.float32).tiny
     fit = torch.minimum((1 - luma) / high.clamp_min(tiny), luma / (-low).clamp_min(tiny)).clamp_(max=1)
     return chroma.mul_(fit).add_(luma).clamp_(0, 1).to(result.dtype)

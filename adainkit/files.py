@@ -69,6 +69,8 @@ def load_file(path: str | os.PathLike[str], max_pixels: int | None) -> tuple[Ima
         raise ImageError(f"{name}: is a folder; expected the path of a picture") from error
     except PermissionError as error:
         raise ImageError(f"{name}: cannot be read ({error}); expected the path of a readable picture") from error
+    except Image.DecompressionBombError as error:  # a few plugins ask for themselves, WebP's above all
+        raise ImageError(f"{name}: {error} This is Pillow's own bound: PIL.Image.MAX_IMAGE_PIXELS") from error
     except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged data
         raise ImageError(f"{name}: damaged or truncated picture ({error}); expected a whole one") from error
 
@@ -104,7 +106,7 @@ def save_image(
     overwrite: bool = True,
     info: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a PIL image, an array ``(H, W)`` or ``(H, W, 1 | 3 | 4)`` or a tensor ``(1 | 3 | 4, H, W)`` to a file.
+    """Write a PIL image, an array ``(H, W)`` or ``(H, W, 1 | 3 | 4)``, or a tensor ``(1 | 3 | 4, H, W)``.
 
     Numbers are uint8, uint16 or float in [0, 1].
     JPEG, PNG, WebP, AVIF, TIFF or BMP, by `format` or else by the extension. uint16 stays 16 bits in PNG and
@@ -148,7 +150,8 @@ def _format_of(path: Path, name: str | None) -> str:
     if extension not in _FORMATS:
         raise ImageError(f"{path}: unknown format {extension!r}; expected one of {', '.join(_FORMATS)}")
     kind = _FORMATS[extension]
-    if kind in ("AVIF", "WEBP") and not features.check(kind.lower()):
+    Image.init()
+    if kind not in Image.SAVE:
         raise ImageError(f'{path}: this Pillow has no {kind}; run pip install -U "pillow>=11.3", or save as PNG')
     return kind
 

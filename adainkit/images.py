@@ -91,8 +91,10 @@ def _open_array(source: np.ndarray[Any, Any], max_pixels: int | None) -> Picture
 
 
 def close_image(rgb: Tensor, picture: Picture, *, deep: bool = False) -> Image.Image | np.ndarray[Any, Any] | Tensor:
-    """Give a result ``(B, 3, H, W)``, RGB in [0, 1] (any float dtype, any device; clamped), the type of what
-    was opened.
+    """Give a result the type of what was opened.
+
+    `rgb` is ``(B, 3, H, W)``, RGB in [0, 1] (clamped), of any float dtype on any device, with the picture's
+    size.
 
     - path or PIL image: RGB or, where there was alpha, RGBA, in the picture's own ICC profile, with
       `Picture.info` in ``.info`` (`save_image` writes it; of Pillow's own savers many want it as keywords).
@@ -132,11 +134,11 @@ def _close_tensor(rgb: Tensor, picture: Picture, dtype: torch.dtype) -> Tensor:
 
 
 def premix(rgb: Tensor, alpha: Tensor) -> Tensor:
-    """``(B, 3, H, W)`` RGB in [0, 1] and ``(B, 1, H, W)`` alpha: RGB with the hidden colors replaced; same
-    dtype and device.
+    """``(B, 3, H, W)`` RGB and ``(B, 1, H, W)`` alpha, both in [0, 1]: RGB with the hidden colors replaced.
 
-    Fully transparent pixels take the mean of the others, weighted by alpha (mid gray if there is none), so
-    that what lies hidden under them never reaches the network and their border is no edge.
+    Same shape, dtype and device back; the very tensor if nothing is hidden. Fully transparent pixels take the
+    mean of the others, weighted by alpha (mid gray if there is none), so that what lies hidden under them
+    never reaches the network and their border is no edge.
     """
     hidden = alpha == 0
     if not hidden.any():

@@ -22,6 +22,7 @@ import torch
 from http_server import Server, serve
 from test_classic import DECODER, ENCODER, classic_state
 
+import adainkit
 from adainkit import fetch as fetching
 from adainkit import weights
 from adainkit.errors import Cancelled, DownloadError, WeightsError
@@ -534,6 +535,12 @@ def test_the_registry_needs_neither_torch_nor_requests() -> None:
     answer = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
     assert answer.startswith("[]")
     assert answer.strip().endswith("weights.py")  # the module, not the data folder of the same name
+
+
+def test_the_public_verbs_are_the_functions() -> None:
+    """A submodule called like a verb would hide it as soon as somebody imports it."""
+    for name in ("clear_cache", "download", "models"):
+        assert getattr(adainkit, name) is getattr(weights, name)
 
 
 def test_the_embedded_model(monkeypatch: pytest.MonkeyPatch) -> None:

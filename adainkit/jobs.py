@@ -1,0 +1,243 @@
+"""Which picture goes into which file: what a command line names becomes a list of jobs, before anything is computed.
+
+Knows paths and nothing else: no torch, no pixels.
+"""
+
+from __future__ import annotations
+
+import glob
+import math
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import AdaINKitError, Cancelled, ImageError
+
+__all__ = ["FORMATS", "Job", "Outcome", "default_name", "is_folder", "plan_jobs", "run_jobs", "split_weight"]
+
+FORMATS = ("jpg", "jpeg", "png", "webp", "avif", "tif", "tiff", "bmp")
+"""Extensions that can be written; of another kind of picture, the result is a PNG."""
+_PICTURES = {f".{name}" for name in (*FORMATS, "gif", "jp2", "pgm", "ppm", "tga")}  # taken from a folder
+_SAME = {"jpeg": "jpg", "tiff": "tif"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to be made. `problem` says why it cannot be, empty if it can; `target` is None where it is unknown."""
+
+    source: Path
+    target: Path | None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: `error` is None for a picture that was written. `seconds` of wall clock."""
+
+    job: Job
+    seconds: float
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A content: `inner` is its path below `root`, the folder that was named, or its bare name."""
+
+    source: Path
+    inner: Path
+    root: Path | None = None
+    problem: str = ""
+
+
+def split_weight(text: str) -> tuple[str, float]:
+    """A style and its share in a blend. A weight follows the last colon only if it is a number; a file's name is a name.
+
+    >>> split_weight("painting.jpg:0.7"), split_weight(r"C:\\x.jpg"), split_weight(r"C:\\x.jpg:2")
+    (('painting.jpg', 0.7), ('C:\\\\x.jpg', 1.0), ('C:\\\\x.jpg', 2.0))
+    """
+    match = re.fullmatch(r"(.+):([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)", text, re.IGNORECASE | re.DOTALL)
+    if match is None or os.path.exists(text):
+        return text, 1.0
+    weight = float(match[2])
+    if weight < 0 or not math.isfinite(weight):
+        raise ValueError(f"the weight of {match[1]!r} must be a finite number from 0, got {match[2]}")
+    return match[1], weight
+
+
+def default_name(styles: Iterable[str]) -> str:
+    """A file name's part for a style or a blend of several.
+
+    >>> default_name(["art/the wave.jpg", "mosaic"])
+    'the-wave+mosaic'
+    """
+    known = ("safetensors", *(s[1:] for s in _PICTURES))
+    stems = (re.sub(rf"\.({'|'.join(known)})$", "", re.split(r"[/\\]", s)[-1], flags=re.IGNORECASE) for s in styles)
+    return re.sub(r"[^\w.+-]+", "-", "+".join(stems)).strip("-.")[:60] or "stylized"
+
+
+def is_folder(output: str, contents: Sequence[str]) -> bool:
+    """Whether `-o` means a folder: one, or a name without an extension, or there is more than one picture to come.
+
+    `ValueError` where several pictures meet the name of a file.
+    """
+    several = len(contents) != 1 or not os.path.isfile(contents[0]) and (os.path.isdir(contents[0]) or _magic(contents[0]))
+    separators = tuple(filter(None, (os.sep, os.altsep)))
+    if output.endswith(separators) or os.path.isdir(output):
+        return True
+    suffix = Path(output).suffix
+    if several and (suffix.lower() in _PICTURES or os.path.exists(output)):
+        raise ValueError(f"several pictures do not fit into one file: -o {output} must be a folder")
+    return several or not suffix
+
+
+def plan_jobs(
+    contents: Sequence[str],
+    output: str | None,
+    *,
+    style_name: str,
+    format: str | None = None,
+    overwrite: bool = False,
+    protected: Iterable[str] = (),
+) -> list[Job]:
+    """The jobs for files, patterns and folders, in the order in which they were named; folders by name, recursively.
+
+    A folder's tree is kept below `output`. Without `output` a result lies beside its content (a folder's beside the
+    folder), `style_name` in its name, under a number where the name is taken. Nothing that exists is a target but for
+    `overwrite`, and no content nor any of the `protected` files ever is. `ValueError` for an `output` that does not fit.
+    """
+    folder = output is None or is_folder(output, contents)
+    if output is not None and not folder and format and _kind(Path(output).suffix[1:]) != _kind(format):
+        raise ValueError(f"-o {output} and --format {format} contradict each other; give one of them")
+    found = _unique(_expand(contents, output if folder else None))
+    taken = {_identity(Path(p)): str(p) for p in [*protected, *(f.source for f in found)] if os.path.exists(p)}
+    jobs: list[Job] = []
+    for each in found:
+        if each.problem:
+            jobs.append(Job(each.source, None, each.problem))
+            continue
+        if output is None:
+            target = _beside(each, style_name, format)
+            while not overwrite and (target.exists() or _identity(target) in taken):
+                target = _next_name(target)
+        else:
+            target = Path(output) / _with_format(each.inner, format) if folder else Path(output)
+        problem = _problem(target, taken, overwrite)
+        if not problem:
+            taken[_identity(target)] = f"the result of {each.source}"
+        jobs.append(Job(each.source, target, problem))
+    return jobs
+
+
+def run_jobs(jobs: Iterable[Job], work: Callable[[Path, Path], object]) -> Iterator[Outcome]:
+    """Call `work(source, target)` for every job that has no problem. One that fails is told, and the rest is done."""
+    for job in jobs:
+        started, error = time.perf_counter(), None
+        if job.problem or job.target is None:
+            error = ImageError(f"{job.source}: {job.problem}")
+        else:
+            try:
+                work(job.source, job.target)
+            except Cancelled:
+                raise
+            except Exception as caught:  # whatever one picture breaks, the others are still wanted
+                error = caught if isinstance(caught, AdaINKitError) else _unforeseen(job.source, caught)
+        yield Outcome(job, time.perf_counter() - started, error)
+
+
+def _unforeseen(source: Path, caught: Exception) -> ImageError:
+    error = ImageError(f"{source}: {type(caught).__name__}: {caught}; --debug shows where")
+    error.__cause__ = caught
+    return error
+
+
+def _expand(contents: Sequence[str], output: str | None) -> Iterator[_Found]:
+    for text in contents:
+        path = Path(text)
+        if path.is_dir():
+            yield from _walk(path, output)
+        elif path.exists() or not _magic(text):
+            problem = "" if path.exists() else "no such file; expected a picture, a folder or a pattern like *.jpg"
+            yield _Found(path, Path(path.name), problem=problem)
+        else:
+            matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
+            if not matches:
+                yield _Found(path, path, problem="no file fits this pattern")
+            for match in matches:
+                yield from _walk(match, output) if match.is_dir() else [_Found(match, Path(match.name))]
+
+
+def _walk(root: Path, output: str | None) -> Iterator[_Found]:
+    """The pictures of a folder, less hidden ones and, so that results are no contents, the output folder within it."""
+    if output is not None and os.path.realpath(output) == os.path.realpath(root):
+        output = None
+    errors: list[OSError] = []
+    empty = True
+    for folder, subfolders, names in os.walk(root, onerror=errors.append):
+        here = (os.path.join(folder, name) for name in sorted(subfolders) if not name.startswith("."))
+        skipped = None if output is None else os.path.realpath(output)
+        subfolders[:] = [os.path.basename(path) for path in here if os.path.realpath(path) != skipped]
+        for name in sorted(names):
+            path = Path(folder, name)
+            if path.suffix.lower() in _PICTURES and not name.startswith("."):
+                empty = False
+                yield _Found(path, path.relative_to(root), root)
+    for error in errors:
+        yield _Found(Path(error.filename), root, root, f"cannot be read ({error.strerror})")
+    if empty and not errors:
+        yield _Found(root, root, root, "no pictures in this folder")
+
+
+def _unique(found: Iterable[_Found]) -> list[_Found]:
+    """Each file once, as first named: patterns like `**` and overlapping arguments meet it several times."""
+    return list({os.path.realpath(each.source): each for each in reversed(list(found))}.values())[::-1]
+
+
+def _beside(each: _Found, style_name: str, format: str | None) -> Path:
+    if each.root is None:
+        named = each.source.with_name(f"{each.source.stem}-{style_name}{each.source.suffix}")
+        return _with_format(named, format)
+    root = Path(os.path.abspath(each.root))
+    return root.parent / f"{root.name or 'pictures'}-{style_name}" / _with_format(each.inner, format)
+
+
+def _with_format(path: Path, format: str | None) -> Path:
+    if format:
+        same = _kind(path.suffix[1:]) == _kind(format)
+        return path if same else path.with_suffix(f".{format}")
+    return path if path.suffix[1:].lower() in FORMATS else path.with_suffix(".png")
+
+
+def _next_name(path: Path) -> Path:
+    match = re.fullmatch(r"(.*)-(\d{1,6})", path.stem)
+    stem, number = (match[1], int(match[2]) + 1) if match else (path.stem, 2)
+    return path.with_name(f"{stem}-{number}{path.suffix}")
+
+
+def _problem(target: Path, taken: dict[object, str], overwrite: bool) -> str:
+    if (owner := taken.get(_identity(target))) is not None:
+        return f"would be written to {target}, which is {owner}; choose another -o or another name"
+    if target.is_dir():
+        return f"would be written to {target}, which is a folder; choose another -o"
+    if target.exists() and not overwrite:
+        return f"{target} exists already; --overwrite replaces it, another -o keeps it"
+    return ""
+
+
+def _identity(path: Path) -> object:
+    """Equal for two names of one file, through links and on file systems that ignore case."""
+    try:
+        found = os.stat(path)
+        return found.st_dev, found.st_ino
+    except OSError:
+        return os.path.normcase(os.path.realpath(path))
+
+
+def _kind(extension: str) -> str:
+    return _SAME.get(extension.lower(), extension.lower())
+
+
+def _magic(text: str) -> bool:
+    return glob.has_magic(text)

@@ -1,0 +1,320 @@
+"""The training package: losses, data, settings, runs that stop and go on, and the export."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from skimage.metrics import structural_similarity
+
+from adainkit.adain import EPS
+from adainkit.errors import WeightsError
+from adainkit.model import AdaINModel
+from adainkit.stylizer import Stylizer
+from training import export, losses
+from training.config import ConfigError, Stage, TrainConfig, load_config
+from training.data import Batches, find_pictures, manifest_hash, pick_crop, split
+from training.loss_network import LossNetwork
+from training.train import Trainer, main
+
+TINY = {
+    "encoder": "unshuffle conv8 tap down8 tap",
+    "decoder": "res8 merge shuffle4 rgb",
+    "stages": [{"steps": 4, "crop": 32, "batch": 3}, {"steps": 4, "crop": 48, "batch": 2}],
+    "validation_every": 5,
+    "workers": 0,
+    "amp": "none",
+    "checkpoint_every": 100,
+    "sample_every": 100,
+}
+CHANNELS = {"0": (3, 3), "11": (3, 4), "12": (4, 4), "21": (4, 6), "22": (6, 6), "31": (6, 8)}
+CHANNELS |= {"32": (8, 8), "33": (8, 8), "34": (8, 8), "41": (8, 10)}
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> Path:
+    """A loss network of random weights in the layout of the real one."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = {}
+    for name, (inputs, outputs) in CHANNELS.items():
+        size = 1 if name == "0" else 3
+        tensors[f"conv{name}.weight"] = torch.randn(outputs, inputs, size, size, generator=generator) / (inputs * size)
+        tensors[f"conv{name}.bias"] = torch.randn(outputs, generator=generator) / 10
+    save_file(tensors, tmp_path / "teacher.safetensors")
+    return tmp_path / "teacher.safetensors"
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> tuple[Path, Path]:
+    """A folder of contents and one of styles: several sizes and modes, and a broken one in each."""
+    rng = np.random.default_rng(0)
+    for kind in ("content", "style"):
+        folder = tmp_path / "data" / kind
+        folder.mkdir(parents=True)
+        for number in range(1, 13):
+            size = (int(rng.integers(40, 90)), int(rng.integers(40, 90)))
+            small = Image.fromarray(rng.integers(0, 256, (5, 7, 3), dtype=np.uint8))
+            mode = ("RGB", "L", "RGBA", "P")[number % 4]
+            small.resize(size, Image.Resampling.BICUBIC).convert(mode).save(folder / f"{kind[0]}{number:03d}.png")
+        (folder / f"{kind[0]}013.jpg").write_bytes(b"\xff\xd8 not a picture")
+    return tmp_path / "data" / "content", tmp_path / "data" / "style"
+
+
+def trainer(teacher: Path, pictures: tuple[Path, Path], out: Path, **settings: object) -> Trainer:
+    return Trainer(load_config(None, {**TINY, **settings}), *pictures, teacher, out)
+
+
+def test_style_loss_is_the_written_out_formula() -> None:
+    rng = np.random.default_rng(1)
+    a, b = [rng.normal(size=(2, c, 9, 7)) for c in (3, 5)], [rng.normal(1, 2, size=(2, c, 6, 8)) for c in (3, 5)]
+    expected = 0.0
+    for x, y in zip(a, b, strict=True):
+        for i in range(2):
+            mean = (x[i].mean((1, 2)) - y[i].mean((1, 2))) ** 2
+            std = (np.sqrt(x[i].var((1, 2)) + EPS) - np.sqrt(y[i].var((1, 2)) + EPS)) ** 2
+            expected += (mean.mean() + std.mean()) / (y[i] ** 2).mean() / 2 / 2
+    found = losses.style_loss([torch.tensor(x) for x in a], [torch.tensor(y) for y in b])
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_content_loss_is_relative_to_the_content() -> None:
+    x = torch.rand(2, 4, 5, 6)
+    assert losses.content_loss(x, x).item() == 0
+    assert losses.content_loss(torch.zeros_like(x), x).item() == pytest.approx(1, rel=1e-5)
+    assert losses.content_loss(x * 30, x * 10).item() == pytest.approx(4, rel=1e-4)
+
+
+def test_ssim_agrees_with_scikit_image(photo: np.ndarray) -> None:
+    x = torch.tensor(photo).permute(2, 0, 1)[None].float() / 255
+    y = (x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    ours = losses.ssim(x, y).item()
+    gray = [losses.luma(t)[0, 0].double().numpy() for t in (x, y)]
+    _, full = structural_similarity(
+        *gray, data_range=1.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
+    )
+    assert ours == pytest.approx(full[5:-5, 5:-5].mean(), abs=1e-4)
+    assert losses.ssim(x, x).item() == pytest.approx(1, abs=1e-5)
+
+
+def test_total_variation_and_psnr_of_known_pictures() -> None:
+    steps = torch.zeros(1, 3, 4, 4)
+    steps[..., 2:] = 0.9
+    assert losses.total_variation(steps).item() == pytest.approx(0.9 / 3)
+    assert losses.psnr(steps, steps + 0.1).item() == pytest.approx(20, abs=1e-4)
+
+
+def test_the_loss_network_is_vgg_shaped_and_refuses_other_files(teacher: Path, tmp_path: Path) -> None:
+    found = LossNetwork(teacher)(torch.rand(2, 3, 40, 33))
+    assert [tuple(f.shape) for f in found] == [(2, 4, 40, 33), (2, 6, 20, 16), (2, 8, 10, 8), (2, 10, 5, 4)]
+    save_file({"conv0.weight": torch.zeros(3, 3, 1, 1)}, tmp_path / "other.safetensors")
+    with pytest.raises(WeightsError, match="has no conv0"):
+        LossNetwork(tmp_path / "other.safetensors")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        LossNetwork(tmp_path / "missing.safetensors")
+
+
+def test_every_twentieth_picture_and_its_relatives_are_held_out(tmp_path: Path) -> None:
+    folder = tmp_path / "content"
+    folder.mkdir()
+    names = [f"c{n:04d}.jpg" for n in range(1, 42)]
+    for name in names:
+        (folder / name).touch()
+    rows = "\n".join(f"content/{n},content,{'twins' if n in ('c0003.jpg', 'c0040.jpg') else n},x,y" for n in names)
+    (tmp_path / "MANIFEST.csv").write_text("file,kind,source,licence,sha256\n" + rows)
+    train, held = split(find_pictures(folder), 20)
+    assert [p.name for p in held] == ["c0003.jpg", "c0020.jpg", "c0040.jpg"]
+    assert len(train) == 38
+    assert not set(train) & set(held)
+    assert split(train, 0) == (train, [])
+
+
+def test_an_empty_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no pictures here"):
+        find_pictures(tmp_path)
+
+
+def test_crops_lie_inside_and_follow_the_zoom() -> None:
+    import random
+
+    rng = random.Random(0)
+    for _ in range(300):
+        left, top, right, bottom = pick_crop((90, 60), 32, (1.0, 1.5), rng)
+        assert 0 <= left < right <= 90
+        assert 0 <= top < bottom <= 60
+        assert right - left == bottom - top
+        assert 32 <= right - left <= 48
+
+
+def test_a_batch_depends_on_seed_and_step_alone_and_names_broken_files(pictures: tuple[Path, Path]) -> None:
+    config = load_config(None, TINY)
+    content, style = (find_pictures(folder) for folder in pictures)
+    one, two = Batches(config, content, style), Batches(config, content, style)
+    for step in range(5):
+        _ = two[step]  # another order and other caches before
+    broken = set()
+    for step in reversed(range(8)):
+        a, b = one[step], two[step]
+        assert torch.equal(a.content, b.content)
+        assert torch.equal(a.style, b.style)
+        assert a.content.dtype == torch.uint8
+        assert a.content.shape == ((3, 3, 32, 32) if step < 4 else (2, 3, 48, 48))
+        broken |= set(a.broken)
+    assert broken <= {str(pictures[0] / "c013.jpg"), str(pictures[1] / "s013.jpg")}
+    assert broken
+    assert not torch.equal(Batches(dataclasses.replace(config, seed=1), content, style)[0].content, one[0].content)
+
+
+def test_the_manifest_hash_sees_names_and_contents(pictures: tuple[Path, Path]) -> None:
+    files = find_pictures(pictures[0])
+    before = manifest_hash(files)
+    assert before == manifest_hash(files[::-1])
+    files[0].write_bytes(files[0].read_bytes() + b"x")
+    assert manifest_hash(files) != before
+
+
+def test_settings_are_checked_and_written_out_in_full(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"stile_weight.*style_weight"):
+        load_config(None, {"stile_weight": 3})
+    with pytest.raises(ConfigError, match="neither a file nor a packaged configuration"):
+        load_config("no such thing")
+    with pytest.raises(ConfigError, match="stages"):
+        load_config(None, {"stages": [{"steps": 0, "crop": 64, "batch": 1}]})
+    config = load_config(None, TINY)
+    (tmp_path / "config.yaml").write_text(config.to_yaml())
+    assert load_config(tmp_path / "config.yaml") == config
+    lite = load_config("lite")
+    assert set(lite.to_yaml().split()) >= {f"{f.name}:" for f in dataclasses.fields(TrainConfig)}
+    text = (Path(export.__file__).parent / "configs" / "lite.yaml").read_text()
+    assert all(f"\n{field.name}:" in text for field in dataclasses.fields(TrainConfig)), "not every setting is there"
+
+
+def test_the_rate_warms_up_stays_and_decays() -> None:
+    config = TrainConfig(stages=(Stage(100, 32, 1),), learning_rate=1.0, warmup_steps=10, decay_share=0.5)
+    assert config.rate_at(0) == pytest.approx(0.1)
+    assert config.rate_at(20) == config.rate_at(49) == 1
+    assert config.rate_at(75) == pytest.approx(0.5)
+    assert 0 < config.rate_at(99) < 0.05
+
+
+def test_a_run_lowers_the_loss_and_ends_in_a_model_that_works(teacher: Path, pictures, tmp_path: Path) -> None:
+    run = trainer(teacher, pictures, tmp_path / "run", stages=[{"steps": 60, "crop": 32, "batch": 4}], warmup_steps=5)
+    first = run.train_step(run.batches[0])["loss"]
+    run.step = 0
+    run.run()
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    last = run.train_step(run.batches[0])["loss"]
+    assert last < 0.8 * first
+    assert rows[-1]["broken"] >= 1
+    assert rows[-1]["validation_psnr_alpha_0"] > 5
+    with Image.open(tmp_path / "run" / "sheets" / "000060.png") as sheet:
+        assert sheet.size == (5 * 256, 8 * 256)
+    model = AdaINModel.load(tmp_path / "run" / "model.safetensors")
+    assert json.loads(model.metadata["recipe"])["decoder"] == TINY["decoder"]
+    assert model.metadata["steps"] == "60"
+    photo = np.random.default_rng(0).integers(0, 256, (37, 50, 3), dtype=np.uint8)
+    assert Stylizer(tmp_path / "run" / "model.safetensors").stylize(photo, photo.copy()).shape == photo.shape
+
+
+def test_a_stopped_run_goes_on_bit_for_bit(teacher: Path, pictures, tmp_path: Path) -> None:
+    whole = trainer(teacher, pictures, tmp_path / "whole")
+    whole.run()
+    part = trainer(teacher, pictures, tmp_path / "part")
+    for step in range(5):
+        part.train_step(part.batches[step])
+    part.checkpoint()
+    rest = trainer(teacher, pictures, tmp_path / "part")
+    rest.run()
+    assert rest.step == whole.step == 8
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, rest.model.state_dict()[name]), name
+        assert torch.equal(whole.average[name], rest.average[name]), name
+
+
+def test_a_step_without_a_finite_loss_changes_nothing_and_twenty_stop_the_run(
+    teacher: Path, pictures, tmp_path: Path
+) -> None:
+    run = trainer(teacher, pictures, tmp_path / "run", content_weight=float("inf"))
+    before = {k: v.clone() for k, v in run.model.state_dict().items()}
+    batch = run.batches[0]
+    for _ in range(19):
+        run.train_step(batch)
+    assert run.skipped == 19
+    assert all(torch.equal(v, before[k]) for k, v in run.model.state_dict().items())
+    with pytest.raises(FloatingPointError, match="learning_rate"):
+        run.train_step(batch)
+
+
+def test_sigterm_saves_and_ends_cleanly(teacher: Path, pictures, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "training.train", "--teacher", teacher, "--out", out]
+    command += ["--content", pictures[0], "--style", pictures[1]]
+    for key, value in {**TINY, "stages": [{"steps": 100000, "crop": 32, "batch": 1}], "checkpoint_every": 5}.items():
+        command += [f"--{key.replace('_', '-')}", json.dumps(value)]
+    root = Path(export.__file__).parents[1]
+    process = subprocess.Popen(
+        [str(c) for c in command], cwd=root, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (out / "checkpoint.pt").exists() and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors.decode()
+    assert b"the same command goes on from there" in errors
+    assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] >= 5
+    assert not list(out.glob(".*")), "a temporary file was left"
+
+
+def test_the_command_names_what_is_wrong(teacher: Path, pictures, tmp_path: Path, caplog) -> None:
+    base = ["--content", str(pictures[0]), "--style", str(pictures[1]), "--teacher", str(teacher)]
+    assert main([*base, "--out", str(tmp_path / "run"), "--amp", "float8"]) == 1
+    assert "amp: expected" in caplog.text
+    assert main([*base[:-1], "missing", "--out", str(tmp_path / "run")]) == 1
+    assert "missing: cannot be read" in caplog.text
+
+
+def test_export_puts_weights_presets_and_card_in_place(tmp_path: Path, monkeypatch) -> None:
+    package = tmp_path / "adainkit"
+    monkeypatch.setattr(export, "HERE", tmp_path / "training")
+    monkeypatch.setattr("adainkit.style.presets_file", lambda model: package / "presets" / f"{model}.safetensors")
+    (tmp_path / "training").mkdir()
+    listing = tmp_path / "training" / "presets.yaml"
+    listing.write_text("- {name: stripes, file: a.png, description: red stripes}\n")
+    monkeypatch.setattr(export.compute_presets, "__defaults__", (listing,))
+    (tmp_path / "data" / "style").mkdir(parents=True)
+    picture = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "data" / "style" / "a.png")
+    row = 'style/a.png,style,x,"CC0 Stripes / Nobody 1900",0'
+    (tmp_path / "data" / "MANIFEST.csv").write_text(f"file,kind,source,licence,sha256\n{row}\n")
+    config = load_config(None, TINY)
+    from adainkit.network import ModelConfig
+
+    model = AdaINModel(ModelConfig("small", config.encoder, config.decoder))
+    model.save(tmp_path / "run.safetensors", {"steps": "8", "recipe": json.dumps({"seed": 0}), "license": "MIT"})
+    figures = tmp_path / "figures.json"
+    figures.write_text(json.dumps({"this": {"content": 0.25, "style": 0.02}}))
+    arguments = [str(tmp_path / "run.safetensors"), "--style", str(tmp_path / "data" / "style")]
+    assert export.main([*arguments, "--judged", str(figures), "--notes", "Skies are rough."]) == 0
+    shipped = AdaINModel.load(package / "weights" / "small.safetensors")
+    from adainkit.style import Style, styles
+
+    assert list(styles("small")) == ["stripes"]
+    style = Style.preset("stripes", "small")
+    assert style.digest == shipped.digest
+    direct = Stylizer(shipped, device="cpu").encode_style(picture, style_size=None)
+    assert all(torch.equal(a, b) for a, b in zip(style.means, direct.means, strict=True))
+    card = (tmp_path / "training" / "MODEL_CARD.md").read_text()
+    for text in ("small", "| this | 0.25 | 0.02 |", "CC0 Stripes / Nobody 1900", "Skies are rough.", "8 steps"):
+        assert text in card, card

@@ -1,0 +1,151 @@
+"""Make a trained model part of the package: `python -m training.export RUN/model.safetensors --style DIR`.
+
+Writes adainkit/weights/NAME.safetensors, adainkit/presets/NAME.safetensors (the statistics of the pictures that
+presets.yaml names) and
+training/MODEL_CARD.md. Presets belong to an encoder, so they are always made together with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from adainkit.atomic import write_atomically
+from adainkit.errors import AdaINKitError
+from adainkit.model import AdaINModel
+from adainkit.style import Preset, Style, write_presets
+from adainkit.stylizer import Stylizer
+
+__all__ = ["compute_presets", "main", "model_card"]
+
+log = logging.getLogger("adainkit.training")
+HERE = Path(__file__).parent
+WHEEL_LIMIT = 4_000_000  # bytes: what the wheel may carry for a model
+
+
+def compute_presets(model: AdaINModel, folder: Path, listing: Path = HERE / "presets.yaml") -> dict[Preset, Style]:
+    """The styles that `listing` names, encoded at their own size from the pictures in `folder`, with what its manifest
+    says of them."""
+    manifest = folder.parent / "MANIFEST.csv"
+    licenses: dict[str, str] = {}
+    if manifest.is_file():
+        with open(manifest, newline="", encoding="utf-8") as file:
+            licenses = {Path(row["file"]).name: row["licence"].strip() for row in csv.DictReader(file)}
+    found = {}
+    with Stylizer(model, device="cpu") as stylizer:
+        for row in yaml.safe_load(listing.read_text(encoding="utf-8")):
+            preset = Preset(row["name"], row["description"], licenses.get(row["file"], ""))
+            found[preset] = stylizer.encode_style(folder / row["file"], style_size=None)
+    return found
+
+
+def model_card(model: AdaINModel, size: int, presets: Sequence[Preset]) -> str:
+    """The model's card in Markdown, from its metadata alone."""
+    facts, config = model.metadata, model.config
+    recipe: dict[str, Any] = json.loads(facts.get("recipe", "{}"))
+    parameters = sum(p.numel() for p in model.parameters())
+    rows = [f"| {key} | `{json.dumps(value)}` |" for key, value in recipe.items()]
+    return "\n".join(
+        [
+            f"# Model card: `{config.name}`",
+            "",
+            "Made by `python -m training.export`; do not edit by hand.",
+            "",
+            f"{parameters:,} parameters, {size:,} bytes in half precision. License: {facts.get('license', 'unknown')}.",
+            f"AdaIN at {len(config.levels)} levels: "
+            + ", ".join(f"{level.channels} channels at stride {level.stride}" for level in config.levels)
+            + ".",
+            "",
+            "```",
+            f"encoder  {config.encoder}",
+            f"decoder  {config.decoder}",
+            f"gain cap {config.gain_cap}",
+            "```",
+            "",
+            "## Figures",
+            "",
+            *_figures("Validation crops (pictures held out of training, 256 px)", facts.get("validation")),
+            *_figures("Thirty-six held-out pairs at 320 px, alpha 1", facts.get("judged")),
+            "Content and style are distances in the loss network's features (lower is better), as the training losses",
+            "define them; ssim is structural similarity of luma with the content; psnr_alpha_0 is the decoder's fidelity",
+            "in dB.",
+            "",
+            "## Training",
+            "",
+            f"{facts.get('steps', 'unknown')} steps in {int(facts.get('training_seconds', 0)) / 60:.0f} minutes. "
+            f"Data: sha256 of names and contents, content `{facts.get('content_manifest_sha256', 'unknown')}`, "
+            f"style `{facts.get('style_manifest_sha256', 'unknown')}`.",
+            "",
+            "| setting | value |",
+            "| --- | --- |",
+            *rows,
+            "",
+            *([facts["notes"], ""] if "notes" in facts else []),
+            "## Presets",
+            "",
+            "Channel statistics of these pictures; the pictures themselves are not part of the package.",
+            "",
+            "| name | what it does | picture |",
+            "| --- | --- | --- |",
+            *(f"| {p.name} | {p.description} | {p.source} |" for p in presets),
+            "",
+        ]
+    )
+
+
+def _figures(title: str, text: str | None) -> list[str]:
+    if text is None:
+        return []
+    table: Mapping[str, Any] = json.loads(text)
+    rows = table if all(isinstance(v, Mapping) for v in table.values()) else {"": table}
+    keys = list(next(iter(rows.values())))
+    head = [f"{title}:", "", "| | " + " | ".join(keys) + " |", "| --- |" + " --- |" * len(keys)]
+    return [
+        *head,
+        *(f"| {name} | " + " | ".join(f"{row[k]:.4g}" for k in keys) + " |" for name, row in rows.items()),
+        "",
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; 0, or 1 when it failed."""
+    parser = argparse.ArgumentParser(prog="training.export", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("model", type=Path, help="the .safetensors file that a run wrote")
+    parser.add_argument("--style", type=Path, required=True, metavar="DIR", help="folder of the presets' pictures")
+    parser.add_argument("--judged", type=Path, metavar="JSON", help="figures to record: {name: {figure: value}}")
+    parser.add_argument(
+        "--notes", default="", help="a paragraph for the model card: what is good and what is wrong with it"
+    )
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    try:
+        model = AdaINModel.load(args.model)
+        extra = {"notes": args.notes} if args.notes else {}
+        if args.judged:
+            extra["judged"] = json.dumps(json.loads(args.judged.read_text(encoding="utf-8")))
+        target = HERE.parent / "adainkit" / "weights" / f"{model.config.name}.safetensors"
+        model.save(target, extra)
+        size = target.stat().st_size
+        if size > WHEEL_LIMIT:
+            log.warning("%s has %d bytes, more than the %d that a wheel may carry", target, size, WHEEL_LIMIT)
+        model = AdaINModel.load(target)  # what is shipped, not what was in memory
+        presets = compute_presets(model, args.style)
+        write_presets(model.config.name, presets)
+        write_atomically(HERE / "MODEL_CARD.md", model_card(model, size, list(presets)).encode())
+    except (AdaINKitError, OSError, KeyError, ValueError) as error:
+        log.error("%s", error)
+        return 1
+    log.info("%s and %d presets are in place", target, len(presets))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
