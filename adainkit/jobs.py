@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .errors import AdaINKitError, Cancelled, ImageError
 
-__all__ = ["FORMATS", "Job", "Outcome", "default_name", "is_folder", "plan_jobs", "run_jobs", "split_weight"]
+__all__ = ["FORMATS", "Job", "Outcome", "default_name", "plan_jobs", "run_jobs", "split_weight"]
 
 FORMATS = ("jpg", "jpeg", "png", "webp", "avif", "tif", "tiff", "bmp")
 """Extensions that can be written; of another kind of picture, the result is a PNG."""
@@ -78,21 +78,6 @@ def default_name(styles: Iterable[str]) -> str:
     return re.sub(r"[^\w.+-]+", "-", "+".join(stems)).strip("-.")[:60] or "stylized"
 
 
-def is_folder(output: str, contents: Sequence[str]) -> bool:
-    """Whether `-o` means a folder: one, or a name without an extension, or there is more than one picture to come.
-
-    `ValueError` where several pictures meet the name of a file.
-    """
-    several = len(contents) != 1 or not os.path.isfile(contents[0]) and (os.path.isdir(contents[0]) or _magic(contents[0]))
-    separators = tuple(filter(None, (os.sep, os.altsep)))
-    if output.endswith(separators) or os.path.isdir(output):
-        return True
-    suffix = Path(output).suffix
-    if several and (suffix.lower() in _PICTURES or os.path.exists(output)):
-        raise ValueError(f"several pictures do not fit into one file: -o {output} must be a folder")
-    return several or not suffix
-
-
 def plan_jobs(
     contents: Sequence[str],
     output: str | None,
@@ -108,11 +93,11 @@ def plan_jobs(
     folder), `style_name` in its name, under a number where the name is taken. Nothing that exists is a target but for
     `overwrite`, and no content nor any of the `protected` files ever is. `ValueError` for an `output` that does not fit.
     """
-    folder = output is None or is_folder(output, contents)
+    found = _unique(_expand(contents, output))
+    folder = output is None or _is_folder(output, several=len(found) > 1 or any(f.root for f in found))
     if output is not None and not folder and format and _kind(Path(output).suffix[1:]) != _kind(format):
         raise ValueError(f"-o {output} and --format {format} contradict each other; give one of them")
-    found = _unique(_expand(contents, output if folder else None))
-    taken = {_identity(Path(p)): str(p) for p in [*protected, *(f.source for f in found)] if os.path.exists(p)}
+    taken = {_identity(Path(p)): "read" for p in [*protected, *(f.source for f in found)] if os.path.exists(p)}
     jobs: list[Job] = []
     for each in found:
         if each.problem:
@@ -126,7 +111,7 @@ def plan_jobs(
             target = Path(output) / _with_format(each.inner, format) if folder else Path(output)
         problem = _problem(target, taken, overwrite)
         if not problem:
-            taken[_identity(target)] = f"the result of {each.source}"
+            taken[_identity(target)] = f"made of {each.source}"
         jobs.append(Job(each.source, target, problem))
     return jobs
 
@@ -158,7 +143,7 @@ def _expand(contents: Sequence[str], output: str | None) -> Iterator[_Found]:
         path = Path(text)
         if path.is_dir():
             yield from _walk(path, output)
-        elif path.exists() or not _magic(text):
+        elif path.exists() or not glob.has_magic(text):
             problem = "" if path.exists() else "no such file; expected a picture, a folder or a pattern like *.jpg"
             yield _Found(path, Path(path.name), problem=problem)
         else:
@@ -191,8 +176,22 @@ def _walk(root: Path, output: str | None) -> Iterator[_Found]:
 
 
 def _unique(found: Iterable[_Found]) -> list[_Found]:
-    """Each file once, as first named: patterns like `**` and overlapping arguments meet it several times."""
-    return list({os.path.realpath(each.source): each for each in reversed(list(found))}.values())[::-1]
+    """Each name once, as first given: patterns like `**` and overlapping arguments meet it several times."""
+    unique: dict[str, _Found] = {}
+    for each in found:
+        unique.setdefault(os.path.normcase(os.path.abspath(each.source)), each)
+    return list(unique.values())
+
+
+def _is_folder(output: str, *, several: bool) -> bool:
+    """Whether `-o` means a folder: it is one, ends like one or has no extension, or several pictures are to come."""
+    separators = tuple(filter(None, (os.sep, os.altsep)))
+    if output.endswith(separators) or os.path.isdir(output):
+        return True
+    suffix = Path(output).suffix
+    if several and (suffix.lower() in _PICTURES or os.path.exists(output)):
+        raise ValueError(f"several pictures do not fit into one file: -o {output} must be a folder")
+    return several or not suffix
 
 
 def _beside(each: _Found, style_name: str, format: str | None) -> Path:
@@ -218,9 +217,9 @@ def _next_name(path: Path) -> Path:
 
 def _problem(target: Path, taken: dict[object, str], overwrite: bool) -> str:
     if (owner := taken.get(_identity(target))) is not None:
-        return f"would be written to {target}, which is {owner}; choose another -o or another name"
+        return f"its result {target} would replace what is {owner}; choose another -o"
     if target.is_dir():
-        return f"would be written to {target}, which is a folder; choose another -o"
+        return f"its result {target} would replace a folder; choose another -o"
     if target.exists() and not overwrite:
         return f"{target} exists already; --overwrite replaces it, another -o keeps it"
     return ""
@@ -237,7 +236,3 @@ def _identity(path: Path) -> object:
 
 def _kind(extension: str) -> str:
     return _SAME.get(extension.lower(), extension.lower())
-
-
-def _magic(text: str) -> bool:
-    return glob.has_magic(text)
