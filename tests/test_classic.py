@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from adainkit.adain import affine_map, moments
+from adainkit.classic import convert_classic
 from adainkit.errors import WeightsError
 from adainkit.model import AdaINModel
-from adainkit.weights import convert_classic
 
 # Index in the classic `nn.Sequential` -> channels out, channels in, side of the kernel.
 ENCODER = {

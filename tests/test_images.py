@@ -22,9 +22,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import ExifTags, Image, ImageCms
 
-from adainkit import files
 from adainkit.errors import Cancelled, ImageError
-from adainkit.images import Picture, close_image, open_image, premix, save_image
+from adainkit.images import Picture, close_image, files, open_image, premix, save_image
 
 HEIGHT, WIDTH = 9, 14  # no side alike, so that a swapped one shows
 ORIENTATION = ExifTags.Base.Orientation
@@ -548,13 +547,13 @@ def test_results_are_clamped_and_rounded_to_nearest() -> None:
 
 
 def test_closing_goes_by_strips(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adainkit.picture._STRIP", 2 * WIDTH)
-    monkeypatch.setattr("adainkit.sixteen._STRIP", 2 * WIDTH)
+    monkeypatch.setattr("adainkit.images.picture._STRIP", 2 * WIDTH)
+    monkeypatch.setattr("adainkit.images.sixteen._STRIP", 2 * WIDTH)
     np.testing.assert_array_equal(again(colors(4)), colors(4))
 
 
 def test_sixteen_bit_png_goes_by_strips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("adainkit.sixteen._STRIP", 2 * WIDTH)
+    monkeypatch.setattr("adainkit.images.sixteen._STRIP", 2 * WIDTH)
     path = save_image(colors(3, 65535), tmp_path / "a.png")
     np.testing.assert_array_equal(again(path, deep=True), colors(3, 65535))
 

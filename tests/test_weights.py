@@ -25,6 +25,7 @@ from test_classic import DECODER, ENCODER, classic_state
 import adainkit
 from adainkit import fetch as fetching
 from adainkit import weights
+from adainkit.classic import convert_classic
 from adainkit.errors import Cancelled, DownloadError, WeightsError
 from adainkit.model import AdaINModel
 
@@ -344,7 +345,7 @@ def test_download_makes_one_model_file(pair: Path, home: Path, monkeypatch: pyte
     }
     assert json.loads(model.metadata["sources_sha256"]) == sums
     assert model.metadata["license"] == "MIT"
-    direct = weights.convert_classic(pair / "vgg_normalised.pth", pair / "decoder.pth")
+    direct = convert_classic(pair / "vgg_normalised.pth", pair / "decoder.pth")
     assert model.digest == direct.digest
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), direct.parameters(), strict=True))
 

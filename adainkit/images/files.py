@@ -14,8 +14,8 @@ import numpy as np
 from PIL import ExifTags, Image, features
 from torch import Tensor
 
-from .atomic import temporary_beside
-from .errors import AdaINKitError, ImageError
+from ..atomic import temporary_beside
+from ..errors import AdaINKitError, ImageError
 from .sixteen import turn_bytes, write_png16, write_tiff16
 
 __all__ = ["check_size", "load_file", "save_image"]

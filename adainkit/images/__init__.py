@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .color import color_statistics
-from .errors import ImageError
+from ..color import color_statistics
+from ..errors import ImageError
 from .files import check_size, load_file, save_image
 from .picture import Picture, checked, from_numpy, pack
 from .pil import close_pil, open_pil

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 
+from ..errors import ImageError
 from . import icc
-from .errors import ImageError
 from .picture import Picture, from_numpy
 
 __all__ = ["close_pil", "open_pil"]

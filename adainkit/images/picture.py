@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import ImageError
+from ..errors import ImageError
 
 __all__ = ["Picture", "checked", "from_numpy", "pack"]
 

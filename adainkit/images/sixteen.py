@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
-from .errors import ImageError
+from ..errors import ImageError
 
 __all__ = ["turn_bytes", "write_png16", "write_tiff16"]
 
