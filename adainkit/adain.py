@@ -76,7 +76,7 @@ def moments(features: Tensor, weight: Tensor | None = None) -> Moments:
     x = features.float()
     if weight is None:
         variance, mean = torch.var_mean(x, (2, 3), correction=0)
-        count = torch.full((x.shape[0], 1), float(x.shape[2] * x.shape[3]), device=x.device)
+        count = x.new_full((x.shape[0], 1), x.shape[2] * x.shape[3])
         return Moments(count, mean, variance * count)
     w = weight.float()
     count = w.sum((2, 3))

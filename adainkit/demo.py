@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 __all__ = ["contact_sheet", "draw_landscape", "run_demo"]
 
-_Array: TypeAlias = "np.ndarray[Any, np.dtype[np.float32]]"
+_Array: TypeAlias = "np.ndarray[Any, np.dtype[np.floating[Any]]]"
 _PREFIX = "demo-"  # of every file: what a run replaces is recognizable
 
 
 def draw_landscape(width: int = 768, height: int = 512, seed: int = 7) -> Image.Image:
-    """An evening by a lake: sky and clouds, sun, mountains, hills with trees, a house; RGB, the same for the same `seed`.
+    """An evening by a lake: clouds, sun, mountains, hills with trees, a house; RGB, the same for the same `seed`.
 
     Every surface has texture: a flat one would show little of a style.
     """
     random = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / height  # both in units of the height
     aspect = width / height
-    cloud = _noise(random, height, width, (2, 5), octaves=5)
+    cloud = _noise(random, height, width, (7, 4), octaves=5)
     canvas = _mix(_rgb(58, 110, 178), _rgb(252, 206, 150), (y / 0.62).clip(0, 1) ** 1.3)
-    canvas = _mix(canvas, _rgb(255, 236, 222), ((cloud - 0.5) * 3.2).clip(0, 0.85) * (1 - y / 0.66).clip(0, 1))
+    canvas = _mix(canvas, _rgb(255, 236, 222), ((cloud - 0.48) * 3.4).clip(0, 0.85) * (1 - y / 0.66).clip(0, 1))
     distance = np.hypot(x - 0.72 * aspect, y - 0.36)
     canvas = _mix(canvas, _rgb(255, 226, 150), 0.75 * np.exp(-((distance / 0.16) ** 2)))
     canvas = _mix(canvas, _rgb(255, 250, 224), _edge(0.062 - distance, height))
@@ -125,7 +125,7 @@ def _forest(canvas: _Array, random: np.random.Generator, x: _Array, y: _Array, g
 def _house(draw: ImageDraw.ImageDraw, left: float, foot: float, size: float) -> None:
     """A cottage with a planked wall, a tiled roof, lit windows and a chimney; `size` is the wall's width."""
     right, eaves, ridge = left + size, foot - 0.5 * size, foot - 0.95 * size
-    draw.rectangle((left + 0.7 * size, ridge - 0.02 * size, left + 0.8 * size, eaves), fill=(126, 70, 58))
+    draw.rectangle((left + 0.7 * size, ridge - 0.14 * size, left + 0.8 * size, eaves), fill=(126, 70, 58))
     planks = 11
     for i in range(planks):
         shade = (232, 214, 184) if i % 2 else (216, 194, 160)
@@ -142,25 +142,25 @@ def _house(draw: ImageDraw.ImageDraw, left: float, foot: float, size: float) -> 
     draw.rectangle((left + 0.42 * size, foot - 0.34 * size, left + 0.58 * size, foot), fill=(98, 62, 42))
 
 
-def _noise(
-    random: np.random.Generator, height: int, width: int, cells: tuple[int, int], octaves: int = 1
-) -> _Array:
-    """Smooth noise `(H, W)` in [0, 1]: `cells` lumps down and across, and finer ones of half the strength in each octave."""
+def _noise(random: np.random.Generator, height: int, width: int, cells: tuple[int, int], octaves: int = 1) -> _Array:
+    """Smooth noise `(H, W)` in [0, 1]: `cells` lumps down and across, finer ones at half the strength each octave."""
     total = np.zeros((height, width), np.float32)
     for octave in range(octaves):
         grid = random.random([max(2, n << octave) for n in cells], np.float32)
         total += np.asarray(Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC)) / 2**octave
     low, high = total.min(), total.max()
-    return (total - low) / (high - low)
+    scaled: _Array = (total - low) / (high - low)
+    return scaled
 
 
 def _ridge(random: np.random.Generator, width: int, peaks: int) -> _Array:
     """A jagged line `(1, W)` in [0, 1]."""
-    line = sum(
-        np.interp(np.linspace(0, peaks << i, width), np.arange((peaks << i) + 1), random.random((peaks << i) + 1)) / 2**i
-        for i in range(6)
-    )
-    return ((line - np.min(line)) / np.ptp(line)).astype(np.float32)[None]
+    line = np.zeros(width)
+    for octave in range(6):
+        corners = random.random((peaks << octave) + 1)
+        line += np.interp(np.linspace(0, peaks << octave, width), np.arange(len(corners)), corners) / 2**octave
+    scaled: _Array = ((line - line.min()) / np.ptp(line))[None]
+    return scaled
 
 
 def _mix(below: _Array, above: _Array, cover: _Array) -> _Array:

@@ -3,6 +3,9 @@
 Knows paths and nothing else: no torch, no pixels.
 """
 
+# os.path, not Path: its tests never raise, whatever the name and the permissions of the folders.
+# ruff: noqa: PTH100, PTH110, PTH112, PTH116, PTH118, PTH119, PTH207
+
 from __future__ import annotations
 
 import glob
@@ -26,7 +29,7 @@ _SAME = {"jpeg": "jpg", "tiff": "tif"}
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to be made. `problem` says why it cannot be, empty if it can; `target` is None where it is unknown."""
+    """One picture to be made. `problem` says why it cannot be, else it is empty; `target` is None if it is unknown."""
 
     source: Path
     target: Path | None
@@ -53,7 +56,7 @@ class _Found:
 
 
 def split_weight(text: str) -> tuple[str, float]:
-    """A style and its share in a blend. A weight follows the last colon only if it is a number; a file's name is a name.
+    """A style and its share in a blend. A weight follows the last colon if it is a number; a file's name is a name.
 
     >>> split_weight("painting.jpg:0.7"), split_weight(r"C:\\x.jpg"), split_weight(r"C:\\x.jpg:2")
     (('painting.jpg', 0.7), ('C:\\\\x.jpg', 1.0), ('C:\\\\x.jpg', 2.0))
@@ -91,13 +94,18 @@ def plan_jobs(
 
     A folder's tree is kept below `output`. Without `output` a result lies beside its content (a folder's beside the
     folder), `style_name` in its name, under a number where the name is taken. Nothing that exists is a target but for
-    `overwrite`, and no content nor any of the `protected` files ever is. `ValueError` for an `output` that does not fit.
+    `overwrite`, and no content nor any of the `protected` files ever is. `ValueError` for an impossible `output`.
     """
     found = _unique(_expand(contents, output))
     folder = output is None or _is_folder(output, several=len(found) > 1 or any(f.root for f in found))
-    if output is not None and not folder and format and _kind(Path(output).suffix[1:]) != _kind(format):
-        raise ValueError(f"-o {output} and --format {format} contradict each other; give one of them")
-    taken = {_identity(Path(p)): "read" for p in [*protected, *(f.source for f in found)] if os.path.exists(p)}
+    if output is not None and not folder:
+        extension = Path(output).suffix[1:].lower()
+        if format and _kind(extension) != _kind(format):
+            raise ValueError(f"-o {output} and --format {format} contradict each other; give one of them")
+        if extension not in FORMATS:
+            raise ValueError(f"-o {output}: the extension must be one of {', '.join(FORMATS)}")
+    inputs = [*map(Path, protected), *(each.source for each in found)]
+    taken = {_identity(path): "read here" for path in inputs if os.path.exists(path)}
     jobs: list[Job] = []
     for each in found:
         if each.problem:
@@ -105,7 +113,7 @@ def plan_jobs(
             continue
         if output is None:
             target = _beside(each, style_name, format)
-            while not overwrite and (target.exists() or _identity(target) in taken):
+            while not overwrite and (os.path.lexists(target) or _identity(target) in taken):
                 target = _next_name(target)
         else:
             target = Path(output) / _with_format(each.inner, format) if folder else Path(output)
@@ -119,7 +127,8 @@ def plan_jobs(
 def run_jobs(jobs: Iterable[Job], work: Callable[[Path, Path], object]) -> Iterator[Outcome]:
     """Call `work(source, target)` for every job that has no problem. One that fails is told, and the rest is done."""
     for job in jobs:
-        started, error = time.perf_counter(), None
+        started = time.perf_counter()
+        error: Exception | None = None
         if job.problem or job.target is None:
             error = ImageError(f"{job.source}: {job.problem}")
         else:
@@ -141,17 +150,19 @@ def _unforeseen(source: Path, caught: Exception) -> ImageError:
 def _expand(contents: Sequence[str], output: str | None) -> Iterator[_Found]:
     for text in contents:
         path = Path(text)
-        if path.is_dir():
+        if os.path.isdir(path):
             yield from _walk(path, output)
-        elif path.exists() or not glob.has_magic(text):
-            problem = "" if path.exists() else "no such file; expected a picture, a folder or a pattern like *.jpg"
+        elif os.path.exists(path) or not glob.has_magic(text):
+            problem = (
+                "" if os.path.exists(path) else "no such file; expected a picture, a folder or a pattern like *.jpg"
+            )
             yield _Found(path, Path(path.name), problem=problem)
         else:
             matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
             if not matches:
                 yield _Found(path, path, problem="no file fits this pattern")
             for match in matches:
-                yield from _walk(match, output) if match.is_dir() else [_Found(match, Path(match.name))]
+                yield from _walk(match, output) if os.path.isdir(match) else [_Found(match, Path(match.name))]
 
 
 def _walk(root: Path, output: str | None) -> Iterator[_Found]:
@@ -218,9 +229,9 @@ def _next_name(path: Path) -> Path:
 def _problem(target: Path, taken: dict[object, str], overwrite: bool) -> str:
     if (owner := taken.get(_identity(target))) is not None:
         return f"its result {target} would replace what is {owner}; choose another -o"
-    if target.is_dir():
+    if os.path.isdir(target):
         return f"its result {target} would replace a folder; choose another -o"
-    if target.exists() and not overwrite:
+    if os.path.lexists(target) and not overwrite:
         return f"{target} exists already; --overwrite replaces it, another -o keeps it"
     return ""
 

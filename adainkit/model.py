@@ -33,8 +33,9 @@ class AdaINModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
+        with torch.inference_mode(False):  # made inside somebody's inference mode, it is an ordinary model all the same
+            self.encoder = Encoder(config)
+            self.decoder = Decoder(config)
         self.metadata: dict[str, str] = {}
         self._digest: str | None = None
 
@@ -114,12 +115,16 @@ class AdaINModel(nn.Module):
             raise WeightsError(
                 f"{path}: the encoder's checksum differs from its metadata; the file is damaged, get it again"
             )
-        with torch.inference_mode(False):  # a model made inside somebody's inference mode must stay an ordinary one
-            model = cls(ModelConfig.from_json(facts["config"]))
-            try:
-                model.load_state_dict(tensors)
-            except RuntimeError as error:
-                raise WeightsError(f"{path}: tensors do not fit the file's own configuration ({error})") from error
+        try:
+            with torch.device("meta"):  # no random numbers are drawn for what the file overwrites
+                model = cls(ModelConfig.from_json(facts["config"]))
+            with torch.inference_mode(False):
+                wide = {name: t.to(torch.float32, copy=True) for name, t in tensors.items()}  # not the file's memory
+                model.load_state_dict(wide, assign=True)
+        except ModelError as error:
+            raise WeightsError(f"{path}: unusable model configuration: {error}") from error
+        except RuntimeError as error:
+            raise WeightsError(f"{path}: tensors do not fit the file's own configuration ({error})") from error
         model.metadata = {k: v for k, v in facts.items() if k not in ("config", "encoder_sha256", "format_version")}
         model._digest = digest
         return model.eval().requires_grad_(False)

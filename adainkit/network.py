@@ -11,8 +11,9 @@ A `ModelConfig` is the whole architecture; VGG-19 and `lite` are two of them. Th
 | `unshuffle` | every 2x2 pixels become channels (an odd side is replicated by one) | 1/2 |
 | `tap` | an AdaIN level: the features here are what `Encoder` returns (encoder only) | 1 |
 | `up` | nearest x2 (decoder only, as all below) | 2 |
+| `smooth` | bilinear x2 | 2 |
 | `shuffleN` | 3x3 convolution to 4N channels, ReLU, pixel shuffle to N channels | 2 |
-| `merge` | 1x1 convolution to the width of the next finer level, nearest x2, plus that level's features | 2 |
+| `merge` | 1x1 convolution to the width of the next finer level, bilinear x2, plus that level's features | 2 |
 | `rgb` | 3x3 convolution to 3 channels, in float32 whatever the rest runs in; the last word | 1 |
 
 Every down-scaling rounds up, so that a picture of any size from `min_size` on keeps all of its border.
@@ -21,6 +22,7 @@ Every down-scaling rounds up, so that a picture of any size from `min_size` on k
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -32,11 +34,11 @@ from torch import Tensor, nn
 
 from .errors import ModelError
 
-__all__ = ["LITE", "VGG19", "Decoder", "Encoder", "Level", "ModelConfig"]
+__all__ = ["LITE", "VGG19", "Decoder", "Encoder", "Level", "ModelConfig", "activations_per_pixel", "layer_words"]
 
-_WORD = re.compile(r"(conv|res|down|shuffle)([1-9]\d*)|pool|unshuffle|tap|up|merge|rgb")
+_WORD = re.compile(r"(conv|res|down|shuffle)([1-9]\d*)|pool|unshuffle|tap|up|smooth|merge|rgb")
 _HALVING = {"pool", "down", "unshuffle"}
-_DOUBLING = {"up", "shuffle", "merge"}
+_DOUBLING = {"up", "smooth", "shuffle", "merge"}
 
 
 def _words(text: str) -> Iterator[tuple[str, int]]:
@@ -72,8 +74,13 @@ class ModelConfig:
         levels = self.levels
         if not levels:
             raise ModelError(f"model {self.name!r}: the encoder has no AdaIN level; add the word 'tap'")
-        if self.encoder.split()[-1] != "tap" or self.decoder.split()[-1] != "rgb":
+        if self.encoder.split()[-1] != "tap" or self.decoder.split()[-1:] != ["rgb"]:
             raise ModelError(f"model {self.name!r}: the encoder must end with 'tap' and the decoder with 'rgb'")
+        if self.encoder.split()[0] == "tap" or self.decoder.split().count("rgb") > 1:
+            raise ModelError(f"model {self.name!r}: 'tap' cannot be the first word, nor 'rgb' any but the last")
+        cap = self.gain_cap
+        if cap is not None and (isinstance(cap, bool) or not isinstance(cap, (int, float)) or not cap > 0):
+            raise ModelError(f"model {self.name!r}: gain_cap must be None or a number above 0, got {cap!r}")
         scale, merges = levels[-1].stride, 0
         for word, _ in _words(self.decoder):
             if word in _HALVING or word == "tap":
@@ -146,8 +153,31 @@ LITE = ModelConfig(
     "res128 res128 merge res64 merge res32 shuffle8 rgb",
     gain_cap=16.0,
 )
-"""The small network of this project: AdaIN at strides 2, 4 and 8, nothing but the last 8 -> 3 convolution at full
-resolution."""
+"""The small network of this project: AdaIN at strides 2, 4 and 8, nothing but an 8 -> 3 convolution at full resolution.
+
+Without the level at stride 2 (tried for 1,000 steps) alpha 0 gives the content back at 22 dB instead of 25.
+"""
+
+
+def activations_per_pixel(config: ModelConfig) -> int:
+    """How many values per pixel of the picture the most demanding layer holds at once: its input, the same padded, its
+    output."""
+    most = channels = 3.0
+    scale = 1.0  # cells per pixel along one side
+    finer = [level.channels for level in config.levels[:-1]]
+    for word, width in [*_words(config.encoder), *_words(config.decoder)]:
+        before = channels * scale**2
+        scale *= 0.5 if word in _HALVING else 2.0 if word in _DOUBLING else 1.0
+        if word == "merge":
+            width = finer.pop()
+        channels = width or (channels * 4 if word == "unshuffle" else 3 if word == "rgb" else channels)
+        most = max(most, 2 * before + channels * scale**2 * (2 if word in ("merge", "res", "shuffle") else 1))
+    return math.ceil(most)
+
+
+def layer_words(text: str) -> list[str]:
+    """The layers of an encoder or decoder without their widths: `["conv", "pool", ...]`."""
+    return [word for word, _ in _words(text)]
 
 
 class _Conv(nn.Module):
@@ -197,6 +227,11 @@ class _Up(nn.Module):
         return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
+class _Smooth(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
 class _Shuffle(nn.Module):
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -217,7 +252,7 @@ class _Merge(nn.Module):
         self.narrow = nn.Conv2d(channels, width, 1)
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        x = F.interpolate(self.narrow(x), scale_factor=2, mode="nearest")
+        x = F.interpolate(self.narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
         return x[..., : level.shape[-2], : level.shape[-1]] + level
 
 
@@ -287,6 +322,7 @@ def _layer(word: str, channels: int, width: int) -> nn.Module:
         "down": lambda: _Conv(channels, width, stride=2),
         "unshuffle": _Unshuffle,
         "up": _Up,
+        "smooth": _Smooth,
         "shuffle": lambda: _Shuffle(channels, width),
         "merge": lambda: _Merge(channels, width),
         "rgb": lambda: _Rgb(channels),

@@ -87,12 +87,10 @@ class Style:
         if not found:
             raise StyleError("a blend needs at least one style")
         levels = range(len(found[0].means))
-        return cls(
-            tuple(blend([s.means[i] for s in found], weights) for i in levels),
-            tuple(blend([s.stds[i] for s in found], weights) for i in levels),
-            found[0].digest,
-            " + ".join(f"{s.name or 'style'}:{w:g}" for s, w in pairs),
-        )
+        with torch.inference_mode(False):  # ordinary tensors, whatever mode the caller is in
+            means = tuple(blend([s.means[i] for s in found], weights) for i in levels)
+            stds = tuple(blend([s.stds[i] for s in found], weights) for i in levels)
+        return cls(means, stds, found[0].digest, " + ".join(f"{s.name or 'style'}:{w:g}" for s, w in pairs))
 
     @classmethod
     def preset(cls, name: str, model: str = "lite") -> Style:
@@ -167,7 +165,7 @@ class StyleCache:
                 self._styles.move_to_end(key)
                 return self._styles[key]
         file = self._file(key)
-        if file is None or not file.exists():
+        if file is None or not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises for a folder that may not be entered
             return None
         try:
             style = Style.load(file)
@@ -215,13 +213,17 @@ def style_key(pixels: Iterable[Tensor], style_size: int | None, digest: str) -> 
     for tensor in pixels:
         value = tensor.detach().to("cpu").contiguous()
         total.update(f" {tuple(value.shape)} {value.dtype}".encode())
-        total.update(value.view(torch.uint8).numpy().data)
+        total.update(value.numpy().data)
     return total.hexdigest()
 
 
 def _tensors(style: Style, prefix: str) -> dict[str, Tensor]:
     pairs = (("mean", style.means), ("std", style.stds))
-    return {f"{prefix}{kind}{i}": v.detach().cpu().contiguous() for kind, values in pairs for i, v in enumerate(values)}
+    return {
+        f"{prefix}{kind}{i}": v.detach().cpu().contiguous().clone()
+        for kind, values in pairs
+        for i, v in enumerate(values)
+    }
 
 
 def _style(
@@ -241,7 +243,13 @@ def _style(
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
-        with safe_open(path, "pt") as file:
-            return dict(file.metadata() or {}), {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 - not a dict
+        # copies, since what safe_open gives changes with the file, and ordinary ones, whatever mode the caller is in
+        with torch.inference_mode(False), safe_open(path, "pt") as file:
+            facts = dict(file.metadata() or {})
+            tensors = {k: file.get_tensor(k).clone() for k in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, SafetensorError) as error:
         raise StyleError(f"{path}: cannot be read as a style ({error}); encode its picture again") from error
+    version = facts.get("format_version", FORMAT_VERSION)
+    if version != FORMAT_VERSION:
+        raise StyleError(f"{path}: format {version}, expected {FORMAT_VERSION}; update adainkit")
+    return facts, tensors

@@ -5,31 +5,29 @@ from __future__ import annotations
 import copy
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from .adain import Moments, affine_map, moments
+from .adain import Moments, affine_map
 from .color import PRESERVE_MODES, preserve
-from .errors import AdaINKitError, ImageError, OutOfMemoryError, StyleError
+from .errors import AdaINKitError, ImageError, StyleError
+from .executor import Executor, Progress, TileSize, ordinary_tensors
 from .images import MAX_PIXELS, ImageLike, Picture, close_image, open_image, premix, save_image
+from .masks import open_mask, resize
 from .model import AdaINModel
 from .style import Style, StyleCache, style_key, styles
 from .weights import load_model
 
-__all__ = ["Content", "Progress", "StyleLike", "Stylizer", "stylize"]
+__all__ = ["Content", "Progress", "StyleLike", "Stylizer", "TileSize", "stylize"]
 
 StyleLike: TypeAlias = "Style | ImageLike | Sequence[ImageLike]"
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with (stage, done, total) as the work goes on; raise `Cancelled` in it to stop."""
 PreserveColor: TypeAlias = Literal["luma", "match"] | None
 
 
@@ -60,7 +58,8 @@ class Stylizer:
         dtype: str | torch.dtype = "auto",
         cache: StyleCache | Literal["auto"] | None = "auto",
     ) -> None:
-        found = copy.deepcopy(model) if isinstance(model, AdaINModel) else load_model(model)
+        with ordinary_tensors():
+            found = copy.deepcopy(model) if isinstance(model, AdaINModel) else load_model(model)
         self.digest = found.digest  # before any rounding to another dtype
         self.cache = StyleCache() if cache == "auto" else cache
         self._model: AdaINModel | None = found.eval().requires_grad_(False)
@@ -77,7 +76,7 @@ class Stylizer:
         """Move to a device and precision, as in the constructor; itself back."""
         self.device = _device(device)
         self.dtype = _dtype(dtype, self.device)
-        with _ordinary_tensors():
+        with ordinary_tensors():
             self._model = self.model.to(self.device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self
 
@@ -103,16 +102,15 @@ class Stylizer:
     ) -> Style:
         """The style of a picture, or of several with equal shares.
 
-        The shorter side is scaled down to `style_size` pixels (a smaller picture is never enlarged, None takes it as it
-        is):
-        a smaller one gives finer strokes. What is transparent does not count. `ImageError` for bad pictures.
+        The shorter side is scaled down to `style_size` pixels: a smaller one gives finer strokes. A smaller picture is
+        never enlarged, None takes it as it is. What is transparent does not count. `ImageError` for bad pictures.
         """
         if style_size is not None and style_size < 1:
             raise StyleError(f"style_size must be 1 or more, or None, got {style_size}")
         if isinstance(image, Sequence) and not isinstance(image, str):
-            return Style.blend(
-                [(self.encode_style(i, style_size=style_size, max_pixels=max_pixels), 1.0) for i in image]
-            )
+            parts = [self.encode_style(i, style_size=style_size, max_pixels=max_pixels) for i in image]
+            mixed = Style.blend([(part, 1.0) for part in parts])
+            return replace(mixed, name=name or mixed.name)
         picture = open_image(image, max_pixels=max_pixels)
         key = style_key([t for t in (picture.rgb, picture.alpha) if t is not None], style_size, self.digest)
         style = self.cache.get(key) if self.cache is not None else None
@@ -125,29 +123,34 @@ class Stylizer:
         return Style(style.means, style.stds, style.digest, name)
 
     def _new_style(self, picture: Picture, style_size: int | None) -> Style:
-        with _ordinary_tensors(), _memory_errors(picture):
+        with ordinary_tensors():
             rgb, alpha = picture.rgb, picture.alpha
             if alpha is not None:
                 rgb = premix(rgb, alpha)
             short = min(picture.height, picture.width)
             if style_size is not None and short > style_size:
                 size = [max(1, round(side * style_size / short)) for side in (picture.height, picture.width)]
-                rgb, alpha = (None if x is None else _resize(x, size) for x in (rgb, alpha))  # type: ignore[assignment]
-            _, found = self._encode(rgb, alpha)
-            # a batch of pictures is one style: all its cells count together
+                rgb, alpha = resize(rgb, size), None if alpha is None else resize(alpha, size)
+            _, found = self._executor("auto").encode(rgb, alpha)
+            # a batch tensor is several pictures with equal shares
             means = tuple(m.mean.mean(0).cpu() for m in found)
             stds = tuple(m.std.mean(0).cpu() for m in found)
             return Style(means, stds, self.digest)
 
     def encode_content(
-        self, image: ImageLike, *, max_pixels: int | None = MAX_PIXELS, progress: Progress | None = None
+        self,
+        image: ImageLike,
+        *,
+        tile: TileSize = "auto",
+        max_pixels: int | None = MAX_PIXELS,
+        progress: Progress | None = None,
     ) -> Content:
         """Encode a picture once, for many `stylize` calls: each then costs a decoder pass. `ImageError` for a bad
-        picture."""
+        one."""
         picture = open_image(image, max_pixels=max_pixels)
-        with _ordinary_tensors(), _memory_errors(picture), _steps(progress, "encode"):
+        with ordinary_tensors():
             rgb = picture.rgb if picture.alpha is None else premix(picture.rgb, picture.alpha)
-            features, found = self._encode(rgb, picture.alpha)
+            features, found = self._executor(tile).encode(rgb, picture.alpha, progress)
             return Content(picture, features, found, self.digest)
 
     def stylize(
@@ -159,6 +162,7 @@ class Stylizer:
         preserve_color: PreserveColor = None,
         mask: ImageLike | None = None,
         style_size: int | None = 512,
+        tile: TileSize = "auto",
         max_pixels: int | None = MAX_PIXELS,
         progress: Progress | None = None,
     ) -> Any:
@@ -170,21 +174,21 @@ class Stylizer:
         - `alpha`: 0 (the content as the decoder gives it back) to 1 (the style).
         - `preserve_color`: "luma" keeps the content's chroma, "match" the mean and covariance of its colors.
         - `mask`: where to stylize, 1, and where to keep the content's own pixels, 0; soft, of any size; only what it
-          covers counts
-          as content. A gray picture, a path, or a `(H, W)` array or tensor in [0, 1].
+          covers counts as content. A gray picture, a path, or a `(H, W)` array or tensor in [0, 1].
+        - `tile`: pixels a side that are worked on at once, without any effect on the result: "auto" as many as fit into
+          `executor.memory_budget` (halved when memory runs out all the same), None the whole picture.
 
         Errors: `ImageError`, `StyleError` (the style, alpha, preserve_color), `OutOfMemoryError`.
         """
         _check(alpha, preserve_color)
         found = self.as_style(style, style_size=style_size, max_pixels=max_pixels)
-        content = (
-            image
-            if isinstance(image, Content)
-            else self.encode_content(image, max_pixels=max_pixels, progress=progress)
-        )
-        picture = content.picture
-        result = self._render(content, [found], alpha, preserve_color, mask, progress)
-        return close_image(result, picture)
+        if isinstance(image, Content):
+            content = image
+        else:
+            content = self.encode_content(image, tile=tile, max_pixels=max_pixels, progress=progress)
+        result = self._render(content, [found], alpha, preserve_color, mask, tile, progress)
+        with ordinary_tensors():
+            return close_image(result, content.picture)
 
     def stylize_batch(
         self,
@@ -214,8 +218,8 @@ class Stylizer:
         pictures = [open_image(image, max_pixels=max_pixels) for image in images]
         groups: dict[tuple[Any, ...], list[int]] = {}
         for index, p in enumerate(pictures):
-            single = len(p.rgb) == 1
-            groups.setdefault((p.height, p.width, p.alpha is None, single or index), []).append(index)
+            alone = -1 if len(p.rgb) == 1 else index  # a batch tensor runs by itself
+            groups.setdefault((p.height, p.width, p.alpha is None, alone), []).append(index)
         results: list[Any] = [None] * len(images)
         done = 0
         for group in groups.values():
@@ -224,8 +228,9 @@ class Stylizer:
                 outputs = self._render_together(
                     [pictures[i] for i in chosen], [found[i] for i in chosen], alpha, preserve_color
                 )
-                for i, output in zip(chosen, outputs, strict=True):
-                    results[i] = close_image(output, pictures[i])
+                with ordinary_tensors():
+                    for i, output in zip(chosen, outputs, strict=True):
+                        results[i] = close_image(output, pictures[i])
                 done += len(chosen)
                 if progress is not None:
                     progress("stylize", done, len(images))
@@ -241,6 +246,7 @@ class Stylizer:
         preserve_color: PreserveColor = None,
         mask: ImageLike | None = None,
         style_size: int | None = 512,
+        tile: TileSize = "auto",
         format: str | None = None,
         quality: int | None = None,
         overwrite: bool = True,
@@ -254,8 +260,8 @@ class Stylizer:
         """
         _check(alpha, preserve_color)
         found = self.as_style(style, style_size=style_size, max_pixels=max_pixels)
-        content = self.encode_content(source, max_pixels=max_pixels, progress=progress)
-        result = self._render(content, [found], alpha, preserve_color, mask, progress)
+        content = self.encode_content(source, tile=tile, max_pixels=max_pixels, progress=progress)
+        result = self._render(content, [found], alpha, preserve_color, mask, tile, progress)
         closed = close_image(result, content.picture, deep=True)
         assert not isinstance(closed, Tensor)  # a path gives an image, or an array where it has 16 bits
         return save_image(
@@ -278,7 +284,7 @@ class Stylizer:
 
     def _named_style(self, name: str | os.PathLike[str], style_size: int | None, max_pixels: int | None) -> Style:
         path = Path(name)
-        if path.is_file():
+        if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name that is too long for a file
             if path.suffix == ".safetensors":
                 return Style.load(path)
             return self.encode_style(path, style_size=style_size, max_pixels=max_pixels)
@@ -291,18 +297,8 @@ class Stylizer:
         )
         raise StyleError(f"{os.fspath(name)!r} is neither an existing file nor a preset; {there}")
 
-    def _encode(self, rgb: Tensor, weight: Tensor | None) -> tuple[tuple[Tensor, ...], tuple[Moments, ...]]:
-        x = rgb.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
-        features = self.model.encode(x)
-        return features, self._statistics(features, weight)
-
-    def _statistics(self, features: Sequence[Tensor], weight: Tensor | None) -> tuple[Moments, ...]:
-        """Of every level, the cells weighted by how much of `weight` `(B, 1, H, W)` lies in them."""
-        if weight is None:
-            return tuple(moments(f) for f in features)
-        w = weight.to(self.device, torch.float32)
-        pairs = zip(features, self.model.config.levels, strict=True)
-        return tuple(moments(f, _cell_means(w, level.stride, f.shape[2:])) for f, level in pairs)
+    def _executor(self, tile: TileSize) -> Executor:
+        return Executor(self.model, self.device, self.dtype, tile)
 
     def _render(
         self,
@@ -311,38 +307,36 @@ class Stylizer:
         alpha: float,
         preserve_color: PreserveColor,
         mask: ImageLike | None,
+        tile: TileSize,
         progress: Progress | None,
     ) -> Tensor:
-        """The result `(B, 3, H, W)`, float32, in [0, 1], on the device; one style for all of the batch, or one each."""
+        """The result `(B, 3, H, W)`, float32, in [0, 1]; one style for all of the batch, or one each."""
         if content.digest != self.digest:
             raise ImageError("this Content was encoded by another model; encode the picture again with this one")
         picture = content.picture
-        with _ordinary_tensors(), _memory_errors(picture), _steps(progress, "decode"):
+        with ordinary_tensors():
+            executor = self._executor(tile)
+            features = [f.to(self.device, self.dtype) for f in content.features]  # it may have been moved since
             statistics, cover = content.statistics, None
             if mask is not None:
-                cover = _open_mask(mask, picture).to(self.device)
-                inside = cover if picture.alpha is None else cover * picture.alpha.to(self.device)
+                cover = open_mask(mask, picture)
                 if not bool((cover == 1).all()):
-                    statistics = self._statistics(content.features, inside)
+                    inside = cover if picture.alpha is None else cover * picture.alpha.to(cover.device)
+                    statistics = executor.statistics(features, inside)
             maps = []
             for level, stats in enumerate(statistics):
                 mean = torch.stack([s.means[level] for s in found]).to(self.device, torch.float32)
                 std = torch.stack([s.stds[level] for s in found]).to(self.device, torch.float32)
-                maps.append(affine_map(stats.mean, stats.std, mean, std, alpha, self.model.config.gain_cap))
-            output = self.model.decode(
-                content.features, [m.center for m in maps], [m.gain for m in maps], [m.shift for m in maps]
-            )
-            output = output[..., : picture.height, : picture.width].float().clamp(0, 1)
-            original = picture.rgb.to(self.device, torch.float32)
-            visible = None if picture.alpha is None else picture.alpha.to(self.device)
+                own_mean, own_std = stats.mean.to(self.device), stats.std.to(self.device)
+                maps.append(affine_map(own_mean, own_std, mean, std, alpha, self.model.config.gain_cap))
+            output = executor.decode(features, maps, picture.height, picture.width, progress)
+            original = picture.rgb.to(output.device, torch.float32)
+            visible = None if picture.alpha is None else picture.alpha.to(output.device)
             if preserve_color is not None:
-                output = preserve(
-                    preserve_color,
-                    output,
-                    original if visible is None else premix(original, visible),
-                    visible,
-                )
+                shown = original if visible is None else premix(original, visible)
+                output = preserve(preserve_color, output, shown, visible)
             if cover is not None:
+                cover = cover.to(output.device)
                 output = torch.where(cover > 0, torch.lerp(original, output, cover), original)
             return output
 
@@ -356,10 +350,10 @@ class Stylizer:
             rgb = torch.cat([p.rgb.to(self.device) for p in pictures])
             alphas = [p.alpha.to(self.device) for p in pictures if p.alpha is not None]
             joined = Picture(rgb, torch.cat(alphas) if alphas else None, "tensor", torch.float32)
-        with _ordinary_tensors(), _memory_errors(joined):
+        with ordinary_tensors():
             rgb = joined.rgb if joined.alpha is None else premix(joined.rgb, joined.alpha)
-            content = Content(joined, *self._encode(rgb, joined.alpha), self.digest)
-        result = self._render(content, found, alpha, preserve_color, None, None)
+            content = Content(joined, *self._executor("auto").encode(rgb, joined.alpha), self.digest)
+        result = self._render(content, found, alpha, preserve_color, None, "auto", None)
         return [result] if len(pictures) == 1 else [result[i : i + 1] for i in range(len(result))]
 
 
@@ -372,6 +366,7 @@ def stylize(
     preserve_color: PreserveColor = None,
     mask: ImageLike | None = None,
     style_size: int | None = 512,
+    tile: TileSize = "auto",
     device: str = "auto",
     dtype: str | torch.dtype = "auto",
     max_pixels: int | None = MAX_PIXELS,
@@ -396,6 +391,7 @@ def stylize(
         preserve_color=preserve_color,
         mask=mask,
         style_size=style_size,
+        tile=tile,
         max_pixels=max_pixels,
         progress=progress,
     )
@@ -409,35 +405,6 @@ def _shared(model: str, device: str, dtype: str | torch.dtype) -> Stylizer:
     return Stylizer(model, device=device, dtype=dtype)
 
 
-@contextmanager
-def _ordinary_tensors() -> Iterator[None]:
-    """No gradients, and no inference tensors either, whatever mode the caller is in: results can be used anywhere."""
-    with torch.inference_mode(False), torch.no_grad():
-        yield
-
-
-@contextmanager
-def _memory_errors(picture: Picture) -> Iterator[None]:
-    try:
-        yield
-    except (torch.cuda.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if type(error) is RuntimeError and "not enough memory" not in str(error):
-            raise
-        size = f"{len(picture.rgb)} x {picture.width} x {picture.height}"
-        raise OutOfMemoryError(
-            f"{size} pixels do not fit into memory; use a smaller picture or batch, or device='cpu'"
-        ) from error
-
-
-@contextmanager
-def _steps(progress: Progress | None, stage: str) -> Iterator[None]:
-    if progress is not None:
-        progress(stage, 0, 1)
-    yield
-    if progress is not None:
-        progress(stage, 1, 1)
-
-
 def _check(alpha: float, preserve_color: str | None) -> None:
     if not 0 <= alpha <= 1:
         raise StyleError(f"alpha must be from 0 (content) to 1 (style), got {alpha}")
@@ -449,7 +416,13 @@ def _check(alpha: float, preserve_color: str | None) -> None:
 
 def _device(device: str | torch.device) -> torch.device:
     if device != "auto":
-        return torch.device(device)
+        try:
+            found = torch.device(device)
+            torch.empty(1, device=found)
+        except (RuntimeError, AssertionError) as error:  # how torch says that it has no such device
+            told = " ".join(str(error).split())[:200]
+            raise AdaINKitError(f"device {str(device)!r} cannot be used here ({told}); try 'auto' or 'cpu'") from error
+        return found
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -462,28 +435,3 @@ def _dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
     if found not in (torch.float16, torch.bfloat16, torch.float32):
         raise AdaINKitError(f"dtype must be auto, float32, float16 or bfloat16, got {dtype!r}")
     return found
-
-
-def _resize(x: Tensor, size: Sequence[int]) -> Tensor:
-    return F.interpolate(x, list(size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
-
-
-def _cell_means(weight: Tensor, stride: int, cells: Sequence[int]) -> Tensor:
-    """The mean of `(B, 1, H, W)` over each cell's pixels, `(B, 1, *cells)`; a cell beyond the border is like its
-    neighbor."""
-    missing = [max(0, n * stride - side) for n, side in zip(cells, weight.shape[2:], strict=True)]
-    return F.avg_pool2d(F.pad(weight, (0, missing[1], 0, missing[0]), mode="replicate"), stride)
-
-
-def _open_mask(mask: ImageLike, picture: Picture) -> Tensor:
-    """`(B or 1, 1, H, W)` float32 in [0, 1] of the picture's size."""
-    if hasattr(mask, "dtype") and str(mask.dtype).endswith("bool"):
-        mask = mask.float() if isinstance(mask, Tensor) else mask.astype("float32")  # type: ignore[union-attr]
-    if isinstance(mask, Tensor) and mask.ndim == 2:
-        mask = mask[None]
-    x = open_image(mask, max_pixels=None).rgb.mean(1, keepdim=True)
-    if len(x) not in (1, len(picture.rgb)):
-        raise ImageError(f"{len(x)} masks for {len(picture.rgb)} pictures; give one, or one for each")
-    if x.shape[2:] != picture.rgb.shape[2:]:
-        x = _resize(x, picture.rgb.shape[2:])
-    return torch.where(x > 1 - 1e-6, 1.0, x)  # so that a mask of ones is one after scaling, too

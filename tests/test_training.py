@@ -112,6 +112,16 @@ def test_total_variation_and_psnr_of_known_pictures() -> None:
     assert losses.psnr(steps, steps + 0.1).item() == pytest.approx(20, abs=1e-4)
 
 
+def test_ripple_loss_hates_short_waves_on_flat_content_and_nothing_else() -> None:
+    x = torch.arange(96.0)
+    waves = {n: (0.5 + 0.05 * torch.sin(2 * torch.pi * x / n)).expand(1, 3, 96, 96) for n in (4, 16)}
+    flat, busy = torch.full((1, 3, 96, 96), 0.5), torch.rand(1, 3, 96, 96)
+    short, long = (losses.ripple_loss(waves[n], flat).item() for n in (4, 16))
+    assert 8 < short / long < 16
+    assert losses.ripple_loss(waves[4], busy).item() < 0.01 * short
+    assert losses.ripple_loss(flat, flat).item() == 0
+
+
 def test_the_loss_network_is_vgg_shaped_and_refuses_other_files(teacher: Path, tmp_path: Path) -> None:
     found = LossNetwork(teacher)(torch.rand(2, 3, 40, 33))
     assert [tuple(f.shape) for f in found] == [(2, 4, 40, 33), (2, 6, 20, 16), (2, 8, 10, 8), (2, 10, 5, 4)]

@@ -40,14 +40,15 @@ class TrainConfig:
     decoder: str = LITE.decoder
     gain_cap: float | None = LITE.gain_cap
     # how long, and on what sizes
-    stages: tuple[Stage, ...] = (Stage(3000, 128, 8), Stage(9000, 224, 4))
+    stages: tuple[Stage, ...] = (Stage(2000, 128, 8), Stage(5000, 192, 5), Stage(4000, 224, 4))
     # losses
     content_weight: float = 1.0
-    style_weight: float = 20.0
-    ssim_weight: float = 0.15
+    style_weight: float = 40.0
+    ssim_weight: float = 0.1
     reconstruction_weight: float = 4.0
+    ripple_weight: float = 3.0
     total_variation_weight: float = 0.0
-    reconstruction_share: float = 0.25  # of every batch: alpha 0, judged by reconstruction alone
+    reconstruction_share: float = 0.2  # of every batch: alpha 0, judged by reconstruction alone
     # optimizer: Adam; warm-up, constant rate, linear decay to zero over the last part
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.99)

@@ -75,7 +75,7 @@ def model_card(model: AdaINModel, size: int, presets: Sequence[Preset]) -> str:
             *_figures("Validation crops (pictures held out of training, 256 px)", facts.get("validation")),
             *_figures("Thirty-six held-out pairs at 320 px, alpha 1", facts.get("judged")),
             "Content and style are distances in the loss network's features (lower is better), as the training losses",
-            "define them; ssim is structural similarity of luma with the content; psnr_alpha_0 is the decoder's fidelity",
+            "define them; ssim is structural similarity of luma with the content; psnr_alpha_0 is the fidelity of alpha 0",
             "in dB.",
             "",
             "## Training",

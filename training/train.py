@@ -83,6 +83,8 @@ class Objective(nn.Module):
             parts["ssim"] = 1 - losses.ssim(result, original)
         if plain:
             parts["reconstruction"] = losses.reconstruction_loss(output[n - plain :], content[n - plain :])
+        if c.ripple_weight:
+            parts["ripple"] = losses.ripple_loss(result, original)
         if c.total_variation_weight:
             parts["total_variation"] = losses.total_variation(result)
         total = torch.stack([getattr(c, f"{k}_weight") * v for k, v in parts.items()]).sum()

@@ -1,0 +1,239 @@
+"""The exact two-pass executor: a model over a picture, tile by tile, in bounded memory.
+
+Pass one encodes tiles with their halo and merges the channel statistics of the cropped features; pass two decodes tiles
+with their halo under the GLOBAL statistics. A tile that does not fit into memory is split, and the work goes on from
+it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from math import isqrt
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from .adain import AffineMap, Moments, merge_moments, moments
+from .errors import ModelError, OutOfMemoryError
+from .masks import cell_means
+from .model import AdaINModel
+from .network import activations_per_pixel
+from .tiling import Span, Tile, halo, plan_tiles, split_tile
+
+__all__ = ["Executor", "Progress", "TileSize", "memory_budget", "ordinary_tensors"]
+
+log = logging.getLogger("adainkit")
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Called with (stage, done, total) as the work goes on; raise `Cancelled` in it to stop."""
+TileSize: TypeAlias = int | Literal["auto"] | None
+
+
+class Executor:
+    """`model` on `device` in `dtype`, as it is there already; `tile` as in `Stylizer.stylize`."""
+
+    def __init__(self, model: AdaINModel, device: torch.device, dtype: torch.dtype, tile: TileSize = "auto") -> None:
+        if tile not in ("auto", None) and (not isinstance(tile, int) or tile < 1):
+            raise ModelError(f"tile must be 'auto', None or 1 or more pixels, got {tile!r}")
+        self.model, self.device, self.dtype, self.tile = model, device, dtype, tile
+        self.stride = model.config.stride
+        self.halo = halo(model.config)
+
+    def encode(
+        self, rgb: Tensor, weight: Tensor | None = None, progress: Progress | None = None
+    ) -> tuple[tuple[Tensor, ...], tuple[Moments, ...]]:
+        """`(B, 3, H, W)` RGB in [0, 1] on any device -> the levels' features on the model's, and their statistics.
+
+        `weight`: `(B, 1, H, W)`, how much each pixel counts.
+        """
+        height, width = rgb.shape[2:]
+        whole, parts = self._plan(rgb, self.halo.encode)
+        features: list[Tensor] = []
+
+        def run(tile: Tile) -> None:
+            rows, columns = (self._seen(s, n) for s, n in ((tile.rows, height), (tile.columns, width)))
+            x = rgb[:, :, rows, columns].to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
+            found = self.model.encode(x)
+            if len(parts) == 1 and tile == parts[0]:
+                features.extend(found)
+                return
+            if not features:
+                features.extend(self._empty_levels(len(rgb), height, width))
+            for level, into in enumerate(features):
+                inside, outside = self._windows(tile, level, into)
+                into[outside] = found[level][inside]
+
+        self._each(parts, whole, self.halo.encode, run, "encode", progress)
+        return tuple(features), self.statistics(features, weight)
+
+    def statistics(self, features: Sequence[Tensor], weight: Tensor | None = None) -> tuple[Moments, ...]:
+        """Of every level, by strips merged with Chan's rule; cells weigh by how much of `weight` lies in them."""
+        found = []
+        for level, f in zip(self.model.config.levels, features, strict=True):
+            w = None if weight is None else cell_means(weight.to(self.device, torch.float32), level.stride, f.shape[2:])
+            rows = max(1, _STRIP // (f.shape[0] * f.shape[1] * f.shape[3]))
+            strips = [
+                moments(f[:, :, top : top + rows], None if w is None else w[:, :, top : top + rows])
+                for top in range(0, f.shape[2], rows)
+            ]
+            found.append(merge_moments(strips))
+        return tuple(found)
+
+    def decode(
+        self,
+        features: Sequence[Tensor],
+        maps: Sequence[AffineMap],
+        height: int,
+        width: int,
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """Features and their affine maps -> `(B, 3, height, width)`, float32, clamped to [0, 1].
+
+        On the model's device; on the CPU where several tiles were needed, since then the device may be too small.
+        """
+        whole, parts = self._plan(features[-1], self.halo.decode, cells=True)
+        batch = max(len(features[-1]), len(maps[-1].gain))
+        centers, gains, shifts = ([getattr(m, kind) for m in maps] for kind in ("center", "gain", "shift"))
+        result: list[Tensor] = []
+
+        def run(tile: Tile) -> None:
+            seen = []
+            for level, f in zip(self.model.config.levels, features, strict=True):
+                scale = self.stride // level.stride
+                rows, columns = (slice(s.first * scale, s.last * scale) for s in (tile.rows, tile.columns))
+                seen.append(f[:, :, rows, columns])
+            output = self.model.decode(seen, centers, gains, shifts)
+            rows, columns = (self._given(s) for s in (tile.rows, tile.columns))
+            top, left = tile.rows.start * self.stride, tile.columns.start * self.stride
+            output = output[:, :, rows, columns][:, :, : height - top, : width - left].clamp(0, 1)
+            if len(parts) == 1 and tile == parts[0]:
+                result.append(output)
+                return
+            if not result:
+                result.append(torch.empty(batch, 3, height, width))
+            result[0][:, :, top : top + output.shape[2], left : left + output.shape[3]] = output.cpu()
+
+        self._each(parts, whole, self.halo.decode, run, "decode", progress)
+        return result[0]
+
+    def _plan(self, x: Tensor, reach: int, cells: bool = False) -> tuple[tuple[int, int], list[Tile]]:
+        """The grid of cells of a picture (or of features, if `cells`), and its tiles."""
+        smallest = 1 if cells else self.model.config.min_size
+        unit = 1 if cells else self.stride
+        height, width = (-(-max(side, smallest) // unit) for side in x.shape[2:])
+        if self.tile is None:
+            return (height, width), plan_tiles(height, width, max(height, width), reach)
+        if self.tile == "auto":
+            per_pixel = activations_per_pixel(self.model.config) * torch.finfo(self.dtype).bits // 8
+            pixels = memory_budget(self.device) // (_OVERHEAD * per_pixel * len(x))
+            if height * width * self.stride**2 <= pixels:
+                return (height, width), plan_tiles(height, width, max(height, width), reach)
+            size = isqrt(pixels) // self.stride - 2 * reach
+        else:
+            size = self.tile // self.stride
+        return (height, width), plan_tiles(height, width, max(1, size), reach)
+
+    def _each(
+        self,
+        parts: Sequence[Tile],
+        whole: tuple[int, int],
+        reach: int,
+        run: Callable[[Tile], None],
+        stage: str,
+        progress: Progress | None,
+    ) -> None:
+        """Run every tile, a tile that does not fit into memory as its halves; progress counts cells."""
+        todo, done, total = list(reversed(parts)), 0, whole[0] * whole[1]
+        if progress is not None:
+            progress(stage, 0, total)
+        while todo:
+            tile = todo.pop()
+            with _memory_errors() as failed:
+                run(tile)
+            if failed:
+                smaller = split_tile(tile, *whole, reach)
+                if len(smaller) == 1:
+                    raise OutOfMemoryError(
+                        f"{self.device} has no memory for even one cell of {self.stride} pixels; close other programs, "
+                        "or use a smaller batch or device='cpu'"
+                    ) from failed[0]
+                log.info("out of memory: going on with smaller tiles")
+                todo += reversed(smaller)
+                continue
+            done += (tile.rows.stop - tile.rows.start) * (tile.columns.stop - tile.columns.start)
+            if progress is not None:
+                progress(stage, done, total)
+
+    def _empty_levels(self, batch: int, height: int, width: int) -> Iterator[Tensor]:
+        for level in self.model.config.levels:
+            sides = [-(-max(side, self.model.config.min_size) // level.stride) for side in (height, width)]
+            shape = (batch, level.channels, *sides)
+            yield torch.empty(shape, device=self.device, dtype=self.dtype, memory_format=torch.channels_last)
+
+    def _windows(self, tile: Tile, level: int, into: Tensor) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+        """Where the tile's own cells of a level are in its features, and where they go."""
+        scale = self.stride // self.model.config.levels[level].stride
+        inside, outside = [slice(None)] * 2, [slice(None)] * 2
+        for span, side in ((tile.rows, into.shape[2]), (tile.columns, into.shape[3])):
+            start, stop = span.start * scale, min(span.stop * scale, side)
+            outside.append(slice(start, stop))
+            inside.append(slice(start - span.first * scale, stop - span.first * scale))
+        return tuple(inside), tuple(outside)
+
+    def _seen(self, span: Span, side: int) -> slice:
+        return slice(span.first * self.stride, min(span.last * self.stride, side))
+
+    def _given(self, span: Span) -> slice:
+        return slice((span.start - span.first) * self.stride, (span.stop - span.first) * self.stride)
+
+
+_STRIP = 1 << 24  # values per strip of statistics: bounds the float32 copies to some tens of megabytes
+_OVERHEAD = 3  # what allocators and convolution libraries take on top of the activations, measured with room
+
+
+def memory_budget(device: torch.device) -> int:
+    """Bytes that tiles may use: `ADAINKIT_MEMORY` (bytes, or like 2G or 500M), else a share of what is free.
+
+    `ModelError` for another `ADAINKIT_MEMORY`.
+    """
+    text = os.environ.get("ADAINKIT_MEMORY", "").strip().upper().removesuffix("B").removesuffix("I")
+    if text:
+        factor = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1], 1)
+        try:
+            return max(1, int(float(text.rstrip("KMG")) * factor))
+        except ValueError:
+            raise ModelError(f"ADAINKIT_MEMORY is {text!r}; expected bytes, or a number with K, M or G") from None
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] * 0.7)
+    available = 4 << 30  # where the system does not tell
+    with suppress(OSError, StopIteration, ValueError, IndexError):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        available = int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024
+    return available // 4
+
+
+@contextmanager
+def ordinary_tensors() -> Iterator[None]:
+    """No gradients, and no inference tensors either, whatever mode the caller is in: results can be used anywhere."""
+    with torch.inference_mode(False), torch.no_grad():
+        yield
+
+
+@contextmanager
+def _memory_errors() -> Iterator[list[BaseException]]:
+    """Swallow an out-of-memory error of the device or the CPU's allocator, and put it into the list."""
+    failed: list[BaseException] = []
+    try:
+        yield failed
+    except (torch.cuda.OutOfMemoryError, MemoryError) as error:
+        failed.append(error.with_traceback(None))  # the traceback's frames would keep the tensors alive
+    except RuntimeError as error:
+        if "not enough memory" not in str(error):
+            raise
+        failed.append(error.with_traceback(None))
+    if failed and torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,240 @@
+"""Tiles: the plan, the halo that the layers ask for, and a tiled result that equals the whole one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adainkit.errors import Cancelled, ModelError, OutOfMemoryError
+from adainkit.executor import Executor, memory_budget
+from adainkit.model import AdaINModel
+from adainkit.network import LITE, VGG19, ModelConfig
+from adainkit.stylizer import Stylizer
+from adainkit.tiling import Tile, halo, plan_tiles, split_tile
+
+THREE_LEVELS = ModelConfig(
+    "three", "unshuffle conv6 res6 tap down8 tap pool conv10 res10 tap", "res10 merge conv8 merge res6 shuffle4 rgb"
+)
+ONE_LEVEL = ModelConfig("one", "conv4 pool conv6 tap", "up conv4 conv4 rgb")
+SMOOTH = ModelConfig("smooth", "unshuffle down5 tap down6 res6 tap", "res6 merge smooth smooth conv4 rgb", gain_cap=4.0)
+CONFIGS = {"three levels": THREE_LEVELS, "one level": ONE_LEVEL, "smooth": SMOOTH, "lite": LITE}
+
+
+def model(config: ModelConfig) -> AdaINModel:
+    torch.manual_seed(3)
+    return AdaINModel(config).eval().requires_grad_(False)
+
+
+def area(tile: Tile) -> int:
+    return (tile.rows.stop - tile.rows.start) * (tile.columns.stop - tile.columns.start)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 50), st.integers(0, 6))
+@settings(deadline=None)
+def test_a_plan_gives_every_cell_once_and_sees_the_halo(height: int, width: int, tile: int, reach: int) -> None:
+    given_cells = np.zeros((height, width), int)
+    for part in plan_tiles(height, width, tile, reach):
+        rows, columns = part.rows, part.columns
+        given_cells[rows.start : rows.stop, columns.start : columns.stop] += 1
+        for span, side in ((rows, height), (columns, width)):
+            assert 0 < span.stop - span.start <= tile
+            assert span.first == max(0, span.start - reach)
+            assert span.last == min(side, span.stop + reach)
+    assert (given_cells == 1).all()
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 30))
+@settings(deadline=None)
+def test_a_split_tile_covers_the_same_cells_with_smaller_tiles(height: int, width: int, tile: int) -> None:
+    for part in plan_tiles(height, width, tile, 2):
+        smaller = split_tile(part, height, width, 2)
+        assert sum(map(area, smaller)) == area(part)
+        assert smaller == [part] if area(part) == 1 else max(map(area, smaller)) < area(part)
+
+
+def test_a_plan_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 or more cells"):
+        plan_tiles(0, 4, 2, 1)
+
+
+def test_the_halo_of_vgg19_is_the_known_one() -> None:
+    assert halo(VGG19).encode * VGG19.stride == 32
+    assert halo(VGG19).decode == 4
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+def test_the_halo_is_enough_and_one_cell_less_is_not(config: ModelConfig) -> None:
+    """The gradient of one tile's sum reaches as far as the halo says and, in the middle of a large picture, no
+    farther."""
+    net, reach, stride = model(config).double().requires_grad_(False), halo(config), config.stride
+    cells = 2 * max(reach.encode, reach.decode) + 5
+    middle = cells // 2
+    x = torch.rand(1, 3, cells * stride, cells * stride, dtype=torch.float64, requires_grad=True)
+    pixels = torch.zeros(cells * stride)
+    for level, feature in zip(config.levels, net.encode(x), strict=True):
+        scale = stride // level.stride
+        own = slice(middle * scale, (middle + 1) * scale)
+        (gradient,) = torch.autograd.grad(feature[:, :, own, own].square().sum(), x, retain_graph=True)
+        pixels = torch.maximum(pixels, gradient[0].abs().amax((0, 2)).float())
+    seen = pixels.nonzero()
+    beyond = max(middle * stride - int(seen.min()), int(seen.max()) + 1 - (middle + 1) * stride)
+    assert -(-beyond // stride) == reach.encode
+
+    features = [torch.rand_like(f).requires_grad_() for f in net.encode(x.detach())]
+    flat = [torch.zeros(1, level.channels) for level in config.levels]
+    output = net.double().decode(features, flat, [f + 1 for f in flat], flat)
+    own = slice(middle * stride, (middle + 1) * stride)
+    gradients = torch.autograd.grad(output[:, :, own, own].square().sum(), features)
+    beyond = 0
+    for level, gradient in zip(config.levels, gradients, strict=True):
+        seen = gradient[0].abs().amax((0, 2)).nonzero()
+        scale = stride // level.stride
+        low, high = int(seen.min()) // scale, int(seen.max()) // scale
+        beyond = max(beyond, middle - low, high - middle)
+    assert beyond == reach.decode
+
+
+@given(
+    st.sampled_from(sorted(set(CONFIGS) - {"lite"})),
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.integers(1, 100),
+    st.sampled_from([None, "luma", "match"]),
+    st.booleans(),
+    st.floats(0, 1),
+)
+@settings(deadline=None, max_examples=40)
+def test_tiles_change_nothing(
+    name: str, height: int, width: int, tile: int, color: str | None, transparent: bool, alpha: float
+) -> None:
+    rng = np.random.default_rng(height * 97 + width)
+    small = torch.tensor(rng.random((1, 4 if transparent else 3, 7, 9), dtype=np.float32))
+    photo = torch.nn.functional.interpolate(small, (height, width), mode="bilinear")
+    photo = (photo + 0.05 * torch.tensor(rng.random(photo.shape, dtype=np.float32))).clamp(0, 1)
+    stylizer = Stylizer(model(CONFIGS[name]), device="cpu")
+    style = stylizer.encode_style(torch.tensor(rng.random((3, 40, 50), dtype=np.float32)))
+    mask = rng.random((5, 5), dtype=np.float32)
+    options = {"alpha": alpha, "preserve_color": color, "mask": mask}
+    whole = stylizer.stylize(photo, style, tile=None, **options)
+    tiled = stylizer.stylize(photo, style, tile=tile, **options)
+    torch.testing.assert_close(tiled, whole, atol=2e-4, rtol=0)
+
+
+def test_tiles_of_the_embedded_model_change_no_photograph(photo: np.ndarray, device: str) -> None:
+    stylizer = Stylizer("lite", device=device, dtype="float32")
+    style = stylizer.encode_style(np.ascontiguousarray(photo[::-1, ::-1, ::-1]))
+    x = torch.tensor(photo).permute(2, 0, 1)[None].float() / 255
+    whole = stylizer.stylize(x, style, tile=None)
+    for tile in (1, 64, 100, 256):
+        tiled = stylizer.stylize(x[..., :96, :120] if tile == 1 else x, style, tile=tile)
+        expected = stylizer.stylize(x[..., :96, :120], style, tile=None) if tile == 1 else whole
+        torch.testing.assert_close(tiled, expected, atol=1e-4, rtol=0)
+
+
+def test_auto_takes_tiles_when_the_budget_is_small_and_the_whole_when_it_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[tuple[int, ...]] = []
+    net = model(THREE_LEVELS)
+    encode = net.encode
+    monkeypatch.setattr(net, "encode", lambda x: (calls.append(tuple(x.shape)), encode(x))[1])
+    x = torch.rand(1, 3, 300, 200)
+    executor = Executor(net, torch.device("cpu"), torch.float32)
+    monkeypatch.setenv("ADAINKIT_MEMORY", "1G")
+    whole, _ = executor.encode(x)
+    assert calls == [(1, 3, 300, 200)]
+    monkeypatch.setenv("ADAINKIT_MEMORY", "4M")
+    tiled, _ = executor.encode(x)
+    assert len(calls) > 3
+    assert max(h * w for _, _, h, w in calls[1:]) < 60_000
+    for a, b in zip(whole, tiled, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_out_of_memory_halves_the_tile_and_goes_on_from_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = model(ONE_LEVEL)
+    x = torch.rand(1, 3, 61, 83)
+    executor = Executor(net, torch.device("cpu"), torch.float32, tile=32)
+    expected, expected_moments = executor.encode(x)
+    sizes: list[int] = []
+    encode = net.encode
+
+    def small_memory(part: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        sizes.append(part.shape[2] * part.shape[3])
+        if sizes[-1] > 600:
+            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes")
+        return encode(part)
+
+    monkeypatch.setattr(net, "encode", small_memory)
+    done: list[tuple[int, int]] = []
+    found, found_moments = executor.encode(x, progress=lambda _, now, total: done.append((now, total)))
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(found_moments[0].m2, expected_moments[0].m2)
+    assert sizes[0] > 600
+    assert done[0] == (0, 31 * 42)
+    assert done[-1] == (31 * 42, 31 * 42)
+    assert done == sorted(done)
+
+
+def test_no_memory_at_all_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = model(ONE_LEVEL)
+
+    def no_memory(_: torch.Tensor) -> Iterator[torch.Tensor]:
+        raise MemoryError
+
+    monkeypatch.setattr(net, "encode", no_memory)
+    with pytest.raises(OutOfMemoryError, match="close other programs"):
+        Executor(net, torch.device("cpu"), torch.float32).encode(torch.rand(1, 3, 20, 20))
+
+
+def test_other_errors_of_the_network_are_not_taken_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = model(ONE_LEVEL)
+
+    def broken(_: torch.Tensor) -> Iterator[torch.Tensor]:
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(net, "encode", broken)
+    with pytest.raises(RuntimeError, match="something else"):
+        Executor(net, torch.device("cpu"), torch.float32).encode(torch.rand(1, 3, 20, 20))
+
+
+def test_cancelling_stops_within_a_tile() -> None:
+    seen: list[tuple[str, int]] = []
+
+    def progress(stage: str, done: int, total: int) -> None:
+        seen.append((stage, done))
+        if stage == "decode" and done:
+            raise Cancelled
+
+    stylizer = Stylizer(model(ONE_LEVEL), device="cpu")
+    photo = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(Cancelled):
+        stylizer.stylize(photo, stylizer.encode_style(photo), tile=16, progress=progress)
+    assert seen[-1] == ("decode", 64)
+    assert [s for s in seen if s[0] == "encode"][-1] == ("encode", 32 * 32)
+
+
+@pytest.mark.parametrize("tile", [0, -5, "large", 1.5])
+def test_an_impossible_tile_is_an_error(tile: object) -> None:
+    stylizer = Stylizer(model(ONE_LEVEL), device="cpu")
+    with pytest.raises(ModelError, match="tile must be"):
+        stylizer.encode_content(np.zeros((9, 9, 3), np.uint8), tile=tile)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("text", "expected"), [("1000", 1000), ("2k", 2048), ("1.5M", 3 << 19), ("2GiB", 2 << 30)])
+def test_the_memory_budget_is_the_users(monkeypatch: pytest.MonkeyPatch, text: str, expected: int) -> None:
+    monkeypatch.setenv("ADAINKIT_MEMORY", text)
+    assert memory_budget(torch.device("cpu")) == expected
+
+
+def test_a_memory_budget_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAINKIT_MEMORY", "plenty")
+    with pytest.raises(ModelError, match="ADAINKIT_MEMORY"):
+        memory_budget(torch.device("cpu"))
+    monkeypatch.delenv("ADAINKIT_MEMORY")
+    assert memory_budget(torch.device("cpu")) > 1 << 20
