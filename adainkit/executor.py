@@ -109,7 +109,7 @@ class Executor:
             output = self.model.decode(seen, centers, gains, shifts)
             rows, columns = (self._given(s) for s in (tile.rows, tile.columns))
             top, left = tile.rows.start * self.stride, tile.columns.start * self.stride
-            output = output[:, :, rows, columns][:, :, : height - top, : width - left].clamp(0, 1)
+            output = output[:, :, rows, columns][:, :, : max(0, height - top), : max(0, width - left)].clamp(0, 1)
             if len(parts) == 1 and tile == parts[0]:
                 result.append(output)
                 return
@@ -191,6 +191,8 @@ class Executor:
         return slice((span.start - span.first) * self.stride, (span.stop - span.first) * self.stride)
 
 
+# How torch words it where it has no exception of its own: the CPU on Windows, on Linux, and MPS.
+_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 _STRIP = 1 << 24  # values per strip of statistics: bounds the float32 copies to some tens of megabytes
 _OVERHEAD = 3  # what allocators and convolution libraries take on top of the activations, measured with room
 
@@ -232,7 +234,7 @@ def _memory_errors() -> Iterator[list[BaseException]]:
     except (torch.cuda.OutOfMemoryError, MemoryError) as error:
         failed.append(error.with_traceback(None))  # the traceback's frames would keep the tensors alive
     except RuntimeError as error:
-        if "not enough memory" not in str(error):
+        if not any(words in str(error) for words in _OUT_OF_MEMORY):
             raise
         failed.append(error.with_traceback(None))
     if failed and torch.cuda.is_available():

@@ -21,7 +21,8 @@ from .network import Decoder, Encoder, ModelConfig
 __all__ = ["FORMAT_VERSION", "AdaINModel"]
 
 FORMAT_VERSION = "1"
-"""Of the model file: tensors `encoder.*` and `decoder.*`, metadata `format_version`, `config` and `encoder_sha256`."""
+"""Of the model file: tensors `encoder.*` and `decoder.*`, and what `_OWN_FACTS` names in the metadata."""
+_OWN_FACTS = ("format_version", "config", "encoder_sha256", "decoder_sha256")
 
 
 class AdaINModel(nn.Module):
@@ -73,7 +74,7 @@ class AdaINModel(nn.Module):
     def digest(self) -> str:
         """sha256 of the encoder's tensors as the file has them: what a `Style` is bound to. A decoder may be fine-tuned
         under it."""
-        return self._digest or _digest(self.state_dict())
+        return self._digest or _digest(self.state_dict(), "encoder.")
 
     def save(
         self,
@@ -88,7 +89,8 @@ class AdaINModel(nn.Module):
             **(metadata or {}),
             "format_version": FORMAT_VERSION,
             "config": self.config.to_json(),
-            "encoder_sha256": _digest(tensors),
+            "encoder_sha256": _digest(tensors, "encoder."),
+            "decoder_sha256": _digest(tensors, "decoder."),
         }
         return write_atomically(path, save(tensors, facts))
 
@@ -110,11 +112,12 @@ class AdaINModel(nn.Module):
             raise WeightsError(
                 f"{path}: format {facts.get('format_version')}, expected {FORMAT_VERSION}; update adainkit"
             )
-        digest = _digest(tensors)
-        if digest != facts.get("encoder_sha256"):
-            raise WeightsError(
-                f"{path}: the encoder's checksum differs from its metadata; the file is damaged, get it again"
-            )
+        digest = _digest(tensors, "encoder.")
+        for part, found in (("encoder", digest), ("decoder", _digest(tensors, "decoder."))):
+            if found != facts.get(f"{part}_sha256"):
+                raise WeightsError(
+                    f"{path}: the {part}'s checksum differs from its metadata; the file is damaged, get it again"
+                )
         try:
             with torch.device("meta"):  # no random numbers are drawn for what the file overwrites
                 model = cls(ModelConfig.from_json(facts["config"]))
@@ -125,15 +128,15 @@ class AdaINModel(nn.Module):
             raise WeightsError(f"{path}: unusable model configuration: {error}") from error
         except RuntimeError as error:
             raise WeightsError(f"{path}: tensors do not fit the file's own configuration ({error})") from error
-        model.metadata = {k: v for k, v in facts.items() if k not in ("config", "encoder_sha256", "format_version")}
+        model.metadata = {k: v for k, v in facts.items() if k not in _OWN_FACTS}
         model._digest = digest
         return model.eval().requires_grad_(False)
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
+def _digest(tensors: Mapping[str, Tensor], prefix: str) -> str:
     """Independent of the floating type that the values are kept in, as long as it can hold them."""
     total = hashlib.sha256()
-    for name in sorted(n for n in tensors if n.startswith("encoder.")):
+    for name in sorted(n for n in tensors if n.startswith(prefix)):
         value = tensors[name].detach().to("cpu", torch.float32).contiguous()
         total.update(f"{name} {tuple(value.shape)}\n".encode())
         total.update(value.numpy().tobytes())

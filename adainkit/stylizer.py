@@ -63,6 +63,8 @@ class Stylizer:
         self.digest = found.digest  # before any rounding to another dtype
         self.cache = StyleCache() if cache == "auto" else cache
         self._model: AdaINModel | None = found.eval().requires_grad_(False)
+        self.device: torch.device = _device("cpu")
+        self.dtype: torch.dtype = torch.float32
         self.to(device, dtype)
 
     @property
@@ -72,10 +74,13 @@ class Stylizer:
             raise AdaINKitError("this Stylizer is closed; make another one")
         return self._model
 
-    def to(self, device: str | torch.device = "auto", dtype: str | torch.dtype = "auto") -> Stylizer:
-        """Move to a device and precision, as in the constructor; itself back."""
-        self.device = _device(device)
-        self.dtype = _dtype(dtype, self.device)
+    def to(self, device: str | torch.device | None = None, dtype: str | torch.dtype | None = None) -> Stylizer:
+        """Move to a device and precision, as in the constructor; itself back. None keeps the one that it has.
+
+        Weights that were rounded stay rounded: for more precision than a Stylizer has, make a new one.
+        """
+        self.device = self.device if device is None else _device(device)
+        self.dtype = self.dtype if dtype is None else _dtype(dtype, self.device)
         with ordinary_tensors():
             self._model = self.model.to(self.device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self
@@ -126,6 +131,8 @@ class Stylizer:
         with ordinary_tensors():
             rgb, alpha = picture.rgb, picture.alpha
             if alpha is not None:
+                if not bool(alpha.any()):
+                    raise ImageError("the style picture is transparent all over: there is nothing to take a style from")
                 rgb = premix(rgb, alpha)
             short = min(picture.height, picture.width)
             if style_size is not None and short > style_size:
@@ -259,6 +266,8 @@ class Stylizer:
         `format` and `quality` as in `images.save_image`; with `overwrite` False an existing target is an `ImageError`.
         """
         _check(alpha, preserve_color)
+        if not overwrite and os.path.lexists(target):  # said before the work, not after it
+            raise ImageError(f"{os.fspath(target)}: exists already, and overwrite is off; choose another name")
         found = self.as_style(style, style_size=style_size, max_pixels=max_pixels)
         content = self.encode_content(source, tile=tile, max_pixels=max_pixels, progress=progress)
         result = self._render(content, [found], alpha, preserve_color, mask, tile, progress)

@@ -66,6 +66,11 @@ def test_tensors_that_share_their_memory_are_saved_as_well(tmp_path: Path) -> No
     assert_same(Style.load(style.save(tmp_path / "s.safetensors")), style)
 
 
+def test_the_longest_file_name_of_a_system_will_do(tmp_path: Path) -> None:
+    path = tmp_path / f"{'浪' * 80}.safetensors"  # 252 bytes of 255: the temporary file beside it must not be longer
+    assert_same(Style.load(make().save(path)), make())
+
+
 def test_a_style_file_is_small(file: Path) -> None:
     assert file.stat().st_size < 4096
 

@@ -478,6 +478,13 @@ def test_several_pictures_are_an_equal_blend(stylizer: Stylizer) -> None:
         stylizer.stylize(noise(21, 30), [])
 
 
+def test_a_batch_tensor_is_several_pictures_as_a_style(stylizer: Stylizer) -> None:
+    several = tensor(48, 40, batch=3)
+    mixed, found = stylizer.encode_style(list(several)), stylizer.encode_style(several)
+    for a, b in zip((*mixed.means, *mixed.stds), (*found.means, *found.stds), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
 def test_a_preset_is_found_by_its_name(stylizer: Stylizer, presets: dict[str, Style]) -> None:
     x = noise(21, 30)
     assert np.array_equal(stylizer.stylize(x, "pines"), stylizer.stylize(x, presets["pines"]))
@@ -1027,4 +1034,5 @@ def test_lite_gives_a_photograph_back_and_leaves_it_step_by_step(
     steps = [distance(result, results[0]) for result in results]
     assert steps == sorted(steps)
     assert steps[-1] > 5
-    assert psnr(results[0], photos[name]) >= 24
+    fidelity = psnr(results[0], photos[name])
+    assert fidelity >= 24
