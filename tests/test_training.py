@@ -82,8 +82,10 @@ def test_style_loss_is_the_written_out_formula() -> None:
             mean = (x[i].mean((1, 2)) - y[i].mean((1, 2))) ** 2
             std = (np.sqrt(x[i].var((1, 2)) + EPS) - np.sqrt(y[i].var((1, 2)) + EPS)) ** 2
             expected += (mean.mean() + std.mean()) / (y[i] ** 2).mean() / 2 / 2
-    found = losses.style_loss([torch.tensor(x) for x in a], [torch.tensor(y) for y in b])
-    assert found.item() == pytest.approx(expected, rel=1e-5)
+    features = [[torch.tensor(x) for x in side] for side in (a, b)]
+    assert losses.style_loss(*features).item() == pytest.approx(expected, rel=1e-5)
+    first, second = (losses.style_loss([x], [y]).item() for x, y in zip(*features, strict=True))
+    assert losses.style_loss(*features, [3, 1]).item() == pytest.approx((3 * first + second) / 4, rel=1e-5)
 
 
 def test_content_loss_is_relative_to_the_content() -> None:

@@ -40,20 +40,26 @@ class TrainConfig:
     decoder: str = LITE.decoder
     gain_cap: float | None = LITE.gain_cap
     # how long, and on what sizes
-    stages: tuple[Stage, ...] = (Stage(2000, 128, 8), Stage(5000, 192, 5), Stage(4000, 224, 4))
+    stages: tuple[Stage, ...] = (Stage(2000, 128, 8), Stage(8500, 160, 4), Stage(2500, 224, 4))
     # losses
     content_weight: float = 1.0
     style_weight: float = 40.0
-    ssim_weight: float = 0.1
-    reconstruction_weight: float = 4.0
-    ripple_weight: float = 3.0
+    style_layers: tuple[float, ...] = (
+        0.3,
+        1.0,
+        1.0,
+        1.5,
+    )  # relu1_1 .. relu4_1; the first one's gradient is the largest
+    ssim_weight: float = 0.03
+    reconstruction_weight: float = 2.0
+    ripple_weight: float = 8.0
     total_variation_weight: float = 0.0
     reconstruction_share: float = 0.2  # of every batch: alpha 0, judged by reconstruction alone
     # optimizer: Adam; warm-up, constant rate, linear decay to zero over the last part
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.99)
     warmup_steps: int = 200
-    decay_share: float = 0.35
+    decay_share: float = 0.5
     clip_norm: float = 10.0
     ema: float = 0.999
     # data
@@ -74,7 +80,7 @@ class TrainConfig:
         # YAML knows lists and mappings only
         stages = tuple(s if isinstance(s, Stage) else _make(Stage, s, "stages") for s in self.stages)
         object.__setattr__(self, "stages", stages)
-        for name in ("betas", "content_zoom", "style_zoom"):
+        for name in ("betas", "content_zoom", "style_zoom", "style_layers"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if not stages or min(min(s.steps, s.batch, s.crop - 15) for s in stages) < 1:
             raise ConfigError(
@@ -82,6 +88,8 @@ class TrainConfig:
             )
         if not 0 <= self.reconstruction_share < 1:
             raise ConfigError(f"reconstruction_share: expected 0 or more and under 1, got {self.reconstruction_share}")
+        if len(self.style_layers) != 4 or min(self.style_layers) < 0 or not sum(self.style_layers):
+            raise ConfigError(f"style_layers: expected 4 weights, 0 or more and not all zero, got {self.style_layers}")
         if self.amp not in ("bfloat16", "none"):
             raise ConfigError(f"amp: expected bfloat16 or none, got {self.amp!r}")
 

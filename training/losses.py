@@ -30,8 +30,10 @@ def content_loss(result: Tensor, content: Tensor) -> Tensor:
     return ((result - content).square().mean((1, 2, 3)) / content.square().mean((1, 2, 3)).clamp_min(1e-8)).mean()
 
 
-def style_loss(result: Sequence[Tensor], style: Sequence[Tensor]) -> Tensor:
-    """Squared differences of channel means and standard deviations (Huang & Belongie 2017), averaged over the layers.
+def style_loss(result: Sequence[Tensor], style: Sequence[Tensor], weights: Sequence[float] | None = None) -> Tensor:
+    """Squared differences of channel means and standard deviations (Huang & Belongie 2017), the mean over the layers.
+
+    `weights`: of the layers, scaled to sum 1; None weighs all alike.
 
     Each layer of each sample is divided by the mean square of its style features, so that no layer and no strong
     style outweighs the others (in the spirit of Cheng et al., CVPR 2021). Sizes of the two may differ.
@@ -42,7 +44,8 @@ def style_loss(result: Sequence[Tensor], style: Sequence[Tensor]) -> Tensor:
         x, y = moments(a), moments(b)
         difference = (x.mean - y.mean).square().mean(1) + (x.std - y.std).square().mean(1)
         layers.append((difference / b.square().mean((1, 2, 3)).clamp_min(1e-8)).mean())
-    return torch.stack(layers).mean()
+    shares = torch.tensor([1.0] * len(layers) if weights is None else list(weights), device=layers[0].device)
+    return (torch.stack(layers) * shares).sum() / shares.sum()
 
 
 def reconstruction_loss(result: Tensor, content: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ class Objective(nn.Module):
         seen = self.teacher(result)
         parts = {
             "content": losses.content_loss(seen[-1], targets[-1][0]),
-            "style": losses.style_loss(seen, [t[1] for t in targets]),
+            "style": losses.style_loss(seen, [t[1] for t in targets], c.style_layers),
         }
         if c.ssim_weight:
             parts["ssim"] = 1 - losses.ssim(result, original)
