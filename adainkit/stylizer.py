@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .adain import Moments, affine_map
@@ -443,4 +444,9 @@ def _dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if found not in (torch.float16, torch.bfloat16, torch.float32):
         raise AdaINKitError(f"dtype must be auto, float32, float16 or bfloat16, got {dtype!r}")
+    try:
+        F.pad(torch.zeros(1, 1, 2, 2, device=device, dtype=found), (1, 1, 1, 1), mode="reflect")
+    except RuntimeError as error:  # float16 on the CPU, in older releases of torch
+        told = f"torch {torch.__version__} cannot compute with {found} on {device.type}"
+        raise AdaINKitError(f"{told}; use bfloat16 or float32, or a newer torch") from error
     return found

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import skip_without
 from torch import Tensor, nn
 
 from adainkit.errors import ModelError
@@ -188,6 +189,7 @@ def test_the_last_convolution_runs_in_float32_under_half_precision(kind: torch.d
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
 @torch.no_grad()
 def test_half_precision_is_close_to_float32(config: ModelConfig, kind: torch.dtype, device: torch.device) -> None:
+    skip_without(kind, device)
     model, x = make(config).to(device), picture(33, 47).to(device)
     exact = model.decode(model.encode(x), *identity(model.encode(x)))
     half = make(config).to(device, kind)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import skip_without
 from PIL import Image, ImageFile
 from torch import Tensor
 
@@ -821,7 +822,7 @@ def test_results_are_ordinary_tensors_even_in_inference_mode(
 def test_a_stylizer_made_in_inference_mode_has_an_ordinary_model() -> None:
     model = tiny()
     with torch.inference_mode():
-        found = [Stylizer(m, device="cpu", dtype=d) for m in (model, "lite") for d in ("float32", "float16")]
+        found = [Stylizer(m, device="cpu", dtype=d) for m in (model, "lite") for d in ("float32", "bfloat16")]
     for own in found:
         assert not any(p.is_inference() for p in own.model.parameters())
         assert own.stylize(noise(9, 9), noise(9, 9)).shape == (9, 9, 3)
@@ -842,7 +843,7 @@ def test_the_picture_given_is_never_written_to(stylizer: Stylizer, style: Style)
 def test_the_model_given_is_copied() -> None:
     model = tiny()
     before = {name: t.clone() for name, t in model.state_dict().items()}
-    own = Stylizer(model, device="cpu", dtype="float16")
+    own = Stylizer(model, device="cpu", dtype="bfloat16")
     own.close()
     assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
     assert all(p.requires_grad for p in model.parameters())
@@ -863,8 +864,18 @@ def test_another_dtype_is_an_error_that_lists_the_right_ones(kind: Any) -> None:
         Stylizer(tiny(), device="cpu", dtype=kind)
 
 
+def test_a_dtype_that_torch_cannot_compute_with_here_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_padding(*_: Any, **__: Any) -> torch.Tensor:
+        raise RuntimeError("\"reflection_pad2d\" not implemented for 'Half'")
+
+    monkeypatch.setattr("adainkit.stylizer.F.pad", no_padding)
+    with pytest.raises(AdaINKitError, match=r"cannot compute with torch.float16 on cpu; use bfloat16"):
+        Stylizer(tiny(), device="cpu", dtype="float16")
+
+
 @pytest.mark.parametrize("kind", ["float16", "bfloat16", torch.float16])
 def test_half_precision_is_close_to_float32(stylizer: Stylizer, kind: Any) -> None:
+    skip_without(kind, stylizer.device)
     half = Stylizer("lite", device=stylizer.device, dtype=kind)
     assert half.digest == stylizer.digest
     x, painting = noise(65, 90, 4), noise(50, 50, seed=3)
