@@ -12,7 +12,7 @@ A `ModelConfig` is the whole architecture; VGG-19 and `lite` are two of them. Th
 | `tap` | an AdaIN level: the features here are what `Encoder` returns (encoder only) | 1 |
 | `up` | nearest x2 (decoder only, as all below) | 2 |
 | `smooth` | bilinear x2 | 2 |
-| `shuffleN` | 3x3 convolution to 4N channels, ReLU, pixel shuffle to N channels | 2 |
+| `shuffleN` | 3x3 convolution to 4N channels, ReLU, pixel shuffle to N channels, mean of 2x2 | 2 |
 | `merge` | 1x1 convolution to the width of the next finer level, bilinear x2, plus that level's features | 2 |
 | `rgb` | 3x3 convolution to 3 channels, in float32 whatever the rest runs in; the last word | 1 |
 
@@ -241,7 +241,9 @@ class _Shuffle(nn.Module):
                 tensor.copy_(tensor[::4].repeat_interleave(4, 0))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pixel_shuffle(self.expand(x), 2)
+        # The mean is zero at period 2: sub-pixels that differ by a constant, a checkerboard, cancel (Sugawara et al. 2018).
+        x = F.pixel_shuffle(self.expand(x), 2)
+        return F.avg_pool2d(F.pad(x, (1, 0, 1, 0), mode="reflect"), 2, stride=1)
 
 
 class _Merge(nn.Module):

@@ -116,6 +116,6 @@ def _before(word: str, low: int, high: int) -> tuple[int, int]:
         return low // 2, -(-high // 2)
     if word in ("smooth", "merge"):  # cell 2i sees i - 1 and i, cell 2i + 1 sees i and i + 1
         return (low - 1) // 2, high // 2 + 1
-    if word == "shuffle":
-        return low // 2 - 1, -(-high // 2) + 1
+    if word == "shuffle":  # the mean sees one pixel more at the low end
+        return (low - 1) // 2 - 1, -(-high // 2) + 1
     return low, high  # tap
