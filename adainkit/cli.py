@@ -19,6 +19,7 @@ from .errors import AdaINKitError
 from .jobs import Job, Outcome, default_name, plan_jobs, run_jobs
 
 if TYPE_CHECKING:
+    from .executor import Progress
     from .stylizer import Stylizer
 
 __all__ = ["main"]
@@ -63,14 +64,14 @@ def _stylize(args: argparse.Namespace) -> int:
     except ValueError as error:
         args.usage_error(str(error))
     if all(job.problem for job in jobs):  # nothing to do: no need to load a model
-        return _report(jobs, run_jobs(jobs, lambda *_: None), args)
+        return _report(jobs, lambda *_: None, args)
     from .style import Style
 
     with _stylizer(args.model, args.device, args.dtype) as stylizer:
         sizes = {"style_size": args.style_size, "max_pixels": args.max_pixels}
         style = Style.blend([(stylizer.as_style(name, **sizes), weight) for name, weight in styles])
 
-        def work(source: Path, target: Path) -> None:
+        def work(source: Path, target: Path, progress: Progress | None = None) -> None:
             stylizer.stylize_file(
                 source,
                 target,
@@ -83,22 +84,29 @@ def _stylize(args: argparse.Namespace) -> int:
                 quality=args.quality,
                 overwrite=args.overwrite,
                 max_pixels=args.max_pixels,
+                progress=progress,
             )
 
-        return _report(jobs, run_jobs(jobs, work), args)
+        return _report(jobs, work, args)
 
 
-def _report(jobs: Sequence[Job], outcomes: Iterator[Outcome], args: argparse.Namespace) -> int:
-    """A line for every picture as it is done, under a bar on a terminal; 1 if any failed."""
+def _report(jobs: Sequence[Job], work: Callable[[Path, Path, Progress], object], args: argparse.Namespace) -> int:
+    """Do the jobs: a line for every picture as it is done, under a bar on a terminal; 1 if any failed."""
     from tqdm import tqdm
 
-    failed = 0
-    with tqdm(total=len(jobs), unit="picture", leave=False, disable=None, file=sys.stderr) as bar:
-        for outcome in outcomes:
+    done = failed = 0
+    form = "{percentage:3.0f}%|{bar}| {n:.1f}/{total} pictures [{elapsed}<{remaining}]"
+    with tqdm(total=len(jobs), bar_format=form, leave=False, disable=None, file=sys.stderr) as bar:
+
+        def progress(stage: str, now: int, total: int) -> None:
+            bar.update(done + (now / total + (stage == "decode")) / 2 - bar.n)  # a picture has two passes
+
+        for outcome in run_jobs(jobs, lambda source, target: work(source, target, progress)):
             with tqdm.external_write_mode(file=sys.stderr):
                 _tell(outcome, args)
             failed += outcome.error is not None
-            bar.update()
+            done += 1
+            bar.update(done - bar.n)
     if len(jobs) > 1:
         told = f"{len(jobs) - failed} of {len(jobs)} pictures done" + f", {failed} failed" * bool(failed)
         print(f"adainkit: {told}", file=sys.stderr)
@@ -121,7 +129,11 @@ def _styles(args: argparse.Namespace) -> int:
     from .style import styles
     from .weights import load_model, models
 
-    found = styles(args.model if args.model in models() else load_model(args.model).config.name)
+    if args.model in models():
+        found = styles(args.model)
+    else:
+        model = load_model(args.model)
+        found = styles(model.config.name, digest=model.digest)
     if args.json:
         print(json.dumps([vars(preset) for preset in found.values()], indent=2))
     elif not found:

@@ -16,7 +16,7 @@ from typing import Literal
 
 __all__ = ["Finding", "examine"]
 
-_NEEDED_LATER = {"torchvision"}  # imported for training only: broken, it is no harm to the rest
+_NEEDED_LATER = {"torchvision"}  # nothing of the library imports it yet: broken, it is no harm
 _EXTRAS_OF_DEVELOPERS = {"test", "dev", "demo"}
 _VARIABLES = re.compile(r"ADAINKIT_\w+|(https?|all|no)_proxy|OMP_NUM_THREADS|CUDA_VISIBLE_DEVICES", re.IGNORECASE)
 _REINSTALL = "pip install --force-reinstall --no-deps adainkit"

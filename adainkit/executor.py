@@ -8,7 +8,9 @@ it.
 from __future__ import annotations
 
 import logging
+import operator
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from math import isqrt
@@ -22,10 +24,10 @@ from .adain import AffineMap, Moments, merge_moments, moments
 from .errors import ModelError, OutOfMemoryError
 from .masks import cell_means
 from .model import AdaINModel
-from .network import activations_per_pixel
+from .network import activations_per_pixel, no_autocast
 from .tiling import Span, Tile, halo, plan_tiles, split_tile
 
-__all__ = ["Executor", "Progress", "TileSize", "memory_budget", "ordinary_tensors"]
+__all__ = ["Executor", "Progress", "TileSize", "memory_budget", "memory_guard", "ordinary_tensors"]
 
 log = logging.getLogger("adainkit")
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -37,9 +39,7 @@ class Executor:
     """`model` on `device` in `dtype`, as it is there already; `tile` as in `Stylizer.stylize`."""
 
     def __init__(self, model: AdaINModel, device: torch.device, dtype: torch.dtype, tile: TileSize = "auto") -> None:
-        if tile not in ("auto", None) and (not isinstance(tile, int) or tile < 1):
-            raise ModelError(f"tile must be 'auto', None or 1 or more pixels, got {tile!r}")
-        self.model, self.device, self.dtype, self.tile = model, device, dtype, tile
+        self.model, self.device, self.dtype, self.tile = model, device, dtype, _checked(tile)
         self.stride = model.config.stride
         self.halo = halo(model.config)
 
@@ -62,7 +62,13 @@ class Executor:
                 features.extend(found)
                 return
             if not features:
-                features.extend(self._empty_levels(len(rgb), height, width))
+                with _memory_errors() as failed:
+                    features.extend(self._empty_levels(len(rgb), height, width))
+                if failed:
+                    raise OutOfMemoryError(
+                        f"the features of {len(rgb)} x {width} x {height} pixels do not fit into the memory of "
+                        f"{self.device}; use a smaller picture or batch, or device='cpu'"
+                    ) from failed[0]
             for level, into in enumerate(features):
                 inside, outside = self._windows(tile, level, into)
                 into[outside] = found[level][inside]
@@ -125,15 +131,13 @@ class Executor:
         smallest = 1 if cells else self.model.config.min_size
         unit = 1 if cells else self.stride
         height, width = (-(-max(side, smallest) // unit) for side in x.shape[2:])
-        if self.tile is None:
-            return (height, width), plan_tiles(height, width, max(height, width), reach)
+        size = max(height, width)
         if self.tile == "auto":
             per_pixel = activations_per_pixel(self.model.config) * torch.finfo(self.dtype).bits // 8
             pixels = memory_budget(self.device) // (_OVERHEAD * per_pixel * len(x))
-            if height * width * self.stride**2 <= pixels:
-                return (height, width), plan_tiles(height, width, max(height, width), reach)
-            size = isqrt(pixels) // self.stride - 2 * reach
-        else:
+            if height * width * self.stride**2 > pixels:
+                size = isqrt(pixels) // self.stride - 2 * reach
+        elif self.tile is not None:
             size = self.tile // self.stride
         return (height, width), plan_tiles(height, width, max(1, size), reach)
 
@@ -148,23 +152,27 @@ class Executor:
     ) -> None:
         """Run every tile, a tile that does not fit into memory as its halves; progress counts cells."""
         todo, done, total = list(reversed(parts)), 0, whole[0] * whole[1]
+        largest = total  # cells of a tile that may still fit
         if progress is not None:
             progress(stage, 0, total)
         while todo:
             tile = todo.pop()
-            with _memory_errors() as failed:
+            if tile.cells > largest:
+                todo += reversed(split_tile(tile, *whole, reach))
+                continue
+            with _memory_errors() as failed, no_autocast(self.device.type):
                 run(tile)
             if failed:
-                smaller = split_tile(tile, *whole, reach)
-                if len(smaller) == 1:
+                if tile.cells == 1:
                     raise OutOfMemoryError(
                         f"{self.device} has no memory for even one cell of {self.stride} pixels; close other programs, "
                         "or use a smaller batch or device='cpu'"
                     ) from failed[0]
                 log.info("out of memory: going on with smaller tiles")
-                todo += reversed(smaller)
+                todo.append(tile)
+                largest = tile.cells - 1
                 continue
-            done += (tile.rows.stop - tile.rows.start) * (tile.columns.stop - tile.columns.start)
+            done += tile.cells
             if progress is not None:
                 progress(stage, done, total)
 
@@ -202,20 +210,45 @@ def memory_budget(device: torch.device) -> int:
 
     `ModelError` for another `ADAINKIT_MEMORY`.
     """
-    text = os.environ.get("ADAINKIT_MEMORY", "").strip().upper().removesuffix("B").removesuffix("I")
+    text = os.environ.get("ADAINKIT_MEMORY", "").strip()
     if text:
-        factor = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1], 1)
-        try:
-            return max(1, int(float(text.rstrip("KMG")) * factor))
-        except ValueError:
-            raise ModelError(f"ADAINKIT_MEMORY is {text!r}; expected bytes, or a number with K, M or G") from None
+        match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([KMG]?)(?:I?B)?", text.upper())
+        if match is None or not float(match[1]):
+            raise ModelError(f"ADAINKIT_MEMORY is {text!r}; expected a number of bytes, or one with K, M or G")
+        return max(1, int(float(match[1]) * {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[match[2]]))
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * 0.7)
-    available = 4 << 30  # where the system does not tell
+    return _available() // 4
+
+
+def _available() -> int:
+    """Bytes that the system, and the container if it is one, can still give; 4 GiB where neither tells."""
+    found = []
     with suppress(OSError, StopIteration, ValueError, IndexError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        available = int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024
-    return available // 4
+        found.append(int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024)
+    with suppress(OSError, ValueError):  # "max" where there is no limit
+        group = Path("/sys/fs/cgroup")
+        found.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    return max(0, min(found, default=4 << 30))
+
+
+def _checked(tile: TileSize) -> TileSize:
+    if tile is None or tile == "auto":
+        return tile
+    with suppress(TypeError):  # NumPy's integers are welcome, floats and words are not
+        if operator.index(tile) >= 1:
+            return operator.index(tile)
+    raise ModelError(f"tile must be 'auto', None or 1 or more pixels, got {tile!r}")
+
+
+@contextmanager
+def memory_guard(what: str) -> Iterator[None]:
+    """An out-of-memory error inside becomes `OutOfMemoryError`, which says that `what` did not fit."""
+    with _memory_errors() as failed:
+        yield
+    if failed:
+        raise OutOfMemoryError(f"{what} does not fit into memory; use a smaller picture or batch") from failed[0]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .errors import ImageError
-from .images import ImageLike, Picture, open_image
+from .images import MAX_PIXELS, ImageLike, Picture, open_image
 
 __all__ = ["cell_means", "open_mask", "resize"]
 
@@ -20,21 +20,21 @@ def resize(x: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def cell_means(weight: Tensor, stride: int, cells: Sequence[int]) -> Tensor:
-    """The mean of `(B, 1, H, W)` over each cell's pixels, `(B, 1, *cells)`; beyond the border a cell goes on as it
-    is."""
+    """The mean of `(B, 1, H, W)` over each cell's pixels, `(B, 1, *cells)`; the border goes on beyond the picture."""
     missing = [max(0, n * stride - side) for n, side in zip(cells, weight.shape[2:], strict=True)]
     return F.avg_pool2d(F.pad(weight, (0, missing[1], 0, missing[0]), mode="replicate"), stride)
 
 
-def open_mask(mask: ImageLike, picture: Picture) -> Tensor:
-    """`(B or 1, 1, H, W)` float32 in [0, 1] of the picture's size, from a gray picture or a `(H, W)` array or tensor,
-    of any
-    size. `ImageError` if it is none, or if there are neither one nor as many as pictures."""
+def open_mask(mask: ImageLike, picture: Picture, max_pixels: int | None = MAX_PIXELS) -> Tensor:
+    """`(B or 1, 1, H, W)` float32 in [0, 1] of the picture's size, from a gray picture, array or tensor of any size.
+
+    `ImageError` if it is none, or if there are neither one nor as many as pictures.
+    """
     if hasattr(mask, "dtype") and str(mask.dtype).endswith("bool"):
         mask = mask.float() if isinstance(mask, Tensor) else mask.astype("float32")  # type: ignore[union-attr]
     if isinstance(mask, Tensor) and mask.ndim == 2:
         mask = mask[None]
-    x = open_image(mask, max_pixels=None).rgb.mean(1, keepdim=True)
+    x = open_image(mask, max_pixels=max_pixels).rgb.mean(1, keepdim=True)
     if len(x) not in (1, len(picture.rgb)):
         raise ImageError(f"{len(x)} masks for {len(picture.rgb)} pictures; give one, or one for each")
     if x.shape[2:] != picture.rgb.shape[2:]:

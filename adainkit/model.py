@@ -38,7 +38,6 @@ class AdaINModel(nn.Module):
             self.encoder = Encoder(config)
             self.decoder = Decoder(config)
         self.metadata: dict[str, str] = {}
-        self._digest: str | None = None
 
     def encode(self, x: Tensor) -> tuple[Tensor, ...]:
         """`(B, 3, H, W)`, RGB, [0, 1] -> features of every AdaIN level, finest first, `(B, C, ceil(H / stride), ceil(W
@@ -72,9 +71,9 @@ class AdaINModel(nn.Module):
 
     @property
     def digest(self) -> str:
-        """sha256 of the encoder's tensors as the file has them: what a `Style` is bound to. A decoder may be fine-tuned
+        """sha256 of the encoder's tensors as they are: what a `Style` is bound to. A decoder may be fine-tuned
         under it."""
-        return self._digest or _digest(self.state_dict(), "encoder.")
+        return _digest(self.state_dict(), "encoder.")
 
     def save(
         self,
@@ -82,7 +81,11 @@ class AdaINModel(nn.Module):
         metadata: Mapping[str, str] | None = None,
         dtype: torch.dtype = torch.float16,
     ) -> Path:
-        """Write a .safetensors file of `dtype`, whole or not at all. `metadata`: more strings, over the model's own."""
+        """Write a .safetensors file of `dtype`, whole or not at all; `WeightsError` if that cannot be done.
+
+        `metadata`: more strings, over the model's own. Styles belong to the values as they are written: encode them
+        with the model that is loaded again, when `dtype` rounds.
+        """
         tensors = {name: t.detach().to("cpu", dtype).contiguous() for name, t in self.state_dict().items()}
         facts = {
             **self.metadata,
@@ -92,7 +95,10 @@ class AdaINModel(nn.Module):
             "encoder_sha256": _digest(tensors, "encoder."),
             "decoder_sha256": _digest(tensors, "decoder."),
         }
-        return write_atomically(path, save(tensors, facts))
+        try:
+            return write_atomically(path, save(tensors, facts))
+        except OSError as error:
+            raise WeightsError(f"{path}: the model cannot be written ({error.strerror or error})") from error
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> AdaINModel:
@@ -112,9 +118,8 @@ class AdaINModel(nn.Module):
             raise WeightsError(
                 f"{path}: format {facts.get('format_version')}, expected {FORMAT_VERSION}; update adainkit"
             )
-        digest = _digest(tensors, "encoder.")
-        for part, found in (("encoder", digest), ("decoder", _digest(tensors, "decoder."))):
-            if found != facts.get(f"{part}_sha256"):
+        for part in ("encoder", "decoder"):
+            if _digest(tensors, f"{part}.") != facts.get(f"{part}_sha256"):
                 raise WeightsError(
                     f"{path}: the {part}'s checksum differs from its metadata; the file is damaged, get it again"
                 )
@@ -129,7 +134,6 @@ class AdaINModel(nn.Module):
         except RuntimeError as error:
             raise WeightsError(f"{path}: tensors do not fit the file's own configuration ({error})") from error
         model.metadata = {k: v for k, v in facts.items() if k not in _OWN_FACTS}
-        model._digest = digest
         return model.eval().requires_grad_(False)
 
 

@@ -25,6 +25,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 
@@ -34,7 +35,17 @@ from torch import Tensor, nn
 
 from .errors import ModelError
 
-__all__ = ["LITE", "VGG19", "Decoder", "Encoder", "Level", "ModelConfig", "activations_per_pixel", "layer_words"]
+__all__ = [
+    "LITE",
+    "VGG19",
+    "Decoder",
+    "Encoder",
+    "Level",
+    "ModelConfig",
+    "activations_per_pixel",
+    "layer_words",
+    "no_autocast",
+]
 
 _WORD = re.compile(r"(conv|res|down|shuffle)([1-9]\d*)|pool|unshuffle|tap|up|smooth|merge|rgb")
 _HALVING = {"pool", "down", "unshuffle"}
@@ -71,6 +82,10 @@ class ModelConfig:
     gain_cap: float | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not re.fullmatch(r"\w[\w .-]*", self.name):
+            raise ModelError(
+                f"a model's name is of letters, digits, ' ', '.', '-' and '_' (it names files), got {self.name!r}"
+            )
         levels = self.levels
         if not levels:
             raise ModelError(f"model {self.name!r}: the encoder has no AdaIN level; add the word 'tap'")
@@ -175,6 +190,13 @@ def activations_per_pixel(config: ModelConfig) -> int:
     return math.ceil(most)
 
 
+def no_autocast(device_type: str) -> AbstractContextManager[object]:
+    """Whatever autocast the caller runs under, none inside."""
+    if device_type == "mps":  # the oldest torch allowed has none there, and says so by an error
+        return nullcontext()
+    return torch.autocast(device_type, enabled=False)
+
+
 def layer_words(text: str) -> list[str]:
     """The layers of an encoder or decoder without their widths: `["conv", "pool", ...]`."""
     return [word for word, _ in _words(text)]
@@ -241,7 +263,8 @@ class _Shuffle(nn.Module):
                 tensor.copy_(tensor[::4].repeat_interleave(4, 0))
 
     def forward(self, x: Tensor) -> Tensor:
-        # The mean is zero at period 2: sub-pixels that differ by a constant, a checkerboard, cancel (Sugawara et al. 2018).
+        # The mean is zero at period 2: sub-pixels that differ by a constant, a checkerboard, cancel
+        # (Sugawara et al. 2018).
         x = F.pixel_shuffle(self.expand(x), 2)
         return F.avg_pool2d(F.pad(x, (1, 0, 1, 0), mode="reflect"), 2, stride=1)
 
@@ -264,7 +287,7 @@ class _Rgb(nn.Module):
         self.conv = nn.Conv2d(channels, 3, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
+        with no_autocast(x.device.type):
             x = F.pad(x.float(), (1, 1, 1, 1), mode="reflect")
             return F.conv2d(x, self.conv.weight.float(), None if self.conv.bias is None else self.conv.bias.float())
 

@@ -119,8 +119,8 @@ def presets_file(model: str) -> Path:
     return Path(__file__).parent / "presets" / f"{model}.safetensors"
 
 
-def styles(model: str = "lite") -> dict[str, Preset]:
-    """The presets of a model by name; empty for a model that has none.
+def styles(model: str = "lite", *, digest: str | None = None) -> dict[str, Preset]:
+    """The presets of a model by name; empty for a model that has none, or whose encoder is not the one of `digest`.
 
     >>> styles("a model without presets")
     {}
@@ -128,7 +128,10 @@ def styles(model: str = "lite") -> dict[str, Preset]:
     file = presets_file(model)
     if not file.is_file():
         return {}
-    rows = json.loads(_read(file)[0]["presets"])
+    facts, _ = _read(file)
+    if digest not in (None, facts["encoder_sha256"]):
+        return {}
+    rows = json.loads(facts["presets"])
     return {row["name"]: Preset(row["name"], row["description"], row["source"]) for row in rows}
 
 
@@ -206,10 +209,9 @@ class StyleCache:
                 self._styles.popitem(last=False)
 
 
-def style_key(pixels: Iterable[Tensor], style_size: int | None, digest: str) -> str:
-    """The cache key of a style: a hash over the picture's tensors (shape, type and values), the style size and the
-    encoder."""
-    total = hashlib.sha256(f"{FORMAT_VERSION} {digest} {style_size}".encode())
+def style_key(pixels: Iterable[Tensor], style_size: int | None, digest: str, dtype: torch.dtype) -> str:
+    """The cache key of a style: a hash over the picture's tensors, the style size, the encoder and its precision."""
+    total = hashlib.sha256(f"{FORMAT_VERSION} {digest} {style_size} {dtype}".encode())
     for tensor in pixels:
         value = tensor.detach().to("cpu").contiguous()
         total.update(f" {tuple(value.shape)} {value.dtype}".encode())

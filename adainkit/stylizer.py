@@ -18,9 +18,9 @@ from torch import Tensor
 
 from .adain import Moments, affine_map
 from .color import PRESERVE_MODES, preserve
-from .errors import AdaINKitError, ImageError, StyleError
-from .executor import Executor, Progress, TileSize, ordinary_tensors
-from .images import MAX_PIXELS, ImageLike, Picture, close_image, open_image, premix, save_image
+from .errors import AdaINKitError, ImageError, ModelError, StyleError
+from .executor import Executor, Progress, TileSize, memory_guard, ordinary_tensors
+from .images import MAX_PIXELS, ImageLike, Picture, check_target, close_image, open_image, premix, save_image
 from .masks import open_mask, resize
 from .model import AdaINModel
 from .style import Style, StyleCache, style_key, styles
@@ -28,7 +28,7 @@ from .weights import load_model
 
 __all__ = ["Content", "Progress", "StyleLike", "Stylizer", "TileSize", "stylize"]
 
-StyleLike: TypeAlias = "Style | ImageLike | Sequence[ImageLike]"
+StyleLike: TypeAlias = "Style | ImageLike | Sequence[Style | ImageLike]"
 PreserveColor: TypeAlias = Literal["luma", "match"] | None
 
 
@@ -80,10 +80,11 @@ class Stylizer:
 
         Weights that were rounded stay rounded: for more precision than a Stylizer has, make a new one.
         """
-        self.device = self.device if device is None else _device(device)
-        self.dtype = self.dtype if dtype is None else _dtype(dtype, self.device)
+        target = self.device if device is None else _device(device)
+        kind = self.dtype if dtype is None else _dtype(dtype, target)
         with ordinary_tensors():
-            self._model = self.model.to(self.device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._model = self.model.to(target, kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.device, self.dtype = target, kind
         return self
 
     def close(self) -> None:
@@ -118,9 +119,9 @@ class Stylizer:
             mixed = Style.blend([(part, 1.0) for part in parts])
             return replace(mixed, name=name or mixed.name)
         picture = open_image(image, max_pixels=max_pixels)
-        key = style_key([t for t in (picture.rgb, picture.alpha) if t is not None], style_size, self.digest)
+        key = style_key([t for t in (picture.rgb, picture.alpha) if t is not None], style_size, self.digest, self.dtype)
         style = self.cache.get(key) if self.cache is not None else None
-        if style is None:
+        if style is None or not self._fits(style):
             style = self._new_style(picture, style_size)
             if self.cache is not None:
                 self.cache.put(key, style)
@@ -155,8 +156,8 @@ class Stylizer:
     ) -> Content:
         """Encode a picture once, for many `stylize` calls: each then costs a decoder pass. `ImageError` for a bad
         one."""
-        picture = open_image(image, max_pixels=max_pixels)
-        with ordinary_tensors():
+        with ordinary_tensors(), memory_guard("the picture"):
+            picture = open_image(image, max_pixels=max_pixels)
             rgb = picture.rgb if picture.alpha is None else premix(picture.rgb, picture.alpha)
             features, found = self._executor(tile).encode(rgb, picture.alpha, progress)
             return Content(picture, features, found, self.digest)
@@ -177,8 +178,8 @@ class Stylizer:
         """The picture in the style: the type, size, bit depth and alpha channel of `image` (a PIL image for a path).
 
         - `image`: path, PIL image, array, tensor (a batch, too) or `Content`.
-        - `style`: a `Style`, a picture or several, a path (of a picture or of a saved style), or a preset's name: an
-          existing file first.
+        - `style`: a `Style`, a picture, a list of them (equal shares), a path (of a picture or of a saved style), or a
+          preset's name: an existing file first.
         - `alpha`: 0 (the content as the decoder gives it back) to 1 (the style).
         - `preserve_color`: "luma" keeps the content's chroma, "match" the mean and covariance of its colors.
         - `mask`: where to stylize, 1, and where to keep the content's own pixels, 0; soft, of any size; only what it
@@ -194,7 +195,8 @@ class Stylizer:
             content = image
         else:
             content = self.encode_content(image, tile=tile, max_pixels=max_pixels, progress=progress)
-        result = self._render(content, [found], alpha, preserve_color, mask, tile, progress)
+        cover = None if mask is None else open_mask(mask, content.picture, max_pixels)
+        result = self._render(content, [found], alpha, preserve_color, cover, tile, progress)
         with ordinary_tensors():
             return close_image(result, content.picture)
 
@@ -207,6 +209,7 @@ class Stylizer:
         preserve_color: PreserveColor = None,
         style_size: int | None = 512,
         batch_size: int = 8,
+        tile: TileSize = "auto",
         max_pixels: int | None = MAX_PIXELS,
         progress: Progress | None = None,
     ) -> list[Any]:
@@ -222,7 +225,7 @@ class Stylizer:
                 )
             found = [self.as_style(s) for s in style]
         else:
-            found = [self.as_style(style, style_size=style_size, max_pixels=max_pixels)] * len(images)  # type: ignore[arg-type]
+            found = [self.as_style(style, style_size=style_size, max_pixels=max_pixels)] * len(images)
         pictures = [open_image(image, max_pixels=max_pixels) for image in images]
         groups: dict[tuple[Any, ...], list[int]] = {}
         for index, p in enumerate(pictures):
@@ -234,7 +237,7 @@ class Stylizer:
             for start in range(0, len(group), max(1, batch_size)):
                 chosen = group[start : start + max(1, batch_size)]
                 outputs = self._render_together(
-                    [pictures[i] for i in chosen], [found[i] for i in chosen], alpha, preserve_color
+                    [pictures[i] for i in chosen], [found[i] for i in chosen], alpha, preserve_color, tile
                 )
                 with ordinary_tensors():
                     for i, output in zip(chosen, outputs, strict=True):
@@ -267,11 +270,13 @@ class Stylizer:
         `format` and `quality` as in `images.save_image`; with `overwrite` False an existing target is an `ImageError`.
         """
         _check(alpha, preserve_color)
-        if not overwrite and os.path.lexists(target):  # said before the work, not after it
-            raise ImageError(f"{os.fspath(target)}: exists already, and overwrite is off; choose another name")
+        if not isinstance(source, (str, os.PathLike)):
+            raise ImageError(f"stylize_file expects the path of a picture, got {type(source).__name__}; use stylize")
+        check_target(target, format=format, quality=quality, overwrite=overwrite)  # before the work, not after it
         found = self.as_style(style, style_size=style_size, max_pixels=max_pixels)
         content = self.encode_content(source, tile=tile, max_pixels=max_pixels, progress=progress)
-        result = self._render(content, [found], alpha, preserve_color, mask, tile, progress)
+        cover = None if mask is None else open_mask(mask, content.picture, max_pixels)
+        result = self._render(content, [found], alpha, preserve_color, cover, tile, progress)
         closed = close_image(result, content.picture, deep=True)
         assert not isinstance(closed, Tensor)  # a path gives an image, or an array where it has 16 bits
         return save_image(
@@ -283,27 +288,37 @@ class Stylizer:
         encoder's."""
         if isinstance(style, (str, os.PathLike)):
             style = self._named_style(style, style_size, max_pixels)
+        if isinstance(style, (list, tuple)):
+            parts = [self.as_style(part, style_size=style_size, max_pixels=max_pixels) for part in style]
+            return Style.blend([(part, 1.0) for part in parts])
         if not isinstance(style, Style):
-            return self.encode_style(style, style_size=style_size, max_pixels=max_pixels)
+            return self.encode_style(style, style_size=style_size, max_pixels=max_pixels)  # type: ignore[arg-type]
         if style.digest != self.digest:
             raise StyleError(
                 f"the style {style.name or '(without a name)'} belongs to another encoder: expected "
                 f"{self.digest[:12]}, got {style.digest[:12]}; encode its picture with this model"
             )
+        if not self._fits(style):
+            raise StyleError(f"the style {style.name or '(without a name)'} is damaged; encode its picture again")
         return style
+
+    def _fits(self, style: Style) -> bool:
+        """Whether its tensors are of the model's levels, as in an undamaged style of this encoder they are."""
+        channels = [level.channels for level in self.model.config.levels]
+        return all([len(v) for v in values] == channels for values in (style.means, style.stds))
 
     def _named_style(self, name: str | os.PathLike[str], style_size: int | None, max_pixels: int | None) -> Style:
         path = Path(name)
         if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name that is too long for a file
-            if path.suffix == ".safetensors":
+            if path.suffix.lower() == ".safetensors":
                 return Style.load(path)
             return self.encode_style(path, style_size=style_size, max_pixels=max_pixels)
         model = self.model.config.name
-        presets = styles(model)
+        presets = styles(model, digest=self.digest)
         if str(name) in presets:
             return Style.preset(str(name), model)
         there = (
-            f"the presets of {model!r} are: {', '.join(presets)}" if presets else f"the model {model!r} has no presets"
+            f"the presets are: {', '.join(presets)}" if presets else f"there are no presets for this {model!r} model"
         )
         raise StyleError(f"{os.fspath(name)!r} is neither an existing file nor a preset; {there}")
 
@@ -316,7 +331,7 @@ class Stylizer:
         found: Sequence[Style],
         alpha: float,
         preserve_color: PreserveColor,
-        mask: ImageLike | None,
+        cover: Tensor | None,
         tile: TileSize,
         progress: Progress | None,
     ) -> Tensor:
@@ -324,15 +339,13 @@ class Stylizer:
         if content.digest != self.digest:
             raise ImageError("this Content was encoded by another model; encode the picture again with this one")
         picture = content.picture
-        with ordinary_tensors():
+        with ordinary_tensors(), memory_guard("the result"):
             executor = self._executor(tile)
             features = [f.to(self.device, self.dtype) for f in content.features]  # it may have been moved since
-            statistics, cover = content.statistics, None
-            if mask is not None:
-                cover = open_mask(mask, picture)
-                if not bool((cover == 1).all()):
-                    inside = cover if picture.alpha is None else cover * picture.alpha.to(cover.device)
-                    statistics = executor.statistics(features, inside)
+            statistics = content.statistics
+            if cover is not None and not bool((cover == 1).all()):
+                inside = cover if picture.alpha is None else cover * picture.alpha.to(cover.device)
+                statistics = executor.statistics(features, inside)
             maps = []
             for level, stats in enumerate(statistics):
                 mean = torch.stack([s.means[level] for s in found]).to(self.device, torch.float32)
@@ -351,7 +364,12 @@ class Stylizer:
             return output
 
     def _render_together(
-        self, pictures: Sequence[Picture], found: Sequence[Style], alpha: float, preserve_color: PreserveColor
+        self,
+        pictures: Sequence[Picture],
+        found: Sequence[Style],
+        alpha: float,
+        preserve_color: PreserveColor,
+        tile: TileSize,
     ) -> list[Tensor]:
         """Pictures of one size in one go."""
         if len(pictures) == 1:
@@ -362,8 +380,8 @@ class Stylizer:
             joined = Picture(rgb, torch.cat(alphas) if alphas else None, "tensor", torch.float32)
         with ordinary_tensors():
             rgb = joined.rgb if joined.alpha is None else premix(joined.rgb, joined.alpha)
-            content = Content(joined, *self._executor("auto").encode(rgb, joined.alpha), self.digest)
-        result = self._render(content, found, alpha, preserve_color, None, "auto", None)
+            content = Content(joined, *self._executor(tile).encode(rgb, joined.alpha), self.digest)
+        result = self._render(content, found, alpha, preserve_color, None, tile, None)
         return [result] if len(pictures) == 1 else [result[i : i + 1] for i in range(len(result))]
 
 
@@ -377,7 +395,7 @@ def stylize(
     mask: ImageLike | None = None,
     style_size: int | None = 512,
     tile: TileSize = "auto",
-    device: str = "auto",
+    device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
     max_pixels: int | None = MAX_PIXELS,
     progress: Progress | None = None,
@@ -392,8 +410,16 @@ def stylize(
     >>> out.shape, out.dtype
     ((33, 47, 3), dtype('uint8'))
     """
+    if isinstance(model, AdaINModel):
+        raise ModelError(
+            "stylize takes the name or the file of a model; for an AdaINModel use Stylizer(model).stylize(...)"
+        )
+    name, stamp = os.fspath(model), None
+    if Path(name).is_file():
+        facts = Path(name).stat()
+        stamp = (facts.st_mtime_ns, facts.st_size)  # a file that is written anew is another model
     with _shared_lock:  # two first calls at once must not load the model twice
-        stylizer = _shared(os.fspath(model), str(device), dtype)
+        stylizer = _shared(name, stamp, str(device), dtype)
     return stylizer.stylize(
         image,
         style,
@@ -410,8 +436,18 @@ def stylize(
 _shared_lock = threading.Lock()
 
 
+def _renew_lock() -> None:
+    """A fork while another thread loads would leave the child a lock that nobody opens."""
+    global _shared_lock
+    _shared_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 @lru_cache(maxsize=2)
-def _shared(model: str, device: str, dtype: str | torch.dtype) -> Stylizer:
+def _shared(model: str, stamp: object, device: str, dtype: str | torch.dtype) -> Stylizer:
     return Stylizer(model, device=device, dtype=dtype)
 
 

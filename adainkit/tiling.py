@@ -33,6 +33,11 @@ class Tile:
     rows: Span
     columns: Span
 
+    @property
+    def cells(self) -> int:
+        """How many cells it gives."""
+        return (self.rows.stop - self.rows.start) * (self.columns.stop - self.columns.start)
+
 
 @dataclass(frozen=True)
 class Halo:

@@ -186,7 +186,11 @@ def _given(weights: Weights, folder: Path, verify: bool) -> list[Path]:
     if missing := [file.name for file in files if not file.is_file()]:
         raise DownloadError(f"{folder} has no {' and no '.join(missing)}. {_by_hand(weights)}")
     for file, source in zip(files, weights.sources, strict=True):
-        if verify and (found := file_digest(file)) != source.sha256:
+        try:
+            found = file_digest(file)
+        except OSError as error:
+            raise DownloadError(f"{file} cannot be read: {error.strerror or error}") from error
+        if verify and found != source.sha256:
             raise DownloadError(
                 f"{file}: expected sha256 {source.sha256}, got {found}. Get it again from {source.urls[0]}, "
                 "or take it as it is with --no-verify (verify=False)"
@@ -249,24 +253,27 @@ def load_model(model: _Path) -> AdaINModel:
 
 
 def clear_cache(name: str | None = None) -> int:
-    """Remove the fetched files of one model, or of all, parts of them included; the number of bytes freed.
+    """Remove the fetched files of one model, or of all models and the kept styles; the number of bytes freed.
 
     Embedded models and files of other names stay. `WeightsError`: unknown name, or a file won't go.
     """
-    freed = 0
+    found: list[Path] = []
     for weights in REGISTRY.values() if name is None else [_registered(name)]:
         folder = weights.path.parent
-        if not weights.sources or not folder.is_dir():
-            continue
-        named = [weights.path, *(folder / f"{s.file}{end}" for s in weights.sources for end in ("", ".part"))]
-        try:
+        if weights.sources:
             # The dotted ones are what a killed process was writing.
-            for file in [*named, *folder.glob(f".{weights.name}-*.safetensors")]:
-                if file.is_file():
-                    size = file.stat().st_size
-                    file.unlink()
-                    freed += size
-        except OSError as error:
-            told = f"cannot remove {error.filename}: {error.strerror}"
-            raise WeightsError(f"{told}; close the programs that use it") from error
+            found += [weights.path, *folder.glob(f".{weights.name}-*.safetensors")]
+            found += [folder / f"{source.file}{end}" for source in weights.sources for end in ("", ".part")]
+    if name is None:
+        found += (cache_dir() / "styles").glob("*.safetensors")
+    freed = 0
+    try:
+        for file in found:
+            if file.is_file():
+                size = file.stat().st_size
+                file.unlink()
+                freed += size
+    except OSError as error:
+        told = f"cannot remove {error.filename}: {error.strerror}"
+        raise WeightsError(f"{told}; close the programs that use it") from error
     return freed

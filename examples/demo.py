@@ -6,10 +6,11 @@ from pathlib import Path
 from PIL import Image
 
 import adainkit
+from adainkit.images import save_image
 
 
 def main() -> None:
-    """Write the photograph and its stylized versions into a folder, and print where they are."""
+    """Write the stylized photographs into a folder, and print where they are."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photo", help="a picture file (default: a sample photograph of scikit-image)")
     parser.add_argument("--style", action="append", help="a painting's file or a preset's name; may be repeated")
@@ -17,15 +18,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("demo-out"), help="folder for the pictures")
     args = parser.parse_args()
 
-    args.out.mkdir(parents=True, exist_ok=True)
-    photo = Image.open(args.photo) if args.photo else sample_photo()
-    written = [args.out / "photo.png"]
-    photo.save(written[0])
-    with adainkit.Stylizer("lite") as stylizer:
-        for style in args.style or three_presets():
-            written.append(args.out / f"{Path(style).stem}.png")
-            stylizer.stylize(photo, style, alpha=args.alpha).save(written[-1])
+    try:
+        written = stylize_in_a_few(args.photo or sample_photo(), args.style or three_presets(), args.alpha, args.out)
+    except adainkit.AdaINKitError as error:
+        raise SystemExit(f"demo: {error}") from error
     print("Look at:", *written, sep="\n  ")
+
+
+def stylize_in_a_few(photo: str | Image.Image, styles: list[str], alpha: float, out: Path) -> list[Path]:
+    """The photograph in each style, as photo-in-STYLE.png in the folder `out`; their paths."""
+    written = []
+    with adainkit.Stylizer("lite") as stylizer:
+        content = stylizer.encode_content(photo)
+        for style in styles:
+            path = out / f"photo-in-{Path(style).stem}.png"
+            written.append(save_image(stylizer.stylize(content, style, alpha=alpha), path))
+    return written
 
 
 def sample_photo() -> Image.Image:

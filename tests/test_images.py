@@ -886,7 +886,7 @@ def test_format_beats_the_extension_and_quality_counts(tmp_path: Path) -> None:
     low, high = (save_image(noise, tmp_path / f"{q}.jpg", quality=q) for q in (10, 95))
     assert low.stat().st_size < high.stat().st_size / 2
     for quality in (0, 101):
-        with pytest.raises(ValueError, match="1 to 100"):
+        with pytest.raises(ImageError, match="1 to 100"):
             save_image(noise, tmp_path / "c.jpg", quality=quality)
 
 

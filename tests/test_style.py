@@ -23,6 +23,7 @@ from adainkit.network import ModelConfig
 from adainkit.style import Preset, Style, StyleCache, presets_file, style_key, styles, write_presets
 
 CHANNELS = (4, 6)
+F32 = torch.float32
 DIGEST = "ab" * 32
 
 
@@ -404,11 +405,13 @@ def test_processes_share_one_folder(tmp_path: Path) -> None:
 
 def test_equal_pictures_have_one_key_wherever_their_memory_is() -> None:
     x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    expected = style_key([x], 512, DIGEST)
+    expected = style_key([x], 512, DIGEST, F32)
     assert len(expected) == 64
-    assert style_key([x.clone()], 512, DIGEST) == expected
-    assert style_key([x.to(memory_format=torch.channels_last)], 512, DIGEST) == expected
-    assert style_key([x[:, :1].expand(-1, 3, -1, -1)], 512, DIGEST) == style_key([x[:, [0, 0, 0]]], 512, DIGEST)
+    assert style_key([x.clone()], 512, DIGEST, F32) == expected
+    assert style_key([x.to(memory_format=torch.channels_last)], 512, DIGEST, F32) == expected
+    assert style_key([x[:, :1].expand(-1, 3, -1, -1)], 512, DIGEST, F32) == style_key(
+        [x[:, [0, 0, 0]]], 512, DIGEST, F32
+    )
 
 
 def test_a_key_differs_by_content_shape_size_and_encoder() -> None:
@@ -416,13 +419,14 @@ def test_a_key_differs_by_content_shape_size_and_encoder() -> None:
     changed = x.clone()
     changed[0, 2, 3, 7] += 1e-6
     keys = [
-        style_key([x], 512, DIGEST),
-        style_key([changed], 512, DIGEST),
-        style_key([x.view(1, 3, 8, 4)], 512, DIGEST),
-        style_key([x.half()], 512, DIGEST),
-        style_key([x, torch.ones(1, 1, 4, 8)], 512, DIGEST),
-        style_key([x], 256, DIGEST),
-        style_key([x], None, DIGEST),
-        style_key([x], 512, "cd" * 32),
+        style_key([x], 512, DIGEST, F32),
+        style_key([changed], 512, DIGEST, F32),
+        style_key([x.view(1, 3, 8, 4)], 512, DIGEST, F32),
+        style_key([x.half()], 512, DIGEST, F32),
+        style_key([x, torch.ones(1, 1, 4, 8)], 512, DIGEST, F32),
+        style_key([x], 256, DIGEST, F32),
+        style_key([x], None, DIGEST, F32),
+        style_key([x], 512, "cd" * 32, F32),
+        style_key([x], 512, DIGEST, torch.bfloat16),
     ]
     assert len(set(keys)) == len(keys)

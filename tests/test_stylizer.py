@@ -517,7 +517,9 @@ def test_an_unknown_name_is_a_style_error_that_names_both(
 
 
 def test_a_model_without_presets_says_so(tmp_path: Path) -> None:
-    with pytest.raises(StyleError, match="neither an existing file nor a preset; the model 'tiny' has no presets"):
+    with pytest.raises(
+        StyleError, match="neither an existing file nor a preset; there are no presets for this 'tiny' model"
+    ):
         Stylizer(tiny(), device="cpu").as_style("pines")
 
 
@@ -1047,3 +1049,118 @@ def test_lite_gives_a_photograph_back_and_leaves_it_step_by_step(
     assert steps[-1] > 5
     fidelity = psnr(results[0], photos[name])
     assert fidelity >= 24
+
+
+# ---- what a careful caller runs into ----
+
+
+def test_a_list_may_mix_styles_presets_and_pictures(
+    stylizer: Stylizer, style: Style, presets: dict[str, Style], tmp_path: Path
+) -> None:
+    style.save(tmp_path / "SAVED.SAFETENSORS")
+    parts = [style, "pines", noise(30, 30), tmp_path / "SAVED.SAFETENSORS"]
+    expected = Style.blend([(stylizer.as_style(part), 1.0) for part in parts])
+    assert np.array_equal(stylizer.stylize(noise(20, 25), parts), stylizer.stylize(noise(20, 25), expected))
+
+
+def test_a_style_that_lost_a_level_is_a_style_error(stylizer: Stylizer, style: Style) -> None:
+    for broken in (
+        Style(style.means[1:], style.stds[1:], style.digest),
+        Style(style.means, (style.stds[0][1:], *style.stds[1:]), style.digest),
+    ):
+        with pytest.raises(StyleError, match="damaged"):
+            stylizer.stylize(noise(9, 9), broken)
+
+
+def test_a_damaged_style_in_the_cache_is_made_again(stylizer: Stylizer, tmp_path: Path) -> None:
+    cache = StyleCache(folder=tmp_path)
+    own = Stylizer("lite", device=stylizer.device, dtype="float32", cache=cache)
+    expected = own.encode_style(noise(30, 30))
+    (file,) = tmp_path.iterdir()
+    Style(expected.means[:1], expected.stds[:1], expected.digest).save(file)
+    again = Stylizer("lite", device=stylizer.device, dtype="float32", cache=StyleCache(folder=tmp_path))
+    assert torch.equal(again.encode_style(noise(30, 30)).means[-1], expected.means[-1])
+
+
+def test_the_cache_keeps_precisions_apart(stylizer: Stylizer) -> None:
+    cache = StyleCache()
+    half = Stylizer("lite", device=stylizer.device, dtype="bfloat16", cache=cache)
+    half.encode_style(noise(40, 40))
+    full = Stylizer("lite", device=stylizer.device, dtype="float32", cache=cache)
+    assert torch.equal(full.encode_style(noise(40, 40)).means[0], stylizer.encode_style(noise(40, 40)).means[0])
+
+
+def test_a_failed_move_changes_nothing() -> None:
+    own = Stylizer(tiny(), device="cpu", dtype="float32")
+    with pytest.raises(AdaINKitError, match="dtype"):
+        own.to("cpu", "bogus")
+    with pytest.raises(AdaINKitError, match="no-such-device"):
+        own.to("no-such-device")
+    assert (own.device, own.dtype) == (torch.device("cpu"), torch.float32)
+    assert own.stylize(noise(9, 9), noise(9, 9)).shape == (9, 9, 3)
+
+
+def test_the_pixel_bound_holds_for_masks(stylizer: Stylizer, style: Style) -> None:
+    with pytest.raises(ImageError, match="max_pixels"):
+        stylizer.stylize(noise(9, 9), style, mask=noise(40, 40), max_pixels=1000)
+
+
+def test_a_target_that_cannot_be_written_is_refused_before_the_work(
+    stylizer: Stylizer, style: Style, tmp_path: Path
+) -> None:
+    save_image(noise(9, 9), tmp_path / "a.png")
+
+    def never(*_: Any) -> None:
+        raise AssertionError("the work began")
+
+    for target, options in (
+        ("b.xyz", {}),
+        ("b.jpg", {"quality": 0}),
+        ("a.png", {"overwrite": False}),
+    ):
+        with pytest.raises(ImageError):
+            stylizer.stylize_file(tmp_path / "a.png", tmp_path / target, style, progress=never, **options)
+    with pytest.raises(ImageError, match="use stylize"):
+        stylizer.stylize_file(noise(9, 9), tmp_path / "b.png", style, progress=never)  # type: ignore[arg-type]
+
+
+def test_a_transparent_picture_is_no_style(stylizer: Stylizer) -> None:
+    picture = noise(20, 20, 4)
+    picture[:, :, 3] = 0
+    with pytest.raises(ImageError, match="transparent all over"):
+        stylizer.encode_style(picture)
+
+
+def test_somebodys_autocast_changes_nothing(stylizer: Stylizer, style: Style) -> None:
+    expected = stylizer.stylize(noise(33, 40), style)
+    with torch.autocast(stylizer.device.type, torch.bfloat16):
+        assert np.array_equal(stylizer.stylize(noise(33, 40), style), expected)
+
+
+def test_a_model_file_that_is_written_anew_is_loaded_anew(tmp_path: Path) -> None:
+    results = []
+    for seed in (1, 2):
+        tiny(seed).save(tmp_path / "own.safetensors")
+        os.utime(tmp_path / "own.safetensors", ns=(seed * 10**9, seed * 10**9))
+        results.append(stylize(noise(16, 16), noise(16, 16, seed=3), model=tmp_path / "own.safetensors", device="cpu"))
+    assert distance(*results) > 0
+
+
+def test_stylize_says_where_a_model_in_memory_belongs() -> None:
+    with pytest.raises(AdaINKitError, match=r"use Stylizer\(model\)"):
+        stylize(noise(9, 9), noise(9, 9), model=tiny())  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_during_a_load_leaves_the_child_a_usable_lock() -> None:
+    with stylizer_module._shared_lock:
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if stylizer_module._shared_lock.acquire(timeout=1) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_presets_of_another_encoder_are_not_listed(presets: dict[str, Style], stylizer: Stylizer) -> None:
+    assert list(adainkit.styles("lite")) == list(presets)
+    assert list(adainkit.styles("lite", digest=stylizer.digest)) == list(presets)
+    assert adainkit.styles("lite", digest="ab" * 32) == {}

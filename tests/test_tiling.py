@@ -15,7 +15,7 @@ from adainkit.executor import Executor, memory_budget
 from adainkit.model import AdaINModel
 from adainkit.network import LITE, VGG19, ModelConfig
 from adainkit.stylizer import Stylizer
-from adainkit.tiling import Tile, halo, plan_tiles, split_tile
+from adainkit.tiling import halo, plan_tiles, split_tile
 
 THREE_LEVELS = ModelConfig(
     "three", "unshuffle conv6 res6 tap down8 tap pool conv10 res10 tap", "res10 merge conv8 merge res6 shuffle4 rgb"
@@ -28,10 +28,6 @@ CONFIGS = {"three levels": THREE_LEVELS, "one level": ONE_LEVEL, "smooth": SMOOT
 def model(config: ModelConfig) -> AdaINModel:
     torch.manual_seed(3)
     return AdaINModel(config).eval().requires_grad_(False)
-
-
-def area(tile: Tile) -> int:
-    return (tile.rows.stop - tile.rows.start) * (tile.columns.stop - tile.columns.start)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 50), st.integers(0, 6))
@@ -53,8 +49,8 @@ def test_a_plan_gives_every_cell_once_and_sees_the_halo(height: int, width: int,
 def test_a_split_tile_covers_the_same_cells_with_smaller_tiles(height: int, width: int, tile: int) -> None:
     for part in plan_tiles(height, width, tile, 2):
         smaller = split_tile(part, height, width, 2)
-        assert sum(map(area, smaller)) == area(part)
-        assert smaller == [part] if area(part) == 1 else max(map(area, smaller)) < area(part)
+        assert sum(t.cells for t in smaller) == part.cells
+        assert smaller == [part] if part.cells == 1 else max(t.cells for t in smaller) < part.cells
 
 
 def test_a_plan_of_nothing_is_refused() -> None:
@@ -176,6 +172,7 @@ def test_out_of_memory_halves_the_tile_and_goes_on_from_there(monkeypatch: pytes
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(found_moments[0].m2, expected_moments[0].m2)
     assert sizes[0] > 600
+    assert sum(size > 600 for size in sizes) <= 3, "tiles that are too large were tried again and again"
     assert done[0] == (0, 31 * 42)
     assert done[-1] == (31 * 42, 31 * 42)
     assert done == sorted(done)
@@ -190,6 +187,25 @@ def test_no_memory_at_all_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(net, "encode", no_memory)
     with pytest.raises(OutOfMemoryError, match="close other programs"):
         Executor(net, torch.device("cpu"), torch.float32).encode(torch.rand(1, 3, 20, 20))
+
+
+def test_features_that_do_not_fit_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object) -> Iterator[torch.Tensor]:
+        raise MemoryError
+
+    executor = Executor(model(ONE_LEVEL), torch.device("cpu"), torch.float32, tile=8)
+    monkeypatch.setattr(executor, "_empty_levels", no_room)
+    with pytest.raises(OutOfMemoryError, match="the features of 1 x 30 x 20 pixels"):
+        executor.encode(torch.rand(1, 3, 20, 30))
+
+
+def test_memory_errors_outside_the_tiles_are_ours_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError
+
+    monkeypatch.setattr("adainkit.executor.moments", no_memory)
+    with pytest.raises(OutOfMemoryError, match="does not fit"):
+        Stylizer(model(ONE_LEVEL), device="cpu").encode_content(np.zeros((9, 9, 3), np.uint8))
 
 
 def test_other_errors_of_the_network_are_not_taken_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +235,7 @@ def test_cancelling_stops_within_a_tile() -> None:
     assert [s for s in seen if s[0] == "encode"][-1] == ("encode", 32 * 32)
 
 
-@pytest.mark.parametrize("tile", [0, -5, "large", 1.5])
+@pytest.mark.parametrize("tile", [0, -5, "large", 1.5, "64"])
 def test_an_impossible_tile_is_an_error(tile: object) -> None:
     stylizer = Stylizer(model(ONE_LEVEL), device="cpu")
     with pytest.raises(ModelError, match="tile must be"):
@@ -232,8 +248,9 @@ def test_the_memory_budget_is_the_users(monkeypatch: pytest.MonkeyPatch, text: s
     assert memory_budget(torch.device("cpu")) == expected
 
 
-def test_a_memory_budget_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ADAINKIT_MEMORY", "plenty")
+@pytest.mark.parametrize("text", ["plenty", "inf", "-5", "2GK", "B", "0"])
+def test_a_memory_budget_that_is_no_amount_is_named(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("ADAINKIT_MEMORY", text)
     with pytest.raises(ModelError, match="ADAINKIT_MEMORY"):
         memory_budget(torch.device("cpu"))
     monkeypatch.delenv("ADAINKIT_MEMORY")

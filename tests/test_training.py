@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from safetensors.torch import save_file
 from skimage.metrics import structural_similarity
@@ -19,6 +20,8 @@ from skimage.metrics import structural_similarity
 from adainkit.adain import EPS
 from adainkit.errors import WeightsError
 from adainkit.model import AdaINModel
+from adainkit.network import ModelConfig
+from adainkit.style import Style, styles
 from adainkit.stylizer import Stylizer
 from training import export, losses
 from training.config import ConfigError, Stage, TrainConfig, load_config
@@ -297,36 +300,104 @@ def test_the_command_names_what_is_wrong(teacher: Path, pictures, tmp_path: Path
     assert "missing: cannot be read" in caplog.text
 
 
-def test_export_puts_weights_presets_and_card_in_place(tmp_path: Path, monkeypatch) -> None:
-    package = tmp_path / "adainkit"
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[str]]:
+    """A package folder of the test's own, and the arguments of an export into it."""
+    folder = tmp_path / "adainkit"
     monkeypatch.setattr(export, "HERE", tmp_path / "training")
-    monkeypatch.setattr("adainkit.style.presets_file", lambda model: package / "presets" / f"{model}.safetensors")
+    monkeypatch.setattr("adainkit.weights.__file__", str(folder / "weights.py"))
+    monkeypatch.setattr("adainkit.style.presets_file", lambda model: folder / "presets" / f"{model}.safetensors")
     (tmp_path / "training").mkdir()
-    listing = tmp_path / "training" / "presets.yaml"
-    listing.write_text("- {name: stripes, file: a.png, description: red stripes}\n")
-    monkeypatch.setattr(export.compute_presets, "__defaults__", (listing,))
+    listing = tmp_path / "presets.yaml"
+    listing.write_text('- {name: stripes, file: a.png, description: "red, with stripes"}\n')
     (tmp_path / "data" / "style").mkdir(parents=True)
-    picture = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
-    Image.fromarray(picture).save(tmp_path / "data" / "style" / "a.png")
+    Image.fromarray(PAINTING).save(tmp_path / "data" / "style" / "a.png")
     row = 'style/a.png,style,x,"CC0 Stripes / Nobody 1900",0'
     (tmp_path / "data" / "MANIFEST.csv").write_text(f"file,kind,source,licence,sha256\n{row}\n")
-    config = load_config(None, TINY)
-    from adainkit.network import ModelConfig
+    save_model(tmp_path / "run.safetensors", "lite")
+    style = tmp_path / "data" / "style"
+    return folder, [str(tmp_path / "run.safetensors"), "--style", str(style), "--presets", str(listing)]
 
-    model = AdaINModel(ModelConfig("small", config.encoder, config.decoder))
-    model.save(tmp_path / "run.safetensors", {"steps": "8", "recipe": json.dumps({"seed": 0}), "license": "MIT"})
+
+def save_model(path: Path, name: str) -> None:
+    config = load_config(None, TINY)
+    model = AdaINModel(ModelConfig(name, config.encoder, config.decoder))
+    model.save(path, {"steps": "8", "recipe": json.dumps({"seed": 0}), "license": "MIT"})
+
+
+PAINTING = np.random.default_rng(0).integers(0, 256, (64, 80, 3), dtype=np.uint8)
+
+
+def test_export_puts_weights_presets_and_card_in_place(package: tuple[Path, list[str]], tmp_path: Path) -> None:
+    folder, arguments = package
     figures = tmp_path / "figures.json"
     figures.write_text(json.dumps({"this": {"content": 0.25, "style": 0.02}}))
-    arguments = [str(tmp_path / "run.safetensors"), "--style", str(tmp_path / "data" / "style")]
     assert export.main([*arguments, "--judged", str(figures), "--notes", "Skies are rough."]) == 0
-    shipped = AdaINModel.load(package / "weights" / "small.safetensors")
-    from adainkit.style import Style, styles
-
-    assert list(styles("small")) == ["stripes"]
-    style = Style.preset("stripes", "small")
+    shipped = AdaINModel.load(folder / "weights" / "lite.safetensors")
+    assert styles("lite")["stripes"].description == "red, with stripes"
+    style = Style.preset("stripes", "lite")
     assert style.digest == shipped.digest
-    direct = Stylizer(shipped, device="cpu").encode_style(picture, style_size=None)
+    direct = Stylizer(shipped, device="cpu").encode_style(PAINTING, style_size=None)
     assert all(torch.equal(a, b) for a, b in zip(style.means, direct.means, strict=True))
     card = (tmp_path / "training" / "MODEL_CARD.md").read_text()
-    for text in ("small", "| this | 0.25 | 0.02 |", "CC0 Stripes / Nobody 1900", "Skies are rough.", "8 steps"):
+    for text in ("lite", "| this | 0.25 | 0.02 |", "CC0 Stripes / Nobody 1900", "Skies are rough.", "8 steps"):
         assert text in card, card
+
+
+def test_a_failed_export_changes_nothing(package: tuple[Path, list[str]], tmp_path: Path, caplog) -> None:
+    folder, arguments = package
+    assert export.main(arguments) == 0
+    before = {p: p.read_bytes() for p in [*folder.rglob("*.safetensors"), *(tmp_path / "training").iterdir()]}
+    assert len(before) == 3
+    save_model(tmp_path / "run.safetensors", "lite")  # other random weights
+    listing = Path(arguments[-1])
+    for text, told in (
+        ("- {name: gone, file: gone.png, description: x}", "gone.png"),
+        ("- {name: cut, file: a.png, description: red, with stripes}", "each preset has"),
+    ):
+        listing.write_text(text)
+        assert export.main(arguments) == 1
+        assert told in caplog.text
+    save_model(tmp_path / "run.safetensors", "other")
+    assert export.main(arguments) == 1
+    assert "has a place for: lite" in caplog.text
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_the_presets_of_the_package_are_listed_as_they_should_be() -> None:
+    rows = yaml.safe_load((Path(export.__file__).parent / "presets.yaml").read_text())
+    assert len(rows) >= 16
+    assert all(set(row) == {"name", "file", "description"} and all(row.values()) for row in rows)
+    assert {row["name"]: row["description"] for row in rows} == {p.name: p.description for p in styles("lite").values()}
+
+
+def test_pictures_are_turned_upright_and_large_ones_shrunk_on_load(tmp_path: Path) -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 200, 3), dtype=np.uint8))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "c1.jpg", exif=exif)
+    batches = Batches(load_config(None, {**TINY, "content_zoom": [1, 2], "style_zoom": [1, 1.5]}), [], [])
+    opened = batches._open(tmp_path / "c1.jpg")
+    assert opened is not None
+    assert opened.size == (144, 96)  # 300 x 200 upright, its shorter side 48 px times 2
+
+
+def test_a_checkpoint_of_another_architecture_or_a_damaged_one_is_named(
+    teacher: Path, pictures, tmp_path: Path
+) -> None:
+    run = trainer(teacher, pictures, tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    run.checkpoint()
+    other = trainer(teacher, pictures, tmp_path / "run", decoder="conv8 merge shuffle4 rgb")
+    with pytest.raises(ConfigError, match="another architecture"):
+        other.run()
+    (tmp_path / "run" / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(ConfigError, match="is damaged"):
+        run.run()
+
+
+def test_settings_of_the_wrong_kind_are_named() -> None:
+    for key, value in (("content_weight", "abc"), ("workers", 1.5), ("betas", "0.9"), ("keep_decoded", 3)):
+        with pytest.raises(ConfigError, match=key):
+            load_config(None, {key: value})
+    assert load_config(None, {"learning_rate": 1, "gain_cap": None}).gain_cap is None

@@ -505,8 +505,12 @@ def test_clear_cache_removes_ours_only(home: Path) -> None:
     ours = ["vgg19.safetensors", "vgg_normalised.pth", "decoder.pth.part", ".vgg19-x1y2.safetensors"]
     for name in [*ours, "mine.safetensors", "vgg19.safetensors.lock"]:
         (folder / name).write_bytes(b"12345")
-    assert weights.clear_cache() == 5 * len(ours)
+    (home / "styles").mkdir()
+    (home / "styles" / "0123.safetensors").write_bytes(b"1234567")
+    assert weights.clear_cache("vgg19") == 5 * len(ours)
     assert names(folder) == {"mine.safetensors", "vgg19.safetensors.lock"}
+    assert weights.clear_cache() == 7
+    assert names(home / "styles") == set()
 
 
 def test_models_tells_the_facts() -> None:

@@ -1,1 +1,1 @@
-"""Training of adainkit's models: data, losses, the loop, evaluation and export. Needs `adainkit[train]`."""
+"""Training of adainkit's models: data, losses, the loop and export. Needs `adainkit[train]`."""

@@ -44,12 +44,7 @@ class TrainConfig:
     # losses
     content_weight: float = 1.0
     style_weight: float = 40.0
-    style_layers: tuple[float, ...] = (
-        0.3,
-        1.0,
-        1.0,
-        1.5,
-    )  # relu1_1 .. relu4_1; the first one's gradient is the largest
+    style_layers: tuple[float, ...] = (0.3, 1.0, 1.0, 1.5)  # relu1_1 to relu4_1; the first has the largest gradient
     ssim_weight: float = 0.03
     reconstruction_weight: float = 2.0
     ripple_weight: float = 8.0
@@ -141,10 +136,26 @@ def _make(kind: type, values: Any, where: str) -> Any:
     if not isinstance(values, Mapping) or set(values) - known:
         bad = sorted(set(values) - known) if isinstance(values, Mapping) else values
         raise ConfigError(f"{where}: unknown {bad}; known are {', '.join(sorted(known))}")
+    for field in dataclasses.fields(kind):
+        if field.name in values and not _fits(values[field.name], field.default):
+            raise ConfigError(f"{where}: {field.name} is {values[field.name]!r}, expected one like {field.default!r}")
     try:
         return kind(**values)
     except TypeError as error:
         raise ConfigError(f"{where}: {error}") from error
+
+
+def _fits(value: Any, default: Any) -> bool:
+    """Whether a setting is of the default's kind: a number for a number, a list of numbers for one."""
+    if isinstance(default, (bool, str)):
+        return isinstance(value, type(default))
+    if isinstance(default, tuple) and not isinstance(default[0], Stage):
+        return isinstance(value, (list, tuple)) and all(_fits(v, 0.0) for v in value)
+    if isinstance(default, tuple):
+        return isinstance(value, (list, tuple))
+    if isinstance(default, int):
+        return isinstance(value, int) and not isinstance(value, bool)
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
 
 
 def _plain(value: Any) -> Any:

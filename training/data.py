@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -38,8 +38,7 @@ def find_pictures(folder: str | Path) -> list[Path]:
 
 
 def split(pictures: Sequence[Path], every: int) -> tuple[list[Path], list[Path]]:
-    """(training, validation): every picture whose number is a multiple of `every` validates, and with it all that share
-    its
+    """(training, validation): every picture whose number is a multiple of `every` validates, and all that share its
     `source` in a MANIFEST.csv of the folder above. A picture without a number in its name is numbered by its place. 0:
     none validates."""
     if every <= 0:
@@ -47,7 +46,7 @@ def split(pictures: Sequence[Path], every: int) -> tuple[list[Path], list[Path]]
     numbers = {p: int(m[1]) if (m := re.search(r"(\d+)$", p.stem)) else i for i, p in enumerate(pictures, 1)}
     held = {p for p, n in numbers.items() if n % every == 0}
     sources = _sources(pictures[0].parent.parent / "MANIFEST.csv")
-    held_sources = {sources[p.name] for p in held if p.name in sources}
+    held_sources = {sources[p.name] for p in held if sources.get(p.name)}  # an empty source is no relation
     held |= {p for p in pictures if sources.get(p.name) in held_sources}
     return [p for p in pictures if p not in held], [p for p in pictures if p in held]
 
@@ -56,7 +55,7 @@ def _sources(manifest: Path) -> dict[str, str]:
     if not manifest.is_file():
         return {}
     with open(manifest, newline="", encoding="utf-8") as file:
-        return {Path(row["file"]).name: row["source"] for row in csv.DictReader(file)}
+        return {Path(row.get("file") or "").name: row.get("source") or "" for row in csv.DictReader(file)}
 
 
 def manifest_hash(pictures: Sequence[Path]) -> str:
@@ -137,7 +136,14 @@ class Batches(Dataset[Batch]):
             return self._decoded[path]
         try:
             with Image.open(path) as file:
-                picture: Image.Image | None = file.convert("RGB")
+                picture: Image.Image | None = ImageOps.exif_transpose(file).convert("RGB")
+                most = round(
+                    max(s.crop for s in self.config.stages) * max(*self.config.content_zoom, *self.config.style_zoom)
+                )
+                if min(picture.size) > most:  # no crop is larger: a camera's picture would fill the memory
+                    share = most / min(picture.size)
+                    size = (round(picture.width * share), round(picture.height * share))
+                    picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
         except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error ... on broken files
             log.warning("%s: skipped, cannot be read (%s)", path, error)
             picture = None

@@ -1,8 +1,7 @@
 """Make a trained model part of the package: `python -m training.export RUN/model.safetensors --style DIR`.
 
-Writes adainkit/weights/NAME.safetensors, adainkit/presets/NAME.safetensors (the statistics of the pictures that
-presets.yaml names) and
-training/MODEL_CARD.md. Presets belong to an encoder, so they are always made together with it.
+Writes adainkit/weights/NAME.safetensors, its presets (adainkit/presets/NAME.safetensors: statistics of the pictures
+that a listing names) and training/MODEL_CARD.md, all of them or none: presets belong to an encoder.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import csv
 import json
 import logging
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ from typing import Any
 import yaml
 
 from adainkit.atomic import write_atomically
-from adainkit.errors import AdaINKitError
+from adainkit.errors import AdaINKitError, ModelError
 from adainkit.model import AdaINModel
 from adainkit.style import Preset, Style, write_presets
 from adainkit.stylizer import Stylizer
+from adainkit.weights import models
 
 __all__ = ["compute_presets", "main", "model_card"]
 
@@ -31,7 +32,7 @@ HERE = Path(__file__).parent
 WHEEL_LIMIT = 4_000_000  # bytes: what the wheel may carry for a model
 
 
-def compute_presets(model: AdaINModel, folder: Path, listing: Path = HERE / "presets.yaml") -> dict[Preset, Style]:
+def compute_presets(model: AdaINModel, folder: Path, listing: Path) -> dict[Preset, Style]:
     """The styles that `listing` names, encoded at their own size from the pictures in `folder`, with what its manifest
     says of them."""
     manifest = folder.parent / "MANIFEST.csv"
@@ -42,6 +43,8 @@ def compute_presets(model: AdaINModel, folder: Path, listing: Path = HERE / "pre
     found = {}
     with Stylizer(model, device="cpu") as stylizer:
         for row in yaml.safe_load(listing.read_text(encoding="utf-8")):
+            if set(row) != {"name", "file", "description"}:
+                raise ValueError(f"{listing}: each preset has a name, a file and a description, got {row}")
             preset = Preset(row["name"], row["description"], licenses.get(row["file"], ""))
             found[preset] = stylizer.encode_style(folder / row["file"], style_size=None)
     return found
@@ -105,6 +108,8 @@ def _figures(title: str, text: str | None) -> list[str]:
     if text is None:
         return []
     table: Mapping[str, Any] = json.loads(text)
+    if not table:
+        return []
     rows = table if all(isinstance(v, Mapping) for v in table.values()) else {"": table}
     keys = list(next(iter(rows.values())))
     head = [f"{title}:", "", "| | " + " | ".join(keys) + " |", "| --- |" + " --- |" * len(keys)]
@@ -120,6 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="training.export", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("model", type=Path, help="the .safetensors file that a run wrote")
     parser.add_argument("--style", type=Path, required=True, metavar="DIR", help="folder of the presets' pictures")
+    parser.add_argument("--presets", type=Path, default=HERE / "presets.yaml", metavar="YAML", help="which pictures")
     parser.add_argument("--judged", type=Path, metavar="JSON", help="figures to record: {name: {figure: value}}")
     parser.add_argument(
         "--notes", default="", help="a paragraph for the model card: what is good and what is wrong with it"
@@ -128,18 +134,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         model = AdaINModel.load(args.model)
+        name = model.config.name
+        if name not in models() or models()[name].sources:
+            embedded = ", ".join(w.name for w in models().values() if not w.sources)
+            raise ModelError(f"{args.model} is called {name!r}; the package has a place for: {embedded}")
         extra = {"notes": args.notes} if args.notes else {}
         if args.judged:
             extra["judged"] = json.dumps(json.loads(args.judged.read_text(encoding="utf-8")))
-        target = HERE.parent / "adainkit" / "weights" / f"{model.config.name}.safetensors"
-        model.save(target, extra)
-        size = target.stat().st_size
-        if size > WHEEL_LIMIT:
-            log.warning("%s has %d bytes, more than the %d that a wheel may carry", target, size, WHEEL_LIMIT)
-        model = AdaINModel.load(target)  # what is shipped, not what was in memory
-        presets = compute_presets(model, args.style)
-        write_presets(model.config.name, presets)
-        write_atomically(HERE / "MODEL_CARD.md", model_card(model, size, list(presets)).encode())
+        with tempfile.TemporaryDirectory() as folder:  # nothing of the package changes before all is there
+            draft = model.save(Path(folder) / "model.safetensors", extra)
+            model, data = AdaINModel.load(draft), draft.read_bytes()
+        if len(data) > WHEEL_LIMIT:
+            raise ModelError(f"{args.model} has {len(data)} bytes in half precision; a wheel carries {WHEEL_LIMIT}")
+        presets = compute_presets(model, args.style, args.presets)
+        card = model_card(model, len(data), list(presets))
+        target = write_atomically(models()[name].path, data)
+        write_presets(name, presets)
+        write_atomically(HERE / "MODEL_CARD.md", card.encode())
     except (AdaINKitError, OSError, KeyError, ValueError) as error:
         log.error("%s", error)
         return 1

@@ -113,6 +113,8 @@ class Trainer:
             split(find_pictures(style), every),
         )
         for kind, found in (("content", self.content), ("style", self.style)):
+            if not found:
+                raise ConfigError(f"every {kind} picture is held out for validation; set validation_every to 0")
             log.info("%d %s pictures to train on", len(found), kind)
             if len(found) < 100:
                 log.warning("only %d %s pictures: expect a model that knows little else", len(found), kind)
@@ -239,6 +241,7 @@ class Trainer:
     def checkpoint(self) -> None:
         """Write checkpoint.pt, whole or not at all."""
         state = {
+            "architecture": self.model.config.to_json(),
             "model": self.model.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
@@ -256,7 +259,12 @@ class Trainer:
         path = self.out / "checkpoint.pt"
         if not path.exists():
             return
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+        except Exception as error:  # torch.load raises whatever its unpickler meets in a broken file
+            raise ConfigError(f"{path}: is damaged ({type(error).__name__}); remove it to begin anew") from error
+        if state["architecture"] != self.model.config.to_json():
+            raise ConfigError(f"{path}: is of another architecture; give the same model settings, or another --out")
         self.model.load_state_dict(state["model"])
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
@@ -342,15 +350,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; 0 when the run ended or stopped well, 1 when it failed."""
     args = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    overrides = {
-        k.removeprefix("set_"): yaml.safe_load(v)
-        for k, v in vars(args).items()
-        if k.startswith("set_") and v is not None
-    }
     try:
+        overrides = {
+            k.removeprefix("set_"): yaml.safe_load(v)
+            for k, v in vars(args).items()
+            if k.startswith("set_") and v is not None
+        }
         config = load_config(args.config, overrides)
         Trainer(config, args.content, args.style, args.teacher, args.out, args.init).run()
-    except (ConfigError, AdaINKitError, OSError, FloatingPointError) as error:
+    except (ConfigError, AdaINKitError, OSError, FloatingPointError, yaml.YAMLError) as error:
         log.error("%s", error)
         return 1
     return 0

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from ..color import color_statistics
 from ..errors import ImageError
-from .files import check_size, load_file, save_image
+from .files import check_size, check_target, load_file, save_image
 from .picture import Picture, checked, from_numpy, pack
 from .pil import close_pil, open_pil
 
-__all__ = ["MAX_PIXELS", "ImageLike", "Picture", "close_image", "open_image", "premix", "save_image"]
+__all__ = ["MAX_PIXELS", "ImageLike", "Picture", "check_target", "close_image", "open_image", "premix", "save_image"]
 
 ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray[Any, Any] | Tensor"
 

@@ -18,7 +18,7 @@ from ..atomic import temporary_beside
 from ..errors import AdaINKitError, ImageError
 from .sixteen import turn_bytes, write_png16, write_tiff16
 
-__all__ = ["check_size", "load_file", "save_image"]
+__all__ = ["check_size", "check_target", "load_file", "save_image"]
 
 _log = logging.getLogger("adainkit")
 
@@ -116,15 +116,10 @@ def save_image(
     is laid on white, with a logged warning.
 
     A temporary file in the same folder (made if missing) takes the name at the end, so that the name holds
-    the old file or the whole new one. Returns `path`. Raises ImageError for whatever goes wrong, ValueError
-    for an impossible `quality`.
+    the old file or the whole new one. Returns `path`. Raises ImageError for whatever goes wrong.
     """
+    kind = check_target(path, format=format, quality=quality, overwrite=overwrite)
     target = Path(os.path.realpath(path))  # a link stays a link
-    kind = _format_of(target, format)
-    if quality is not None and not 1 <= quality <= 100:
-        raise ValueError(f"quality: expected 1 to 100, got {quality}")
-    if not overwrite and target.exists():
-        raise ImageError(f"{target}: exists already; pass overwrite=True to replace it")
     picture = _prepare(result, kind)
     kept: Mapping[Any, Any] = info if info is not None else getattr(result, "info", {})
     try:
@@ -143,6 +138,19 @@ def save_image(
             "expected a writable folder with free space, and a picture within the limits of the format"
         ) from error
     return Path(path)
+
+
+def check_target(
+    path: str | os.PathLike[str], *, format: str | None = None, quality: int | None = None, overwrite: bool = True
+) -> str:
+    """Pillow's name of the format that `save_image` would write; ImageError for what it would refuse."""
+    target = Path(os.path.realpath(path))
+    kind = _format_of(target, format)
+    if quality is not None and not 1 <= quality <= 100:
+        raise ImageError(f"quality: expected 1 to 100, got {quality}")
+    if not overwrite and target.exists():
+        raise ImageError(f"{target}: exists already; pass overwrite=True to replace it")
+    return kind
 
 
 def _format_of(path: Path, name: str | None) -> str:
