@@ -1,7 +1,7 @@
 """Any picture in the style of any other: arbitrary style transfer by AdaIN (Huang and Belongie, ICCV 2017).
 
-`stylize(photo, painting)` is the whole library in one call; `Stylizer` is the object for repeated ones.
-Names are imported when they are first used (PEP 562): `import adainkit` alone costs neither time nor torch.
+`stylize(photo, painting)` is the whole library in one call; `Stylizer` is the object for repeated ones. Names are
+imported when they are first used (PEP 562): `import adainkit` alone costs neither time nor torch.
 """
 
 from importlib import import_module

@@ -1,11 +1,11 @@
-"""Adaptive instance normalisation (Huang & Belongie, ICCV 2017) as pure tensor functions.
+"""Adaptive instance normalization (Huang & Belongie, ICCV 2017) as pure tensor functions.
 
 AdaIN, the blend of several styles and alpha are together ONE affine map per channel,
 
     t = (f - center) * gain + shift,
 
-which is why a style is a few kilobytes, a mix of styles is free and a decoder needs no normalisation inside.
-Statistics are biased, in float32, with eps inside the root; everything here is differentiable.
+which is why a style is a few kilobytes, a mix of styles is free and a decoder needs no normalization inside. Statistics
+are biased, in float32, with eps inside the root; everything here is differentiable.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ _DECODER_KEYS = (1, 5, 8, 11, 14, 18, 21, 25, 28)
 def convert_classic(vgg_path: _Path, decoder_path: _Path) -> AdaINModel:
     """The `vgg19` model from a classic pair of .pth files: normalized VGG-19, and a decoder trained for it.
 
-    The encoder's 1x1 input convolution (RGB in [0, 1] to BGR * 255 - mean) is folded into the first 3x3 one,
-    and what follows relu4_1 is dropped. No sum is checked; pickles are read with `weights_only=True`.
+    The encoder's 1x1 input convolution (RGB in [0, 1] to BGR * 255 - mean) is folded into the first 3x3 one, and what
+    follows relu4_1 is dropped. No sum is checked; pickles are read with `weights_only=True`.
 
     Raises:
         WeightsError: a file isn't a plain state dict, or a tensor is missing or has another shape.

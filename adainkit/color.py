@@ -1,5 +1,4 @@
-"""Color control of a result: keep the content's chroma, or bring the result's color distribution to the
-content's."""
+"""Color control of a result: keep the content's chroma, or bring the result's color distribution to the content's."""
 
 from __future__ import annotations
 
@@ -36,9 +35,8 @@ _STRIP = 1 << 18  # pixels per step of the statistics: bounds their memory to so
 
 @dataclass(frozen=True, eq=False)
 class ColorStatistics:
-    """Mergeable color statistics of a batch: `weight` (B,), `mean` (B, 3), `m2` (B, 3, 3) (the sum of weight
-    times the outer product of deviations from the mean); float64 on the CPU, where 13 numbers a picture cost
-    nothing."""
+    """Mergeable color statistics of a batch: `weight` (B,), `mean` (B, 3), `m2` (B, 3, 3) (the sum of weight times the
+    outer product of deviations from the mean); float64 on the CPU, where 13 numbers a picture cost nothing."""
 
     weight: Tensor
     mean: Tensor
@@ -60,16 +58,14 @@ class ColorStatistics:
 
 @dataclass(frozen=True, eq=False)
 class ColorMap:
-    """The affine map ``matrix @ rgb + offset`` of a batch: `matrix` (B, 3, 3), `offset` (B, 3), float64 on
-    the CPU."""
+    """The affine map ``matrix @ rgb + offset`` of a batch: `matrix` (B, 3, 3), `offset` (B, 3), float64 on the CPU."""
 
     matrix: Tensor
     offset: Tensor
 
 
 def color_statistics(x: Tensor, weight: Tensor | None = None) -> ColorStatistics:
-    """Color statistics of ``(B, 3, H, W)`` RGB in any float dtype, each pixel weighted by `weight` ``(B, 1,
-    H, W)``.
+    """Color statistics of ``(B, 3, H, W)`` RGB in any float dtype, each pixel weighted by `weight` ``(B, 1, H, W)``.
 
     `weight` is >= 0: alpha, or a mask. Statistics of tiles, merged, are those of the whole picture.
     """
@@ -100,9 +96,9 @@ def _strip_statistics(x: Tensor, weight: Tensor | None) -> ColorStatistics:
 def match_map(result: ColorStatistics, content: ColorStatistics) -> ColorMap:
     """The map that gives the result's colors the content's mean and covariance.
 
-    ``A = L_content @ inv(L_result)`` with the Cholesky factors L of the covariances: Gatys et al. 2016,
-    "Preserving color in neural artistic style transfer", section 4.1. A ridge of a quarter of an 8-bit step
-    keeps flat and gray pictures finite.
+    ``A = L_content @ inv(L_result)`` with the Cholesky factors L of the covariances: Gatys et al. 2016, "Preserving
+    color in neural artistic style transfer", section 4.1. A ridge of a quarter of an 8-bit step keeps flat and gray
+    pictures finite.
     """
     ridge = _RIDGE * torch.eye(3, dtype=torch.float64)
     low_result, low_content = (torch.linalg.cholesky(s.covariance + ridge) for s in (result, content))
@@ -111,8 +107,7 @@ def match_map(result: ColorStatistics, content: ColorStatistics) -> ColorMap:
 
 
 def apply_map(x: Tensor, color_map: ColorMap) -> Tensor:
-    """Map ``(B, 3, H, W)`` RGB and clamp it to [0, 1]; same shape, dtype and device back (computed in
-    float32)."""
+    """Map ``(B, 3, H, W)`` RGB and clamp it to [0, 1]; same shape, dtype and device back (computed in float32)."""
     _check(x, "x")
     matrix, offset = (t.to(x.device, torch.float32) for t in (color_map.matrix.float(), color_map.offset.float()))
     wide = x.float()
@@ -125,22 +120,21 @@ def apply_map(x: Tensor, color_map: ColorMap) -> Tensor:
 def match_color(result: Tensor, content: Tensor, weight: Tensor | None = None) -> Tensor:
     """``(B, 3, H, W)`` RGB in [0, 1]: `result` with the mean and covariance of the colors of `content`.
 
-    `weight` ``(B, 1, H, W)`` (alpha) weighs the statistics of both. What leaves [0, 1] is clamped. Same
-    shape, dtype and device as `result`. Source: see `match_map`. For tiles: merge `color_statistics`, then
-    `match_map` and `apply_map`.
+    `weight` ``(B, 1, H, W)`` (alpha) weighs the statistics of both. What leaves [0, 1] is clamped. Same shape, dtype
+    and device as `result`. Source: see `match_map`. For tiles: merge `color_statistics`, then `match_map` and
+    `apply_map`.
     """
     _check_pair(result, content)
     return apply_map(result, match_map(color_statistics(result, weight), color_statistics(content, weight)))
 
 
 def keep_luma(result: Tensor, content: Tensor) -> Tensor:
-    """``(B, 3, H, W)`` RGB in [0, 1]: the luma of `result` with the chroma of `content`; same dtype and
-    device as `result`.
+    """``(B, 3, H, W)`` RGB in [0, 1]: the luma of `result` with the chroma of `content`; same dtype and device as
+    `result`.
 
-    Luma and chroma are those of JPEG's YCbCr (Rec. 601): they are linear in the RGB values of a file, so that
-    gray stays gray and no gamma is guessed. Where the content's chroma does not fit at the result's luma, it
-    is scaled towards gray as far as needed: the luma is exact and the hue stays, where clipping channels
-    would change both.
+    Luma and chroma are those of JPEG's YCbCr (Rec. 601): they are linear in the RGB values of a file, so that gray
+    stays gray and no gamma is guessed. Where the content's chroma does not fit at the result's luma, it is scaled
+    towards gray as far as needed: the luma is exact and the hue stays, where clipping channels would change both.
     """
     _check_pair(result, content)
     luma = _luma(result).clamp_(0, 1)

@@ -1,5 +1,4 @@
-"""Every error that adainkit raises on purpose. Each message says what, where, expected against got, and the next
-step."""
+"""Every error that adainkit raises on purpose: what, where, expected against got, and the next step."""
 
 __all__ = [
     "AdaINKitError",

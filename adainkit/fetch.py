@@ -1,7 +1,7 @@
 """A verified download: resumed, retried, spread over mirrors, and renamed into place only when it is right.
 
-Knows nothing of models: bytes of a known sha256, from HTTP to a file. The pinned sum makes a resume safe
-across servers and days: whatever was put together, it is the file or it is thrown away.
+Knows nothing of models: bytes of a known sha256, from HTTP to a file. The pinned sum makes a resume safe across servers
+and days: whatever was put together, it is the file or it is thrown away.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def fetch(
 ) -> Path:
     """Fetch one file to `target` from the first of `urls` that has it, and return `target`.
 
-    The bytes grow in `<target>.part`, which a later call resumes; `target` appears by an atomic rename once
-    size and sha256 fit. Proxies and certificates come from the environment as `requests` reads them.
+    The bytes grow in `<target>.part`, which a later call resumes; `target` appears by an atomic rename once size and
+    sha256 fit. Proxies and certificates come from the environment as `requests` reads them.
 
     Args:
         urls: the same file in several places, in the order of preference.
@@ -232,8 +232,8 @@ def storage_error(target: Path, error: OSError) -> DownloadError:
 def locked(target: Path) -> Iterator[None]:
     """Make the folder of `target` and hold `<target>.lock` in it: processes that want one file fetch it once.
 
-    The empty lock file stays: taking it away would let a waiting and a new process both go on.
-    `DownloadError` where the folder can't be written.
+    The empty lock file stays: taking it away would let a waiting and a new process both go on. `DownloadError` where
+    the folder can't be written.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

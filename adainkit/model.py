@@ -71,8 +71,8 @@ class AdaINModel(nn.Module):
 
     @property
     def digest(self) -> str:
-        """sha256 of the encoder's tensors as they are: what a `Style` is bound to. A decoder may be fine-tuned
-        under it."""
+        """sha256 of the encoder's tensors as they are: what a `Style` is bound to. A decoder may be fine-tuned under
+        it."""
         return _digest(self.state_dict(), "encoder.")
 
     def save(

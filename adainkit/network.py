@@ -132,8 +132,7 @@ class ModelConfig:
 
     @property
     def min_size(self) -> int:
-        """The smallest side in pixels: reflection needs two cells on the coarsest level. Smaller pictures are
-        padded."""
+        """The smallest side in pixels: reflection needs two cells of the coarsest level. Smaller ones are padded."""
         return self.stride + 1
 
     def to_json(self) -> str:
@@ -203,8 +202,7 @@ def layer_words(text: str) -> list[str]:
 
 
 class _Conv(nn.Module):
-    """3x3 convolution behind reflection padding, which any affine input map folds into exactly (facts of the
-    border)."""
+    """3x3 convolution behind reflection padding, with which an affine input map folds in exactly."""
 
     def __init__(self, channels: int, width: int, stride: int = 1, relu: bool = True) -> None:
         super().__init__()

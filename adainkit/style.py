@@ -151,8 +151,7 @@ class StyleCache:
     disk.
 
     Safe with several threads, and with several processes on one folder. A damaged or unwritable file is no error: the
-    style is
-    encoded again. Keys come from `style_key`.
+    style is encoded again. Keys come from `style_key`.
     """
 
     def __init__(self, capacity: int = 64, folder: str | os.PathLike[str] | None = None) -> None:

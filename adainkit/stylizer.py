@@ -47,8 +47,7 @@ class Stylizer:
     """A model on a device. May be used from several threads, and as a context manager.
 
     `model`: a name of `models()`, a .safetensors file, or an `AdaINModel` (copied). `device`: "auto" is cuda, else mps,
-    else cpu.
-    `dtype`: "auto" is float16 on cuda, else float32. `cache`: where encoded styles are kept; None keeps none.
+    else cpu. `dtype`: "auto" is float16 on cuda, else float32. `cache`: where encoded styles are kept; None keeps none.
     """
 
     def __init__(
@@ -154,8 +153,7 @@ class Stylizer:
         max_pixels: int | None = MAX_PIXELS,
         progress: Progress | None = None,
     ) -> Content:
-        """Encode a picture once, for many `stylize` calls: each then costs a decoder pass. `ImageError` for a bad
-        one."""
+        """Encode a picture once for many `stylize` calls, each then a decoder pass. `ImageError` for a bad one."""
         with ordinary_tensors(), memory_guard("the picture"):
             picture = open_image(image, max_pixels=max_pixels)
             rgb = picture.rgb if picture.alpha is None else premix(picture.rgb, picture.alpha)

@@ -2,8 +2,7 @@
 exactly.
 
 Tiles lie on the model's stride grid, and a tile's border is either cut off again (its halo) or the picture's own. So
-the
-tiled result equals the untiled one: there is no blending and no seam.
+the tiled result equals the untiled one: there is no blending and no seam.
 """
 
 from __future__ import annotations

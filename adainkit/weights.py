@@ -1,8 +1,8 @@
 """Published weights: their sources, and the way into the cache.
 
-Environment: `ADAINKIT_HOME` is the cache folder (default: the user's cache folder of the system);
-`ADAINKIT_MIRROR` holds base urls separated by commas, of which `<base>/<file name>` is tried before a file's
-own urls; `ADAINKIT_OFFLINE=1` forbids every download.
+Environment: `ADAINKIT_HOME` is the cache folder (default: the user's cache folder of the system); `ADAINKIT_MIRROR`
+holds base urls separated by commas, of which `<base>/<file name>` is tried before a file's own urls;
+`ADAINKIT_OFFLINE=1` forbids every download.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ def download(
 ) -> Path:
     """Make sure that a published model is on this machine, and return the path of its .safetensors file.
 
-    What is here already is not fetched again, and needs no write access. Several processes fetch it once. The
-    files that it was assembled from are removed: the result holds everything of them that is used.
+    What is here already is not fetched again, and needs no write access. Several processes fetch it once. The files
+    that it was assembled from are removed: the result holds everything of them that is used.
 
     Args:
         name: one of `models()`.

@@ -39,8 +39,8 @@ def find_pictures(folder: str | Path) -> list[Path]:
 
 def split(pictures: Sequence[Path], every: int) -> tuple[list[Path], list[Path]]:
     """(training, validation): every picture whose number is a multiple of `every` validates, and all that share its
-    `source` in a MANIFEST.csv of the folder above. A picture without a number in its name is numbered by its place. 0:
-    none validates."""
+    `source` in a MANIFEST.csv of the folder above. A picture without a number in its name is numbered by its place.
+    0: none validates."""
     if every <= 0:
         return list(pictures), []
     numbers = {p: int(m[1]) if (m := re.search(r"(\d+)$", p.stem)) else i for i, p in enumerate(pictures, 1)}
@@ -70,8 +70,7 @@ def pick_crop(
     size: tuple[int, int], crop: int, zoom: tuple[float, float], rng: random.Random
 ) -> tuple[int, int, int, int]:
     """A random square (left, top, right, bottom) inside `size` (width, height). Its side is the crop's times a random
-    factor from
-    `zoom` (log-uniform), and at most the shorter side."""
+    factor from `zoom` (log-uniform), and at most the shorter side."""
     factor = zoom[0] * (zoom[1] / zoom[0]) ** rng.random()
     side = max(4, min(round(crop * factor), *size))
     left, top = rng.randint(0, size[0] - side), rng.randint(0, size[1] - side)

@@ -1,9 +1,8 @@
 """The frozen network in whose features the losses are measured.
 
 Here: VGG-19's topology to relu4_1 as the slim file of Collaborative Distillation (Wang et al., CVPR 2020; MIT) has it.
-`conv0` is a
-1x1 input map; `conv11 conv12 | conv21 conv22 | conv31..conv34 | conv41` are 3x3 behind reflection padding, 2x2
-max-pools between.
+`conv0` is a 1x1 input map; `conv11 conv12 | conv21 conv22 | conv31..conv34 | conv41` are 3x3 behind reflection padding,
+2x2 max-pools between.
 """
 
 from __future__ import annotations

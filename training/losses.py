@@ -24,8 +24,7 @@ __all__ = [
 
 
 def content_loss(result: Tensor, content: Tensor) -> Tensor:
-    """Mean squared difference of `(B, C, H, W)` features over the mean square of the content's, per sample,
-    averaged."""
+    """Mean squared difference of `(B, C, H, W)` features over the mean square of the content's, per sample."""
     result, content = result.float(), content.float()
     return ((result - content).square().mean((1, 2, 3)) / content.square().mean((1, 2, 3)).clamp_min(1e-8)).mean()
 
@@ -35,8 +34,8 @@ def style_loss(result: Sequence[Tensor], style: Sequence[Tensor], weights: Seque
 
     `weights`: of the layers, scaled to sum 1; None weighs all alike.
 
-    Each layer of each sample is divided by the mean square of its style features, so that no layer and no strong
-    style outweighs the others (in the spirit of Cheng et al., CVPR 2021). Sizes of the two may differ.
+    Each layer of each sample is divided by the mean square of its style features, so that no layer and no strong style
+    outweighs the others (in the spirit of Cheng et al., CVPR 2021). Sizes of the two may differ.
     """
     layers = []
     for a, b in zip(result, style, strict=True):
@@ -62,8 +61,7 @@ def ripple_loss(result: Tensor, content: Tensor) -> Tensor:
     """Mean absolute Laplacian of the result where the content is smooth: waves a few pixels wide that no stroke needs.
 
     A wave of period 4 px weighs about ten times one of 16 px. A pixel counts by `exp(-d / 0.02)`, where d is the
-    largest
-    absolute Laplacian of the content's luma within 2 px.
+    largest absolute Laplacian of the content's luma within 2 px.
     """
     edges = F.max_pool2d(_laplacian(luma(content.float())).abs(), 5, stride=1, padding=2)
     return (_laplacian(result.float()).abs() * torch.exp(-edges / 0.02)).mean()

@@ -2,8 +2,7 @@
 RUN`.
 
 RUN gets config.yaml, log.jsonl, checkpoint.pt (everything to go on from: run the same command again), sheets/*.png and,
-at the end,
-model.safetensors.
+at the end, model.safetensors.
 """
 
 from __future__ import annotations
@@ -57,8 +56,7 @@ def stylize_batch(model: AdaINModel, content: Tensor, style: Tensor, alpha: Tens
 
 
 class Objective(nn.Module):
-    """The total loss of one batch and its parts. The last samples of a batch are judged as reconstructions at alpha
-    0."""
+    """The loss of one batch and its parts. The last samples of a batch are judged as reconstructions at alpha 0."""
 
     def __init__(self, config: TrainConfig, model: AdaINModel, teacher: LossNetwork) -> None:
         super().__init__()

@@ -1,5 +1,4 @@
-"""One door in and out: a path, a PIL image, an array or a tensor becomes a `Picture`, and a result its like
-again."""
+"""One door in and out: a path, a PIL image, an array or a tensor becomes a `Picture`, and a result its like again."""
 
 from __future__ import annotations
 
@@ -22,9 +21,8 @@ __all__ = ["MAX_PIXELS", "ImageLike", "Picture", "check_target", "close_image", 
 ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray[Any, Any] | Tensor"
 
 MAX_PIXELS = 1 << 28
-"""Pictures above 16384 x 16384 are refused unless asked for: as float32 RGB that is 3 GiB, and a file of a
-few kilobytes can claim more. Pillow's own bound (a third of this) is a global of the process, which is left
-alone."""
+"""Pictures above 16384 x 16384 are refused unless asked for: as float32 RGB that is 3 GiB, and a file of a few
+kilobytes can claim more. Pillow's own bound (a third of this) is a global of the process, which is left alone."""
 
 
 def open_image(source: ImageLike, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
@@ -38,8 +36,8 @@ def open_image(source: ImageLike, *, max_pixels: int | None = MAX_PIXELS) -> Pic
       alpha, not premultiplied.
     - tensor ``(C, H, W)`` or ``(B, C, H, W)`` with 1, 3 or 4 channels: any float dtype in [0, 1], or uint8.
 
-    More than `max_pixels` pixels (``None``: no bound), broken files, wrong shapes, types, ranges and NaN are
-    an ImageError.
+    More than `max_pixels` pixels (``None``: no bound), broken files, wrong shapes, types, ranges and NaN are an
+    ImageError.
     """
     if isinstance(source, Tensor):
         return _open_tensor(source, max_pixels)
@@ -93,8 +91,7 @@ def _open_array(source: np.ndarray[Any, Any], max_pixels: int | None) -> Picture
 def close_image(rgb: Tensor, picture: Picture, *, deep: bool = False) -> Image.Image | np.ndarray[Any, Any] | Tensor:
     """Give a result the type of what was opened.
 
-    `rgb` is ``(B, 3, H, W)``, RGB in [0, 1] (clamped), of any float dtype on any device, with the picture's
-    size.
+    `rgb` is ``(B, 3, H, W)``, RGB in [0, 1] (clamped), of any float dtype on any device, with the picture's size.
 
     - path or PIL image: RGB or, where there was alpha, RGBA, in the picture's own ICC profile, with
       `Picture.info` in ``.info`` (`save_image` writes it; of Pillow's own savers many want it as keywords).
@@ -136,9 +133,9 @@ def _close_tensor(rgb: Tensor, picture: Picture, dtype: torch.dtype) -> Tensor:
 def premix(rgb: Tensor, alpha: Tensor) -> Tensor:
     """``(B, 3, H, W)`` RGB and ``(B, 1, H, W)`` alpha, both in [0, 1]: RGB with the hidden colors replaced.
 
-    Same shape, dtype and device back; the very tensor if nothing is hidden. Fully transparent pixels take the
-    mean of the others, weighted by alpha (mid gray if there is none), so that what lies hidden under them
-    never reaches the network and their border is no edge.
+    Same shape, dtype and device back; the very tensor if nothing is hidden. Fully transparent pixels take the mean of
+    the others, weighted by alpha (mid gray if there is none), so that what lies hidden under them never reaches the
+    network and their border is no edge.
     """
     hidden = alpha == 0
     if not hidden.any():

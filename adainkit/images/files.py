@@ -1,5 +1,4 @@
-"""Picture files: read one with Pillow, 16-bit color too, and write one so that nobody ever finds it
-half-written."""
+"""Picture files: read one with Pillow, 16-bit color too, and write one so that nobody ever finds it half-written."""
 
 from __future__ import annotations
 
@@ -42,11 +41,9 @@ def check_size(name: str, width: int, height: int, max_pixels: int | None) -> No
 
 
 def load_file(path: str | os.PathLike[str], max_pixels: int | None) -> tuple[Image.Image, Image.Image | None]:
-    """The first picture of a file, decoded, and for 16-bit RGB(A) in PNG or TIFF a second one with the low
-    bytes.
+    """The first picture of a file, decoded, and for 16-bit RGB(A) in PNG or TIFF a second one with the low bytes.
 
-    Everything that can be wrong with the file is one ImageError. Its size is known before any pixel is
-    decoded.
+    Everything that can be wrong with the file is one ImageError. Its size is known before any pixel is decoded.
     """
     name = os.fspath(path)
     try:
@@ -76,8 +73,7 @@ def load_file(path: str | os.PathLike[str], max_pixels: int | None) -> tuple[Ima
 
 
 def _identify(stream: IO[bytes], name: str) -> Image.Image:
-    """``PIL.Image.open`` less its pixel bound: that is a global of the process and warns; ours is an
-    argument."""
+    """``PIL.Image.open`` less its pixel bound: that is a global of the process and warns; ours is an argument."""
     stream.seek(0)
     prefix, tried, reasons = stream.read(16), set(), ""
     for register in (Image.preinit, Image.init):  # the five common formats first, all others only if need be
@@ -108,15 +104,14 @@ def save_image(
 ) -> Path:
     """Write a PIL image, an array ``(H, W)`` or ``(H, W, 1 | 3 | 4)``, or a tensor ``(1 | 3 | 4, H, W)``.
 
-    Numbers are uint8, uint16 or float in [0, 1].
-    JPEG, PNG, WebP, AVIF, TIFF or BMP, by `format` or else by the extension. uint16 stays 16 bits in PNG and
-    TIFF (color in TIFF needs ``pip install "adainkit[tiff]"``) and becomes 8 bits elsewhere; floats become 8
-    bits. `quality` is 1 to 100 (JPEG, WebP, AVIF). EXIF, DPI and the ICC profile come from `info`
-    (`Picture.info` for an array), by default from the image's own. JPEG and BMP have no alpha: the picture
+    Numbers are uint8, uint16 or float in [0, 1]. JPEG, PNG, WebP, AVIF, TIFF or BMP, by `format` or else by the
+    extension. uint16 stays 16 bits in PNG and TIFF (color in TIFF needs ``pip install "adainkit[tiff]"``) and becomes 8
+    bits elsewhere; floats become 8 bits. `quality` is 1 to 100 (JPEG, WebP, AVIF). EXIF, DPI and the ICC profile come
+    from `info` (`Picture.info` for an array), by default from the image's own. JPEG and BMP have no alpha: the picture
     is laid on white, with a logged warning.
 
-    A temporary file in the same folder (made if missing) takes the name at the end, so that the name holds
-    the old file or the whole new one. Returns `path`. Raises ImageError for whatever goes wrong.
+    A temporary file in the same folder (made if missing) takes the name at the end, so that the name holds the old file
+    or the whole new one. Returns `path`. Raises ImageError for whatever goes wrong.
     """
     kind = check_target(path, format=format, quality=quality, overwrite=overwrite)
     target = Path(os.path.realpath(path))  # a link stays a link

@@ -1,5 +1,4 @@
-"""Color profiles: any ICC profile to sRGB, which the networks know, and the result back to the file's own
-profile."""
+"""Color profiles: any ICC profile to sRGB, which the networks know, and the result back to the file's own profile."""
 
 from __future__ import annotations
 
@@ -47,13 +46,13 @@ def _apply(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> Image.I
 
 
 def to_srgb(image: Image.Image, icc: bytes | None, name: str) -> tuple[Image.Image, bytes | None, bool]:
-    """Bring a picture of mode L, RGB, CMYK or LAB (8 bits) to sRGB: mode RGB, or L where a gray picture needs
-    no change.
+    """Bring a picture of mode L, RGB, CMYK or LAB (8 bits) to sRGB: mode RGB, or L where a gray picture needs no
+    change.
 
-    Returns the picture, the profile that its RGB result keeps (``None``: it is sRGB without one, as a gray or
-    CMYK profile does not fit) and whether the result has to be converted to that profile by `from_srgb` (an
-    sRGB one needs nothing). Colors outside sRGB are clipped to it (relative colorimetric). A broken profile
-    is a logged warning and counts as none; `name` says whose it was.
+    Returns the picture, the profile that its RGB result keeps (``None``: it is sRGB without one, as a gray or CMYK
+    profile does not fit) and whether the result has to be converted to that profile by `from_srgb` (an sRGB one needs
+    nothing). Colors outside sRGB are clipped to it (relative colorimetric). A broken profile is a logged warning and
+    counts as none; `name` says whose it was.
     """
     if image.mode == "LAB":  # Pillow's LAB is D50 CIE L*a*b*, a profile connection space by itself
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
@@ -81,7 +80,6 @@ def to_srgb(image: Image.Image, icc: bytes | None, name: str) -> tuple[Image.Ima
 
 
 def from_srgb(image: Image.Image, icc: bytes) -> Image.Image:
-    """Convert an RGB picture from sRGB to the profile that `to_srgb` returned: the numbers that this profile
-    means."""
+    """Convert an RGB picture from sRGB to the profile that `to_srgb` returned: the numbers that this profile means."""
     target = ImageCms.ImageCmsProfile(io.BytesIO(icc))
     return _apply(_transform(ImageCms.createProfile("sRGB"), target, "RGB", "RGB"), image)

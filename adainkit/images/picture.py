@@ -23,9 +23,8 @@ _STRIP = 1 << 20  # pixels that are packed in one go: bounds the temporary memor
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An opened picture: `rgb` ``(B, 3, H, W)`` float32 sRGB in [0, 1] (B is 1 but for batched tensors),
-    `alpha` ``(B, 1, H, W)`` float32 in [0, 1] or ``None``; on the CPU, or on the device of a tensor that was
-    opened.
+    """An opened picture: `rgb` ``(B, 3, H, W)`` float32 sRGB in [0, 1] (B is 1 but for batched tensors), `alpha` ``(B,
+    1, H, W)`` float32 in [0, 1] or ``None``; on the CPU, or on the device of a tensor that was opened.
 
     Never write into them: they may share the memory of the source. The rest is what `close_image` needs.
     """
@@ -39,8 +38,7 @@ class Picture:
     raw_alpha: np.ndarray[Any, Any] | Tensor | None = None
     """Alpha as it came, for arrays and tensors: re-attached bit for bit."""
     info: Mapping[str, Any] = field(default_factory=dict)
-    """What a file keeps: "exif" (without the orientation), "dpi", "icc_profile"; `save_image` takes it as
-    `info`."""
+    """What a file keeps: "exif" (without the orientation), "dpi", "icc_profile"; `save_image` takes it as `info`."""
     profile: bytes | None = None
     """The ICC profile that a PIL result is converted to; ``None``: sRGB."""
 
@@ -61,8 +59,8 @@ class Picture:
 
 
 def from_numpy(x: np.ndarray[Any, Any], name: str) -> Tensor:
-    """``(H, W, C)`` of integers at full scale or of floats in [0, 1] to ``(1, C, H, W)`` float32, without a
-    copy if it is."""
+    """``(H, W, C)`` of integers at full scale or of floats in [0, 1] to ``(1, C, H, W)`` float32, without a copy if it
+    is."""
     if x.dtype.kind in "ui":
         top = np.float32(255 if x.dtype.itemsize == 1 else 65535)
         # straight to float32: one new array, whatever the byte order and the strides
@@ -87,8 +85,8 @@ def checked(x: Tensor, name: str) -> Tensor:
 
 
 def pack(x: Tensor, out: np.ndarray[Any, Any]) -> None:
-    """Clamp, scale and round ``(C, H, W)`` into ``(H, W, C)``, a strip of rows at a time: no temporary of the
-    full size."""
+    """Clamp, scale and round ``(C, H, W)`` into ``(H, W, C)``, a strip of rows at a time: no temporary of the full
+    size."""
     rows = max(1, _STRIP // x.shape[2])
     for top in range(0, x.shape[1], rows):
         strip = x[:, top : top + rows].detach().to("cpu", torch.float32).clamp(0, 1)

@@ -99,8 +99,7 @@ def _picture(
 
 
 def _read_exif(image: Image.Image, name: str) -> tuple[bytes | None, int]:
-    """EXIF to keep, and the orientation, which is not kept; nor is the thumbnail, which shows the picture
-    before."""
+    """EXIF to keep, and the orientation, which is not kept; nor is the thumbnail, which shows the picture before."""
     try:
         exif = image.getexif()
         if not exif:

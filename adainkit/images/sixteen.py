@@ -50,8 +50,8 @@ def turn_bytes(image: Image.Image, name: str) -> list[Any]:
 
 
 def write_png16(array: np.ndarray[Any, Any], stream: IO[bytes], info: Mapping[str, Any]) -> None:
-    """A 16-bit PNG, which Pillow cannot write in color (W3C PNG, third edition): rows of big-endian samples,
-    filter "Sub"."""
+    """A 16-bit PNG, which Pillow cannot write in color (W3C PNG, third edition): rows of big-endian samples, filter
+    "Sub"."""
 
     def chunk(tag: bytes, data: bytes) -> None:
         stream.write(struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data)))
