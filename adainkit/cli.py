@@ -19,7 +19,7 @@ from .errors import AdaINKitError
 from .jobs import Job, Outcome, default_name, plan_jobs, run_jobs
 
 if TYPE_CHECKING:
-    from .executor import Progress
+    from .progress import Progress
     from .stylizer import Stylizer
 
 __all__ = ["main"]

@@ -25,13 +25,12 @@ from .errors import ModelError, OutOfMemoryError
 from .masks import cell_means
 from .model import AdaINModel
 from .network import activations_per_pixel, no_autocast
+from .progress import Progress
 from .tiling import Span, Tile, halo, plan_tiles, split_tile
 
-__all__ = ["Executor", "Progress", "TileSize", "memory_budget", "memory_guard", "ordinary_tensors"]
+__all__ = ["Executor", "TileSize", "memory_budget", "memory_guard", "ordinary_tensors"]
 
 log = logging.getLogger("adainkit")
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with (stage, done, total) as the work goes on; raise `Cancelled` in it to stop."""
 TileSize: TypeAlias = int | Literal["auto"] | None
 
 

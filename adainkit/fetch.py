@@ -23,14 +23,13 @@ from urllib.parse import urlsplit
 from filelock import FileLock, Timeout
 
 from .errors import DownloadError
+from .progress import Progress
 
 if TYPE_CHECKING:
     import requests  # 0.2 s to import: a cached model never needs it
 
-__all__ = ["Progress", "fetch", "file_digest", "locked", "storage_error"]
+__all__ = ["fetch", "file_digest", "locked", "storage_error"]
 
-Progress = Callable[[str, int, int], None]
-"""(stage, done, total): bytes; total is 0 while it is unknown."""
 _Report = Callable[[int, int], None]
 
 ATTEMPTS = 5  # rounds over all urls that bring less than ADVANCE

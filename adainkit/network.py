@@ -60,6 +60,10 @@ def _words(text: str) -> Iterator[tuple[str, int]]:
         yield match[1] or word, int(match[2] or 0)
 
 
+def _channels_after(word: str, width: int, channels: int) -> int:
+    return width or {"unshuffle": channels * 4, "rgb": 3}.get(word, channels)
+
+
 @dataclass(frozen=True)
 class Level:
     """One AdaIN level: its number of channels, and how many pixels one of its cells is wide."""
@@ -120,7 +124,7 @@ class ModelConfig:
                 raise ModelError(f"model {self.name!r}: '{word}' has no place in an encoder")
             if word in _HALVING:
                 stride *= 2
-            channels = width or (channels * 4 if word == "unshuffle" else channels)
+            channels = _channels_after(word, width, channels)
             if word == "tap":
                 found.append(Level(channels, stride))
         return tuple(found)
@@ -176,7 +180,7 @@ Without the level at stride 2 (tried for 1,000 steps) alpha 0 gives the content 
 def activations_per_pixel(config: ModelConfig) -> int:
     """How many values per pixel of the picture the most demanding layer holds at once: its input, the same padded, its
     output."""
-    most = channels = 3.0
+    most, channels = 3.0, 3
     scale = 1.0  # cells per pixel along one side
     finer = [level.channels for level in config.levels[:-1]]
     for word, width in [*_words(config.encoder), *_words(config.decoder)]:
@@ -184,7 +188,7 @@ def activations_per_pixel(config: ModelConfig) -> int:
         scale *= 0.5 if word in _HALVING else 2.0 if word in _DOUBLING else 1.0
         if word == "merge":
             width = finer.pop()
-        channels = width or (channels * 4 if word == "unshuffle" else 3 if word == "rgb" else channels)
+        channels = _channels_after(word, width, channels)
         most = max(most, 2 * before + channels * scale**2 * (2 if word in ("merge", "res", "shuffle") else 1))
     return math.ceil(most)
 
@@ -302,7 +306,7 @@ class Encoder(nn.Module):
                 self.taps.add(len(self.layers) - 1)
                 continue
             self.layers.append(_layer(word, channels, width))
-            channels = width or (channels * 4 if word == "unshuffle" else channels)
+            channels = _channels_after(word, width, channels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Run it; see the class."""
@@ -325,7 +329,7 @@ class Decoder(nn.Module):
         for word, width in _words(config.decoder):
             width = finer.pop() if word == "merge" else width
             self.layers.append(_layer(word, channels, width))
-            channels = width or channels
+            channels = _channels_after(word, width, channels)
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
         """Run it; see the class."""

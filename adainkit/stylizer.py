@@ -19,10 +19,11 @@ from torch import Tensor
 from .adain import Moments, affine_map
 from .color import PRESERVE_MODES, preserve
 from .errors import AdaINKitError, ImageError, ModelError, StyleError
-from .executor import Executor, Progress, TileSize, memory_guard, ordinary_tensors
+from .executor import Executor, TileSize, memory_guard, ordinary_tensors
 from .images import MAX_PIXELS, ImageLike, Picture, check_target, close_image, open_image, premix, save_image
 from .masks import open_mask, resize
 from .model import AdaINModel
+from .progress import Progress
 from .style import Style, StyleCache, style_key, styles
 from .weights import load_model
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import DownloadError, WeightsError
-from .fetch import Progress, fetch, file_digest, locked, storage_error
+from .fetch import fetch, file_digest, locked, storage_error
+from .progress import Progress
 
 if TYPE_CHECKING:
     from .model import AdaINModel
