@@ -77,7 +77,7 @@ def _stylize(args: argparse.Namespace) -> int:
                 target,
                 style,
                 alpha=args.alpha,
-                preserve_color=None if args.preserve_color == "none" else args.preserve_color,
+                preserve_color=args.preserve_color,
                 mask=args.mask,
                 tile=args.tile,
                 format=args.format,

@@ -138,6 +138,8 @@ class Executor:
                 size = isqrt(pixels) // self.stride - 2 * reach
         elif self.tile is not None:
             size = self.tile // self.stride
+            if size < min(2 * reach, height, width):
+                log.warning("tile=%d is slow: a tile sees %d pixels more on every side", self.tile, reach * self.stride)
         return (height, width), plan_tiles(height, width, max(1, size), reach)
 
     def _each(

@@ -10,7 +10,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -37,8 +37,8 @@ class Style:
     `description` are for people.
     """
 
-    means: tuple[Tensor, ...]
-    stds: tuple[Tensor, ...]
+    means: tuple[Tensor, ...] = field(repr=False)
+    stds: tuple[Tensor, ...] = field(repr=False)
     digest: str
     name: str = ""
     description: str = ""
@@ -82,6 +82,11 @@ class Style:
         pairs = list(parts.items() if isinstance(parts, Mapping) else parts)
         weights = [float(w) for _, w in pairs]
         found = [s for s, _ in pairs]
+        for style in found:
+            if not isinstance(style, Style):
+                raise StyleError(
+                    f"a blend is of Styles, got {style!r}; use Stylizer.as_style(...) for a picture, Style.preset(...)"
+                )
         if len({s.digest for s in found}) > 1:
             raise StyleError("styles of different encoders cannot be mixed; encode all of them with one model")
         if not found:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import difflib
+import numbers
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +32,7 @@ from .weights import load_model
 __all__ = ["Content", "Progress", "StyleLike", "Stylizer", "TileSize", "stylize"]
 
 StyleLike: TypeAlias = "Style | ImageLike | Sequence[Style | ImageLike]"
-PreserveColor: TypeAlias = Literal["luma", "match"] | None
+PreserveColor: TypeAlias = Literal["none", "luma", "match"] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +41,8 @@ class Content:
     device."""
 
     picture: Picture
-    features: tuple[Tensor, ...]
-    statistics: tuple[Moments, ...]
+    features: tuple[Tensor, ...] = field(repr=False)
+    statistics: tuple[Moments, ...] = field(repr=False)
     digest: str
 
 
@@ -180,7 +182,8 @@ class Stylizer:
         - `style`: a `Style`, a picture, a list of them (equal shares), a path (of a picture or of a saved style), or a
           preset's name: an existing file first.
         - `alpha`: 0 (the content as the decoder gives it back) to 1 (the style).
-        - `preserve_color`: "luma" keeps the content's chroma, "match" the mean and covariance of its colors.
+        - `preserve_color`: None or "none"; "luma" keeps the content's chroma, "match" the mean and covariance of its
+          colors.
         - `mask`: where to stylize, 1, and where to keep the content's own pixels, 0; soft, of any size; only what it
           covers counts as content. A gray picture, a path, or a `(H, W)` array or tensor in [0, 1].
         - `tile`: pixels a side that are worked on at once, without any effect on the result: "auto" as many as fit into
@@ -316,9 +319,13 @@ class Stylizer:
         presets = styles(model, digest=self.digest)
         if str(name) in presets:
             return Style.preset(str(name), model)
-        there = (
-            f"the presets are: {', '.join(presets)}" if presets else f"there are no presets for this {model!r} model"
-        )
+        close = difflib.get_close_matches(str(name), presets, n=3)
+        if close:
+            there = f"did you mean {' or '.join(map(repr, close))}?"
+        elif presets:
+            there = f"the presets are: {', '.join(presets)}"
+        else:
+            there = f"there are no presets for this {model!r} model"
         raise StyleError(f"{os.fspath(name)!r} is neither an existing file nor a preset; {there}")
 
     def _executor(self, tile: TileSize) -> Executor:
@@ -354,7 +361,7 @@ class Stylizer:
             output = executor.decode(features, maps, picture.height, picture.width, progress)
             original = picture.rgb.to(output.device, torch.float32)
             visible = None if picture.alpha is None else picture.alpha.to(output.device)
-            if preserve_color is not None:
+            if preserve_color in ("luma", "match"):
                 shown = original if visible is None else premix(original, visible)
                 output = preserve(preserve_color, output, shown, visible)
             if cover is not None:
@@ -451,9 +458,10 @@ def _shared(model: str, stamp: object, device: str, dtype: str | torch.dtype) ->
 
 
 def _check(alpha: float, preserve_color: str | None) -> None:
-    if not 0 <= alpha <= 1:
-        raise StyleError(f"alpha must be from 0 (content) to 1 (style), got {alpha}")
-    if preserve_color is not None and preserve_color not in PRESERVE_MODES:
+    number: object = alpha  # from callers without types, too
+    if not isinstance(number, numbers.Real) or not 0 <= float(number) <= 1:
+        raise StyleError(f"alpha must be from 0 (content) to 1 (style), got {alpha!r}")
+    if preserve_color not in (None, "none", *PRESERVE_MODES):
         raise StyleError(
             f"preserve_color must be None, {' or '.join(map(repr, PRESERVE_MODES))}, got {preserve_color!r}"
         )

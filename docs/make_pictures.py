@@ -7,7 +7,7 @@ from skimage import data
 
 import adainkit
 
-PRESETS = ("calanque", "ukiyo-e", "pavers", "medusae", "engraving", "iris", "mihrab", "ember")
+PRESETS = ("calanque", "ukiyo-e", "engraving", "maiolica", "pen-and-wash", "iris", "rivers", "ember")
 
 
 def main() -> None:

@@ -451,7 +451,7 @@ def test_a_gray_content_stays_gray_under_luma(stylizer: Stylizer, style: Style) 
     assert np.ptp(result, axis=2).max() <= 1
 
 
-@pytest.mark.parametrize("mode", ["hue", "none", ""])
+@pytest.mark.parametrize("mode", ["hue", "None", ""])
 def test_another_word_for_preserve_color_is_a_style_error(stylizer: Stylizer, style: Style, mode: Any) -> None:
     with pytest.raises(StyleError, match="preserve_color must be None, 'luma' or 'match'"):
         stylizer.stylize(noise(9, 9), style, preserve_color=mode)
@@ -1164,3 +1164,24 @@ def test_presets_of_another_encoder_are_not_listed(presets: dict[str, Style], st
     assert list(adainkit.styles("lite")) == list(presets)
     assert list(adainkit.styles("lite", digest=stylizer.digest)) == list(presets)
     assert adainkit.styles("lite", digest="ab" * 32) == {}
+
+
+def test_the_word_none_is_no_color_control(stylizer: Stylizer, style: Style) -> None:
+    results = [stylizer.stylize(noise(12, 12), style, preserve_color=mode) for mode in (None, "none")]
+    assert np.array_equal(*results)
+
+
+def test_a_near_miss_of_a_presets_name_is_proposed(stylizer: Stylizer, presets: dict[str, Style]) -> None:
+    with pytest.raises(StyleError, match="did you mean 'red-harbor'"):
+        stylizer.stylize(noise(9, 9), "red-habor")
+
+
+def test_a_blend_of_names_says_how_to_make_styles_of_them(style: Style) -> None:
+    with pytest.raises(StyleError, match="as_style"):
+        Style.blend([(style, 0.5), ("pines", 0.5)])  # type: ignore[list-item]
+
+
+def test_styles_and_contents_print_in_a_line(stylizer: Stylizer, style: Style) -> None:
+    for found in (style, stylizer.encode_content(noise(20, 20))):
+        assert len(repr(found)) < 300
+        assert "tensor" not in repr(found)

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+try:
+    import yaml
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError('training needs pyyaml; run pip install "adainkit[train]"', name="yaml") from error
 
 from adainkit.network import LITE
 

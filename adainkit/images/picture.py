@@ -29,17 +29,17 @@ class Picture:
     Never write into them: they may share the memory of the source. The rest is what `close_image` needs.
     """
 
-    rgb: Tensor
-    alpha: Tensor | None
+    rgb: Tensor = field(repr=False)
+    alpha: Tensor | None = field(repr=False)
     kind: Literal["pil", "array", "tensor"]
     dtype: np.dtype[Any] | torch.dtype
     """The samples' type in the source: for a file or PIL image uint8, uint16 or (mode F) float32."""
     batched: bool = True
-    raw_alpha: np.ndarray[Any, Any] | Tensor | None = None
+    raw_alpha: np.ndarray[Any, Any] | Tensor | None = field(default=None, repr=False)
     """Alpha as it came, for arrays and tensors: re-attached bit for bit."""
-    info: Mapping[str, Any] = field(default_factory=dict)
+    info: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """What a file keeps: "exif" (without the orientation), "dpi", "icc_profile"; `save_image` takes it as `info`."""
-    profile: bytes | None = None
+    profile: bytes | None = field(default=None, repr=False)
     """The ICC profile that a PIL result is converted to; ``None``: sRGB."""
 
     @property
