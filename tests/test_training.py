@@ -401,3 +401,4 @@ def test_settings_of_the_wrong_kind_are_named() -> None:
         with pytest.raises(ConfigError, match=key):
             load_config(None, {key: value})
     assert load_config(None, {"learning_rate": 1, "gain_cap": None}).gain_cap is None
+    assert load_config(None, {"learning_rate": yaml.safe_load("2e-3")}).learning_rate == 0.002

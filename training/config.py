@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,11 @@ def _make(kind: type, values: Any, where: str) -> Any:
     if not isinstance(values, Mapping) or set(values) - known:
         bad = sorted(set(values) - known) if isinstance(values, Mapping) else values
         raise ConfigError(f"{where}: unknown {bad}; known are {', '.join(sorted(known))}")
+    values = dict(values)
     for field in dataclasses.fields(kind):
+        if isinstance(field.default, float) and isinstance(values.get(field.name), str):
+            with suppress(ValueError):  # to YAML 1.1, 1e-3 without a point is a word
+                values[field.name] = float(values[field.name])
         if field.name in values and not _fits(values[field.name], field.default):
             raise ConfigError(f"{where}: {field.name} is {values[field.name]!r}, expected one like {field.default!r}")
     try:
