@@ -157,11 +157,8 @@ class Stylizer:
         progress: Progress | None = None,
     ) -> Content:
         """Encode a picture once for many `stylize` calls, each then a decoder pass. `ImageError` for a bad one."""
-        with ordinary_tensors(), memory_guard("the picture"):
-            picture = open_image(image, max_pixels=max_pixels)
-            rgb = picture.rgb if picture.alpha is None else premix(picture.rgb, picture.alpha)
-            features, found = self._executor(tile).encode(rgb, picture.alpha, progress)
-            return Content(picture, features, found, self.digest)
+        with ordinary_tensors():
+            return self._content(open_image(image, max_pixels=max_pixels), tile, progress)
 
     def stylize(
         self,
@@ -331,6 +328,11 @@ class Stylizer:
     def _executor(self, tile: TileSize) -> Executor:
         return Executor(self.model, self.device, self.dtype, tile)
 
+    def _content(self, picture: Picture, tile: TileSize, progress: Progress | None) -> Content:
+        with ordinary_tensors(), memory_guard("the picture"):
+            rgb = picture.rgb if picture.alpha is None else premix(picture.rgb, picture.alpha)
+            return Content(picture, *self._executor(tile).encode(rgb, picture.alpha, progress), self.digest)
+
     def _render(
         self,
         content: Content,
@@ -384,9 +386,7 @@ class Stylizer:
             rgb = torch.cat([p.rgb.to(self.device) for p in pictures])
             alphas = [p.alpha.to(self.device) for p in pictures if p.alpha is not None]
             joined = Picture(rgb, torch.cat(alphas) if alphas else None, "tensor", torch.float32)
-        with ordinary_tensors():
-            rgb = joined.rgb if joined.alpha is None else premix(joined.rgb, joined.alpha)
-            content = Content(joined, *self._executor(tile).encode(rgb, joined.alpha), self.digest)
+        content = self._content(joined, tile, None)
         result = self._render(content, found, alpha, preserve_color, None, tile, None)
         return [result] if len(pictures) == 1 else [result[i : i + 1] for i in range(len(result))]
 

@@ -14,6 +14,7 @@ from adainkit.errors import Cancelled, ModelError, OutOfMemoryError
 from adainkit.executor import Executor, memory_budget
 from adainkit.model import AdaINModel
 from adainkit.network import LITE, VGG19, ModelConfig
+from adainkit.style import Style
 from adainkit.stylizer import Stylizer
 from adainkit.tiling import halo, plan_tiles, split_tile
 
@@ -206,6 +207,10 @@ def test_memory_errors_outside_the_tiles_are_ours_too(monkeypatch: pytest.Monkey
     monkeypatch.setattr("adainkit.executor.moments", no_memory)
     with pytest.raises(OutOfMemoryError, match="does not fit"):
         Stylizer(model(ONE_LEVEL), device="cpu").encode_content(np.zeros((9, 9, 3), np.uint8))
+    own = Stylizer(model(ONE_LEVEL), device="cpu")
+    style = Style((torch.zeros(6),), (torch.ones(6),), own.digest)
+    with pytest.raises(OutOfMemoryError, match="does not fit"):
+        own.stylize_batch([np.zeros((9, 9, 3), np.uint8)] * 2, style)
 
 
 def test_other_errors_of_the_network_are_not_taken_for_memory(monkeypatch: pytest.MonkeyPatch) -> None:
