@@ -74,10 +74,10 @@ def moments(features: Tensor, weight: Tensor | None = None) -> Moments:
     cancels on flat pictures.
     """
     x = features.float()
-    if weight is None:
-        variance, mean = torch.var_mean(x, (2, 3), correction=0)
+    if weight is None:  # torch.var_mean does the same, several times slower on channels_last
+        mean = x.mean((2, 3))
         count = x.new_full((x.shape[0], 1), x.shape[2] * x.shape[3])
-        return Moments(count, mean, variance * count)
+        return Moments(count, mean, (x - mean[:, :, None, None]).square().sum((2, 3)))
     w = weight.float()
     count = w.sum((2, 3))
     mean = (x * w).sum((2, 3)) / count.clamp_min(torch.finfo(torch.float32).tiny)

@@ -125,6 +125,34 @@ def test_ripple_loss_hates_short_waves_on_flat_content_and_nothing_else() -> Non
     assert 8 < short / long < 16
     assert losses.ripple_loss(waves[4], busy).item() < 0.01 * short
     assert losses.ripple_loss(flat, flat).item() == 0
+    alone, octaves = losses.ripple_loss(waves[16], flat).item(), losses.ripple_loss(waves[16], flat, 3).item()
+    assert octaves > 3 * alone, "further octaves see longer waves"
+
+
+def test_gram_loss_is_the_written_out_formula_and_sees_what_means_and_deviations_do_not() -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(2, 5, 9, 7)), rng.normal(1, 2, size=(2, 5, 6, 8))
+    expected = 0.0
+    for a, b in zip(x.reshape(2, 5, -1), y.reshape(2, 5, -1), strict=True):
+        g, h = a @ a.T / 63, b @ b.T / 48
+        expected += ((g - h) ** 2).sum() / (h**2).sum() / 2
+    assert losses.gram_loss([torch.tensor(x)], [torch.tensor(y)]).item() == pytest.approx(expected, rel=1e-5)
+    wave = torch.sin(torch.arange(64.0)).view(1, 1, 8, 8)
+    together, against = torch.cat([wave, wave], 1), torch.cat([wave, -wave], 1)
+    assert losses.style_loss([together], [against]).item() < 0.01
+    assert losses.gram_loss([together], [against]).item() > 1
+
+
+@pytest.mark.parametrize("period", [2, 4, 8])
+def test_grid_loss_sees_exact_periods_only(period: int) -> None:
+    content = torch.rand(2, 3, 96, 104, generator=torch.Generator().manual_seed(0))
+    x = torch.arange(104.0)
+    on, off = (content + 0.02 * torch.cos(2 * torch.pi * x / p) for p in (period, period * 1.3))
+    assert losses.grid_loss(content, content).item() == 0
+    amplitude = 0.02**2 * (1 if period == 2 else 0.5)  # the mean square of a cosine, and of one at its peaks
+    assert losses.grid_loss(on, content).item() == pytest.approx(amplitude, rel=1e-4)
+    assert losses.grid_loss(on.mT, content.mT).item() == pytest.approx(amplitude, rel=1e-4)
+    assert losses.grid_loss(off, content).item() < 0.1 * amplitude
 
 
 def test_the_loss_network_is_vgg_shaped_and_refuses_other_files(teacher: Path, tmp_path: Path) -> None:

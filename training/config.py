@@ -49,9 +49,12 @@ class TrainConfig:
     content_weight: float = 1.0
     style_weight: float = 70.0
     style_layers: tuple[float, ...] = (0.6, 1.0, 1.0, 1.5)  # relu1_1 to relu4_1; the first has the largest gradient
+    gram_weight: float = 0.0
     ssim_weight: float = 0.03
     reconstruction_weight: float = 4.0
     ripple_weight: float = 150.0
+    ripple_octaves: int = 1
+    grid_weight: float = 0.0
     total_variation_weight: float = 0.0
     reconstruction_share: float = 0.2  # of every batch: alpha 0, judged by reconstruction alone
     # optimizer: Adam; warm-up, constant rate, linear decay to zero over the last part

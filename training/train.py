@@ -77,12 +77,16 @@ class Objective(nn.Module):
             "content": losses.content_loss(seen[-1], targets[-1][0]),
             "style": losses.style_loss(seen, [t[1] for t in targets], c.style_layers),
         }
+        if c.gram_weight:
+            parts["gram"] = losses.gram_loss(seen, [t[1] for t in targets], c.style_layers)
         if c.ssim_weight:
             parts["ssim"] = 1 - losses.ssim(result, original)
         if plain:
             parts["reconstruction"] = losses.reconstruction_loss(output[n - plain :], content[n - plain :])
         if c.ripple_weight:
-            parts["ripple"] = losses.ripple_loss(result, original)
+            parts["ripple"] = losses.ripple_loss(result, original, c.ripple_octaves)
+        if c.grid_weight:
+            parts["grid"] = losses.grid_loss(result, original)
         if c.total_variation_weight:
             parts["total_variation"] = losses.total_variation(result)
         total = torch.stack([getattr(c, f"{k}_weight") * v for k, v in parts.items()]).sum()
