@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import settings
 from PIL import Image
+from safetensors.torch import save_file
 
 THREADS = 2
 FAILED = Path(__file__).parent / "failed"
@@ -181,3 +182,34 @@ def skip_without(dtype: torch.dtype | str, device: torch.device | str) -> None:
         torch.nn.functional.pad(torch.zeros(1, 1, 2, 2, dtype=kind, device=device), (1, 1, 1, 1), mode="reflect")
     except RuntimeError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> Path:
+    """A loss network of random weights in the layout of the real one."""
+    channels = {"0": (3, 3), "11": (3, 4), "12": (4, 4), "21": (4, 6), "22": (6, 6), "31": (6, 8)}
+    channels |= {"32": (8, 8), "33": (8, 8), "34": (8, 8), "41": (8, 10)}
+    generator = torch.Generator().manual_seed(0)
+    tensors = {}
+    for name, (inputs, outputs) in channels.items():
+        size = 1 if name == "0" else 3
+        tensors[f"conv{name}.weight"] = torch.randn(outputs, inputs, size, size, generator=generator) / (inputs * size)
+        tensors[f"conv{name}.bias"] = torch.randn(outputs, generator=generator) / 10
+    save_file(tensors, tmp_path / "teacher.safetensors")
+    return tmp_path / "teacher.safetensors"
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> tuple[Path, Path]:
+    """A folder of contents and one of styles: several sizes and modes, and a broken one in each."""
+    rng = np.random.default_rng(0)
+    for kind in ("content", "style"):
+        folder = tmp_path / "data" / kind
+        folder.mkdir(parents=True)
+        for number in range(1, 13):
+            size = (int(rng.integers(40, 90)), int(rng.integers(40, 90)))
+            small = Image.fromarray(rng.integers(0, 256, (5, 7, 3), dtype=np.uint8))
+            mode = ("RGB", "L", "RGBA", "P")[number % 4]
+            small.resize(size, Image.Resampling.BICUBIC).convert(mode).save(folder / f"{kind[0]}{number:03d}.png")
+        (folder / f"{kind[0]}013.jpg").write_bytes(b"\xff\xd8 not a picture")
+    return tmp_path / "data" / "content", tmp_path / "data" / "style"

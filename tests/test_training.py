@@ -16,64 +16,19 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 from skimage.metrics import structural_similarity
+from small_training import TINY, trainer
 
 from adainkit.adain import EPS
 from adainkit.errors import WeightsError
 from adainkit.model import AdaINModel
-from adainkit.network import ModelConfig
+from adainkit.network import LITE, VGG19, ModelConfig
 from adainkit.style import Style, styles
 from adainkit.stylizer import Stylizer
-from training import export, losses
+from training import checkpoints, export, losses
 from training.config import ConfigError, Stage, TrainConfig, load_config
 from training.data import Batches, find_pictures, manifest_hash, pick_crop, split
 from training.loss_network import LossNetwork
-from training.train import Trainer, main
-
-TINY = {
-    "encoder": "unshuffle conv8 tap down8 tap",
-    "decoder": "res8 merge shuffle4 rgb",
-    "stages": [{"steps": 4, "crop": 32, "batch": 3}, {"steps": 4, "crop": 48, "batch": 2}],
-    "validation_every": 5,
-    "workers": 0,
-    "amp": "none",
-    "checkpoint_every": 100,
-    "sample_every": 100,
-}
-CHANNELS = {"0": (3, 3), "11": (3, 4), "12": (4, 4), "21": (4, 6), "22": (6, 6), "31": (6, 8)}
-CHANNELS |= {"32": (8, 8), "33": (8, 8), "34": (8, 8), "41": (8, 10)}
-
-
-@pytest.fixture
-def teacher(tmp_path: Path) -> Path:
-    """A loss network of random weights in the layout of the real one."""
-    generator = torch.Generator().manual_seed(0)
-    tensors = {}
-    for name, (inputs, outputs) in CHANNELS.items():
-        size = 1 if name == "0" else 3
-        tensors[f"conv{name}.weight"] = torch.randn(outputs, inputs, size, size, generator=generator) / (inputs * size)
-        tensors[f"conv{name}.bias"] = torch.randn(outputs, generator=generator) / 10
-    save_file(tensors, tmp_path / "teacher.safetensors")
-    return tmp_path / "teacher.safetensors"
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> tuple[Path, Path]:
-    """A folder of contents and one of styles: several sizes and modes, and a broken one in each."""
-    rng = np.random.default_rng(0)
-    for kind in ("content", "style"):
-        folder = tmp_path / "data" / kind
-        folder.mkdir(parents=True)
-        for number in range(1, 13):
-            size = (int(rng.integers(40, 90)), int(rng.integers(40, 90)))
-            small = Image.fromarray(rng.integers(0, 256, (5, 7, 3), dtype=np.uint8))
-            mode = ("RGB", "L", "RGBA", "P")[number % 4]
-            small.resize(size, Image.Resampling.BICUBIC).convert(mode).save(folder / f"{kind[0]}{number:03d}.png")
-        (folder / f"{kind[0]}013.jpg").write_bytes(b"\xff\xd8 not a picture")
-    return tmp_path / "data" / "content", tmp_path / "data" / "style"
-
-
-def trainer(teacher: Path, pictures: tuple[Path, Path], out: Path, **settings: object) -> Trainer:
-    return Trainer(load_config(None, {**TINY, **settings}), *pictures, teacher, out)
+from training.train import main
 
 
 def test_style_loss_is_the_written_out_formula() -> None:
@@ -234,18 +189,42 @@ def test_settings_are_checked_and_written_out_in_full(tmp_path: Path) -> None:
     config = load_config(None, TINY)
     (tmp_path / "config.yaml").write_text(config.to_yaml())
     assert load_config(tmp_path / "config.yaml") == config
-    lite = load_config("lite")
-    assert set(lite.to_yaml().split()) >= {f"{f.name}:" for f in dataclasses.fields(TrainConfig)}
-    text = (Path(export.__file__).parent / "configs" / "lite.yaml").read_text()
-    assert all(f"\n{field.name}:" in text for field in dataclasses.fields(TrainConfig)), "not every setting is there"
+    packaged = sorted((Path(export.__file__).parent / "configs").glob("*.yaml"))
+    assert [path.stem for path in packaged] == ["classic", "few-shot", "guide", "lite"]
+    for path in packaged:
+        text = path.read_text()
+        assert all(f"\n{field.name}:" in text for field in dataclasses.fields(TrainConfig)), f"not whole: {path}"
+        assert load_config(path.stem).to_yaml() in text
+    assert load_config("lite").encoder == LITE.encoder
+    assert load_config("classic").encoder == VGG19.encoder
+    guide = load_config("guide")
+    assert (guide.encoder_learning_rate, guide.learning_rate, guide.betas) == (1e-4, 1e-3, (0.9, 0.999))
+    assert (guide.stages[0].batch, guide.stages[0].epochs) == (8, 100)
 
 
 def test_the_rate_warms_up_stays_and_decays() -> None:
-    config = TrainConfig(stages=(Stage(100, 32, 1),), learning_rate=1.0, warmup_steps=10, decay_share=0.5)
+    config = TrainConfig(stages=(Stage(100, 32, 1),), warmup_steps=10, decay_share=0.5)
     assert config.rate_at(0) == pytest.approx(0.1)
     assert config.rate_at(20) == config.rate_at(49) == 1
     assert config.rate_at(75) == pytest.approx(0.5)
     assert 0 < config.rate_at(99) < 0.05
+    cosine = dataclasses.replace(config, schedule="cosine")
+    assert cosine.rate_at(49) == 1
+    assert cosine.rate_at(75) == pytest.approx(0.5)
+    assert 0 < cosine.rate_at(99) < config.rate_at(99)
+    assert dataclasses.replace(config, schedule="inverse", inverse_decay=0.1).rate_at(50) == pytest.approx(1 / 6)
+    constant = dataclasses.replace(config, decay_share=0.0)
+    assert constant.rate_at(50) == constant.rate_at(99) == 1
+
+
+def test_epochs_become_steps_and_a_run_can_be_shortened() -> None:
+    config = TrainConfig(stages=(Stage(5, 32, 4), Stage(0, 64, 3, epochs=2.0)))
+    assert config.resolve(100).stages == (Stage(5, 32, 4), Stage(67, 64, 3))
+    assert config.resolve(100, processes=2).stages[1].steps == 34
+    assert config.shorten(7).stages == (Stage(7, 64, 3),)
+    for bad in ({"steps": 3, "epochs": 1.0, "crop": 32, "batch": 1}, {"crop": 32, "batch": 1}):
+        with pytest.raises(ConfigError, match="either steps or epochs"):
+            load_config(None, {"stages": [bad]})
 
 
 def test_a_run_lowers_the_loss_and_ends_in_a_model_that_works(teacher: Path, pictures, tmp_path: Path) -> None:
@@ -308,7 +287,7 @@ def test_sigterm_saves_and_ends_cleanly(teacher: Path, pictures, tmp_path: Path)
     )
     try:
         deadline = time.monotonic() + 60
-        while not (out / "checkpoint.pt").exists() and time.monotonic() < deadline and process.poll() is None:
+        while not list(out.glob("checkpoints/*.pt")) and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
@@ -316,8 +295,8 @@ def test_sigterm_saves_and_ends_cleanly(teacher: Path, pictures, tmp_path: Path)
         process.kill()
     assert process.returncode == 0, errors.decode()
     assert b"the same command goes on from there" in errors
-    assert torch.load(out / "checkpoint.pt", weights_only=True)["step"] >= 5
-    assert not list(out.glob(".*")), "a temporary file was left"
+    assert torch.load(checkpoints.newest(out / "checkpoints"), weights_only=True)["step"] >= 5
+    assert not list(out.rglob(".*")), "a temporary file was left"
 
 
 def test_the_command_names_what_is_wrong(teacher: Path, pictures, tmp_path: Path, caplog) -> None:
@@ -414,12 +393,11 @@ def test_a_checkpoint_of_another_architecture_or_a_damaged_one_is_named(
     teacher: Path, pictures, tmp_path: Path
 ) -> None:
     run = trainer(teacher, pictures, tmp_path / "run")
-    (tmp_path / "run").mkdir()
-    run.checkpoint()
+    path = run.checkpoint()
     other = trainer(teacher, pictures, tmp_path / "run", decoder="conv8 merge shuffle4 rgb")
     with pytest.raises(ConfigError, match="another architecture"):
         other.run()
-    (tmp_path / "run" / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    path.write_bytes(b"not a checkpoint")
     with pytest.raises(ConfigError, match="is damaged"):
         run.run()
 

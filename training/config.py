@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,9 +17,20 @@ except ModuleNotFoundError as error:
 
 from adainkit.network import LITE
 
+from .loss_network import LAYERS
+from .losses import CONTENT_NORMS, STYLE_NORMS
+
 __all__ = ["ConfigError", "Stage", "TrainConfig", "load_config"]
 
 PACKAGED = Path(__file__).parent / "configs"
+_CHOICES = {
+    "content_target": ("features", "adain"),
+    "content_norm": CONTENT_NORMS,
+    "style_norm": STYLE_NORMS,
+    "gram_norm": STYLE_NORMS,
+    "schedule": ("linear", "cosine", "inverse"),
+    "amp": ("none", "bfloat16", "float16"),
+}
 
 
 class ConfigError(ValueError):
@@ -27,42 +39,58 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class Stage:
-    """`steps` steps with batches of `batch` square crops of `crop` pixels."""
+    """`steps` steps (or `epochs` passes over as many pictures as there are contents) with batches of `batch` square
+    crops of `crop` pixels; `batch` is that of one process."""
 
-    steps: int
-    crop: int
-    batch: int
+    steps: int = 0
+    crop: int = 0
+    batch: int = 0
+    epochs: float = 0.0
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """All settings of a run. Losses are normalized (see `losses`), so that weights mean the same for every picture."""
+    """All settings of a run. Losses with `relative` norms are normalized (see `losses`), so that weights mean the same
+    for every picture; layer weights are those of relu1_1, relu2_1, relu3_1, relu4_1, and are scaled to sum 1."""
 
-    # the model
+    # the model; replaced by that of --init
     name: str = LITE.name
     encoder: str = LITE.encoder
     decoder: str = LITE.decoder
     gain_cap: float | None = LITE.gain_cap
+    freeze_encoder: bool = False  # a decoder for an encoder that is there: its styles stay valid
     # how long, and on what sizes
     stages: tuple[Stage, ...] = (Stage(2000, 128, 8), Stage(7000, 160, 4), Stage(5850, 224, 4))
     # losses
     content_weight: float = 1.0
+    content_target: str = "features"  # or "adain": the content's features with the style's statistics (the paper's)
+    content_norm: str = "relative"
+    content_layers: tuple[float, ...] = (0.0, 0.0, 0.0, 1.0)
     style_weight: float = 70.0
-    style_layers: tuple[float, ...] = (0.6, 1.0, 1.0, 1.5)  # relu1_1 to relu4_1; the first has the largest gradient
+    style_norm: str = "relative"
+    style_layers: tuple[float, ...] = (0.6, 1.0, 1.0, 1.5)  # the first has the largest gradient
     gram_weight: float = 0.0
+    gram_norm: str = "relative"
+    gram_layers: tuple[float, ...] = (0.6, 1.0, 1.0, 1.5)
     ssim_weight: float = 0.03
-    reconstruction_weight: float = 4.0
     ripple_weight: float = 150.0
     ripple_octaves: int = 1
     grid_weight: float = 0.0
     total_variation_weight: float = 0.0
+    reconstruction_weight: float = 4.0
     reconstruction_share: float = 0.2  # of every batch: alpha 0, judged by reconstruction alone
-    # optimizer: Adam; warm-up, constant rate, linear decay to zero over the last part
+    reconstruction_steps: int = 0  # warm-up: of the first steps, all samples are reconstructions
+    # optimizer: Adam; warm-up, constant rate, decay by the schedule
     learning_rate: float = 1e-3
+    encoder_learning_rate: float | None = None  # None: the same
     betas: tuple[float, float] = (0.9, 0.99)
     warmup_steps: int = 200
+    schedule: str = (
+        "linear"  # or "cosine", both to zero over the last decay_share; or "inverse": 1 / (1 + decay * step)
+    )
     decay_share: float = 0.5
-    clip_norm: float = 10.0
+    inverse_decay: float = 5e-5
+    clip_norm: float | None = 10.0
     ema: float = 0.999
     # data
     content_zoom: tuple[float, float] = (1.0, 1.8)
@@ -74,31 +102,51 @@ class TrainConfig:
     # execution
     seed: int = 0
     device: str = "auto"
-    amp: str = "bfloat16"  # or "none"
+    amp: str = "bfloat16"  # or "float16", or "none"
+    channels_last: bool = True
+    compile: bool = False
     checkpoint_every: int = 250
+    keep_checkpoints: int = 3
     sample_every: int = 500
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         # YAML knows lists and mappings only
         stages = tuple(s if isinstance(s, Stage) else _make(Stage, s, "stages") for s in self.stages)
         object.__setattr__(self, "stages", stages)
-        for name in ("betas", "content_zoom", "style_zoom", "style_layers"):
+        for name in ("betas", "content_zoom", "style_zoom", "content_layers", "style_layers", "gram_layers"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        if not stages or min(min(s.steps, s.batch, s.crop - 15) for s in stages) < 1:
+        if not stages or any(s.crop < 16 or s.batch < 1 or (s.steps < 1) == (s.epochs <= 0) for s in stages):
             raise ConfigError(
-                f"stages: each needs 1 or more steps and pictures, and crops of 16 px or more, got {stages}"
+                "stages: each needs crops of 16 px or more, 1 or more pictures, and either steps or epochs above 0, "
+                f"got {stages}"
             )
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{name}: expected {' or '.join(choices)}, got {getattr(self, name)!r}")
         if not 0 <= self.reconstruction_share < 1:
             raise ConfigError(f"reconstruction_share: expected 0 or more and under 1, got {self.reconstruction_share}")
-        if len(self.style_layers) != 4 or min(self.style_layers) < 0 or not sum(self.style_layers):
-            raise ConfigError(f"style_layers: expected 4 weights, 0 or more and not all zero, got {self.style_layers}")
-        if self.amp not in ("bfloat16", "none"):
-            raise ConfigError(f"amp: expected bfloat16 or none, got {self.amp!r}")
+        for name in ("content_layers", "style_layers", "gram_layers"):
+            layers = getattr(self, name)
+            if len(layers) != len(LAYERS) or min(layers) < 0 or not sum(layers):
+                raise ConfigError(f"{name}: expected 4 weights, 0 or more and not all zero, got {layers}")
 
     @property
     def steps(self) -> int:
-        """Steps of all stages together."""
+        """Steps of all stages together; `resolve` first where some are in epochs."""
         return sum(stage.steps for stage in self.stages)
+
+    def resolve(self, contents: int, processes: int = 1) -> TrainConfig:
+        """The same run with all epochs as steps, for so many content pictures."""
+        stages = tuple(
+            s if s.steps else Stage(math.ceil(s.epochs * contents / (s.batch * processes)), s.crop, s.batch)
+            for s in self.stages
+        )
+        return dataclasses.replace(self, stages=stages)
+
+    def shorten(self, steps: int) -> TrainConfig:
+        """A run of so many steps, on the crops and batches of the last stage."""
+        return dataclasses.replace(self, stages=(Stage(steps, self.stages[-1].crop, self.stages[-1].batch),))
 
     def stage_at(self, step: int) -> Stage:
         """The stage that `step` (from 0) belongs to; the last one beyond the end."""
@@ -109,15 +157,16 @@ class TrainConfig:
         return self.stages[-1]
 
     def rate_at(self, step: int) -> float:
-        """Learning rate at `step`: linear warm-up, constant, linear decay to zero over the last `decay_share` of the
-        run."""
+        """The share of the learning rates at `step`: linear warm-up, then what the schedule says."""
         warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
-        left = (self.steps - step) / max(1.0, self.decay_share * self.steps)
-        return self.learning_rate * min(warm, left, 1.0)
+        if self.schedule == "inverse":
+            return warm / (1 + self.inverse_decay * step)
+        left = min(1.0, (self.steps - step) / max(1.0, self.decay_share * self.steps))
+        return min(warm, left if self.schedule == "linear" else (1 - math.cos(math.pi * left)) / 2)
 
     def to_yaml(self) -> str:
         """Every setting written out."""
-        return yaml.safe_dump(_plain(dataclasses.asdict(self)), sort_keys=False)
+        return yaml.safe_dump(_plain(dataclasses.asdict(self)), sort_keys=False, default_flow_style=None, width=120)
 
 
 def load_config(source: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> TrainConfig:
@@ -145,9 +194,11 @@ def _make(kind: type, values: Any, where: str) -> Any:
         raise ConfigError(f"{where}: unknown {bad}; known are {', '.join(sorted(known))}")
     values = dict(values)
     for field in dataclasses.fields(kind):
-        if isinstance(field.default, float) and isinstance(values.get(field.name), str):
+        if "float" in str(field.type) and isinstance(values.get(field.name), str):
             with suppress(ValueError):  # to YAML 1.1, 1e-3 without a point is a word
                 values[field.name] = float(values[field.name])
+        if values.get(field.name) is None and "None" in str(field.type):
+            continue
         if field.name in values and not _fits(values[field.name], field.default):
             raise ConfigError(f"{where}: {field.name} is {values[field.name]!r}, expected one like {field.default!r}")
     try:
@@ -166,7 +217,7 @@ def _fits(value: Any, default: Any) -> bool:
         return isinstance(value, (list, tuple))
     if isinstance(default, int):
         return isinstance(value, int) and not isinstance(value, bool)
-    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _plain(value: Any) -> Any:

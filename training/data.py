@@ -23,7 +23,17 @@ from torch.utils.data import Dataset, Sampler
 
 from .config import Stage, TrainConfig
 
-__all__ = ["Batch", "Batches", "Steps", "find_pictures", "manifest_hash", "pick_crop", "split"]
+__all__ = [
+    "Batch",
+    "Batches",
+    "Steps",
+    "find_pictures",
+    "manifest_hash",
+    "open_picture",
+    "pick_crop",
+    "picture_tensors",
+    "split",
+]
 
 log = logging.getLogger("adainkit.training")
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
@@ -77,6 +87,30 @@ def pick_crop(
     return left, top, left + side, top + side
 
 
+def open_picture(path: Path, most: int) -> Image.Image | None:
+    """An upright RGB picture, its shorter side scaled down to `most` pixels if it is longer; None (and a warning) if it
+    cannot be read."""
+    try:
+        with Image.open(path) as file:
+            picture = ImageOps.exif_transpose(file).convert("RGB")
+            if min(picture.size) > most:
+                share = most / min(picture.size)
+                size = (round(picture.width * share), round(picture.height * share))
+                picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+            return picture
+    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error ... on broken files
+        log.warning("%s: skipped, cannot be read (%s)", path, error)
+        return None
+
+
+def picture_tensors(pictures: Sequence[Path], most: int) -> Iterator[Tensor]:
+    """`open_picture` of each that can be read, as `(1, 3, H, W)` RGB in [0, 1]."""
+    for path in pictures:
+        picture = open_picture(path, most)
+        if picture is not None:
+            yield torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float() / 255
+
+
 @dataclass
 class Batch:
     """`content` and `style`: `(B, 3, crop, crop)` uint8 RGB; `broken`: the files that had to be passed over."""
@@ -87,21 +121,30 @@ class Batch:
 
 
 class Batches(Dataset[Batch]):
-    """Item `step` is the batch of that step."""
+    """Item `step` is the batch of that step; with several processes, the share of `rank` of them.
 
-    def __init__(self, config: TrainConfig, content: Sequence[Path], style: Sequence[Path]) -> None:
+    Sample i of a step depends on the seed, the step and i alone: `processes` with batches of n see, together, what one
+    process with batches of `n * processes` sees.
+    """
+
+    def __init__(
+        self, config: TrainConfig, content: Sequence[Path], style: Sequence[Path], rank: int = 0, processes: int = 1
+    ) -> None:
         self.config, self.content, self.style = config, list(content), list(style)
+        self.rank, self.processes = rank, processes
         self._decoded: dict[Path, Image.Image | None] = {}
 
     def __len__(self) -> int:
         return self.config.steps
 
     def __getitem__(self, step: int) -> Batch:
-        stage = self.config.stage_at(step)
-        rng = random.Random(f"{self.config.seed}:{step}")
+        stage, zoom = self.config.stage_at(step), self.config.style_zoom
         broken: list[str] = []
-        content = [self._sample(self.content, stage, self._content_zoom(rng), rng, broken) for _ in range(stage.batch)]
-        style = [self._sample(self.style, stage, self.config.style_zoom, rng, broken) for _ in range(stage.batch)]
+        content, style = [], []
+        for index in range(self.rank, stage.batch * self.processes, self.processes):
+            rng = random.Random(f"{self.config.seed}:{step}:{index}")
+            content.append(self._sample(self.content, stage, self._content_zoom(rng), rng, broken))
+            style.append(self._sample(self.style, stage, zoom, rng, broken))
         return Batch(torch.stack(content), torch.stack(style), broken)
 
     def _content_zoom(self, rng: random.Random) -> tuple[float, float]:
@@ -133,19 +176,9 @@ class Batches(Dataset[Batch]):
     def _open(self, path: Path) -> Image.Image | None:
         if path in self._decoded:
             return self._decoded[path]
-        try:
-            with Image.open(path) as file:
-                picture: Image.Image | None = ImageOps.exif_transpose(file).convert("RGB")
-                most = round(
-                    max(s.crop for s in self.config.stages) * max(*self.config.content_zoom, *self.config.style_zoom)
-                )
-                if min(picture.size) > most:  # no crop is larger: a camera's picture would fill the memory
-                    share = most / min(picture.size)
-                    size = (round(picture.width * share), round(picture.height * share))
-                    picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-        except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error ... on broken files
-            log.warning("%s: skipped, cannot be read (%s)", path, error)
-            picture = None
+        # no crop is larger: a camera's picture would fill the memory
+        most = max(s.crop for s in self.config.stages) * max(*self.config.content_zoom, *self.config.style_zoom)
+        picture = open_picture(path, round(most))
         if self.config.keep_decoded or picture is None:
             self._decoded[path] = picture
         return picture

@@ -1,5 +1,15 @@
 """The losses, each a function of tensors; features come from a `LossNetwork`, pictures are `(B, 3, H, W)` RGB in [0,
-1]."""
+1].
+
+`norm` says what a squared difference of features is divided by, for each sample and layer:
+
+| norm | divided by | so that |
+| --- | --- | --- |
+| `relative` | the size of the content's (the style's) own | no layer and no strong style outweighs the others |
+| `balanced` | the largest that the difference could be, given both sides (Cheng et al., CVPR 2021) | it is at most 1 |
+| `plain` | nothing | it is the papers' formula |
+| `instance` (content only) | features are normalized to mean 0, deviation 1 before | colors and contrast do not count |
+"""
 
 from __future__ import annotations
 
@@ -12,8 +22,11 @@ from torch import Tensor
 from adainkit.adain import moments
 
 __all__ = [
+    "CONTENT_NORMS",
+    "STYLE_NORMS",
     "content_loss",
     "gram_loss",
+    "gram_matrix",
     "grid_loss",
     "luma",
     "psnr",
@@ -22,40 +35,50 @@ __all__ = [
     "ssim",
     "style_loss",
     "total_variation",
+    "weighted_mean",
 ]
 
+CONTENT_NORMS = ("relative", "plain", "instance")
+STYLE_NORMS = ("relative", "balanced", "plain")
 
-def content_loss(result: Tensor, content: Tensor) -> Tensor:
-    """Mean squared difference of `(B, C, H, W)` features over the mean square of the content's, per sample."""
+
+def content_loss(result: Tensor, content: Tensor, norm: str = "relative") -> Tensor:
+    """Mean squared difference of `(B, C, H, W)` features: the content's own, or the AdaIN target (Huang & Belongie
+    2017)."""
     result, content = result.float(), content.float()
-    return ((result - content).square().mean((1, 2, 3)) / content.square().mean((1, 2, 3)).clamp_min(1e-8)).mean()
+    if norm == "instance":
+        result, content = _standardized(result), _standardized(content)
+    difference = (result - content).square().mean((1, 2, 3))
+    return _normed(difference, content.square().mean((1, 2, 3)), None, "relative" if norm == "relative" else "plain")
 
 
-def style_loss(result: Sequence[Tensor], style: Sequence[Tensor], weights: Sequence[float] | None = None) -> Tensor:
+def style_loss(
+    result: Sequence[Tensor],
+    style: Sequence[Tensor],
+    weights: Sequence[float] | None = None,
+    norm: str = "relative",
+) -> Tensor:
     """Squared differences of channel means and standard deviations (Huang & Belongie 2017), the mean over the layers.
 
-    `weights`: of the layers, scaled to sum 1; None weighs all alike.
-
-    Each layer of each sample is divided by the mean square of its style features, so that no layer and no strong style
-    outweighs the others (in the spirit of Cheng et al., CVPR 2021). Sizes of the two may differ.
+    `weights`: of the layers, scaled to sum 1; None weighs all alike. Sizes of the two may differ.
     """
     layers = []
     for a, b in zip(result, style, strict=True):
         b = b.float()
         x, y = moments(a), moments(b)
         difference = (x.mean - y.mean).square().mean(1) + (x.std - y.std).square().mean(1)
-        layers.append((difference / b.square().mean((1, 2, 3)).clamp_min(1e-8)).mean())
-    return _weighted_mean(layers, weights)
+        bound = sum(v.square().mean(1) for v in (x.mean, y.mean, x.std, y.std))  # features after ReLU: none negative
+        layers.append(_normed(difference, b.square().mean((1, 2, 3)), bound, norm))
+    return weighted_mean(layers, weights)
 
 
-def _weighted_mean(layers: Sequence[Tensor], weights: Sequence[float] | None) -> Tensor:
-    shares = torch.tensor([1.0] * len(layers) if weights is None else list(weights), device=layers[0].device)
-    return (torch.stack(list(layers)) * shares).sum() / shares.sum()
-
-
-def gram_loss(result: Sequence[Tensor], style: Sequence[Tensor], weights: Sequence[float] | None = None) -> Tensor:
-    """Squared difference of Gram matrices (Gatys et al. 2016) over the squared size of the style's, the mean over the
-    layers.
+def gram_loss(
+    result: Sequence[Tensor],
+    style: Sequence[Tensor],
+    weights: Sequence[float] | None = None,
+    norm: str = "relative",
+) -> Tensor:
+    """Squared difference of Gram matrices (Gatys et al. 2016), the mean over the layers.
 
     Unlike means and deviations it sees which channels go together: that a style is gray, how its strokes are edged.
     `weights` as in `style_loss`; sizes of the two may differ.
@@ -63,8 +86,27 @@ def gram_loss(result: Sequence[Tensor], style: Sequence[Tensor], weights: Sequen
     layers = []
     for a, b in zip(result, style, strict=True):
         g, h = gram_matrix(a), gram_matrix(b)
-        layers.append(((g - h).square().sum((1, 2)) / h.square().sum((1, 2)).clamp_min(1e-12)).mean())
-    return _weighted_mean(layers, weights)
+        size, other = (m.square().mean((1, 2)) for m in (h, g))
+        layers.append(_normed((g - h).square().mean((1, 2)), size, size + other, norm))
+    return weighted_mean(layers, weights)
+
+
+def weighted_mean(values: Sequence[Tensor], weights: Sequence[float] | None = None) -> Tensor:
+    """Of scalars; `weights` are scaled to sum 1."""
+    shares = torch.tensor([1.0] * len(values) if weights is None else list(weights), device=values[0].device)
+    return (torch.stack(list(values)) * shares).sum() / shares.sum()
+
+
+def _normed(difference: Tensor, size: Tensor, bound: Tensor | None, norm: str) -> Tensor:
+    if norm == "plain":
+        return difference.mean()
+    divisor = size if norm == "relative" or bound is None else bound
+    return (difference / divisor.clamp_min(1e-8)).mean()
+
+
+def _standardized(x: Tensor) -> Tensor:
+    found = moments(x)
+    return (x - found.mean[:, :, None, None]) / found.std[:, :, None, None]
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -75,7 +117,11 @@ def gram_matrix(features: Tensor) -> Tensor:
 
 
 def reconstruction_loss(result: Tensor, content: Tensor) -> Tensor:
-    """Mean absolute difference of two pictures."""
+    """Mean absolute difference of two pictures.
+
+    Of alpha 0 it is the identity loss, too: a picture in its own style has AdaIN's gain 1 and no shift, which is alpha
+    0.
+    """
     return F.l1_loss(result.float(), content.float())
 
 

@@ -1,8 +1,8 @@
-"""Train a model end to end: `python -m training.train --config lite --content DIR --style DIR --teacher FILE --out
-RUN`.
+"""Train a model: `python -m training.train --config lite --content DIR --style DIR --teacher FILE --out RUN`.
 
-RUN gets config.yaml, log.jsonl, checkpoint.pt (everything to go on from: run the same command again), sheets/*.png and,
-at the end, model.safetensors.
+RUN gets config.yaml, log.jsonl, checkpoints/*.pt (everything to go on from: run the same command again), sheets/*.png,
+curves.png and, at the end, model.safetensors. `torchrun --nproc-per-node N -m training.train ...` trains with N
+processes.
 """
 
 from __future__ import annotations
@@ -11,124 +11,93 @@ import argparse
 import dataclasses
 import json
 import logging
+import math
 import signal
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from adainkit.adain import affine_map, moments
-from adainkit.atomic import temporary_beside
 from adainkit.errors import AdaINKitError
 from adainkit.model import AdaINModel
 from adainkit.network import ModelConfig
 
-from . import losses
+from . import checkpoints, losses
 from .config import ConfigError, TrainConfig, load_config
 from .data import Batch, Batches, Steps, find_pictures, manifest_hash, split
+from .journal import Journal
 from .loss_network import LossNetwork
+from .objective import Objective, stylize_batch
+from .processes import Processes
 from .sheet import save_sheet
+from .vgg import fill_encoder, read_vgg
 
-__all__ = ["Trainer", "main", "stylize_batch"]
+__all__ = ["Trainer", "main"]
 
 log = logging.getLogger("adainkit.training")
 BAD_STEPS_IN_A_ROW = 20
-
-
-def stylize_batch(model: AdaINModel, content: Tensor, style: Tensor, alpha: Tensor) -> Tensor:
-    """Content `(B, 3, H, W)` in the styles `(B, 3, h, w)` at `alpha` `(B, 1)`: one differentiable pass, not clamped."""
-    cap = model.config.gain_cap
-    if content.shape == style.shape:
-        both = [f.chunk(2) for f in model.encode(torch.cat([content, style]))]
-        features, styles = [f[0] for f in both], [f[1] for f in both]
-    else:
-        features, styles = list(model.encode(content)), list(model.encode(style))
-    stats = [(moments(f), moments(s)) for f, s in zip(features, styles, strict=True)]
-    maps = [affine_map(c.mean, c.std, s.mean, s.std, alpha, cap) for c, s in stats]
-    output = model.decode(features, [m.center for m in maps], [m.gain for m in maps], [m.shift for m in maps])
-    return output[..., : content.shape[2], : content.shape[3]]
-
-
-class Objective(nn.Module):
-    """The loss of one batch and its parts. The last samples of a batch are judged as reconstructions at alpha 0."""
-
-    def __init__(self, config: TrainConfig, model: AdaINModel, teacher: LossNetwork) -> None:
-        super().__init__()
-        self.config, self.model, self.teacher = config, model, teacher
-
-    def forward(self, content: Tensor, style: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Pictures in [0, 1]; the loss, and its unweighted parts (detached)."""
-        c, n = self.config, len(content)
-        plain = min(n - 1, round(n * c.reconstruction_share))
-        alpha = torch.ones(n, 1, device=content.device)
-        alpha[n - plain :] = 0
-        output = stylize_batch(self.model, content, style, alpha)
-        result, original, painted = output[: n - plain], content[: n - plain], style[: n - plain]
-        with torch.no_grad():
-            targets = [f.chunk(2) for f in self.teacher(torch.cat([original, painted]))]
-        seen = self.teacher(result)
-        parts = {
-            "content": losses.content_loss(seen[-1], targets[-1][0]),
-            "style": losses.style_loss(seen, [t[1] for t in targets], c.style_layers),
-        }
-        if c.gram_weight:
-            parts["gram"] = losses.gram_loss(seen, [t[1] for t in targets], c.style_layers)
-        if c.ssim_weight:
-            parts["ssim"] = 1 - losses.ssim(result, original)
-        if plain:
-            parts["reconstruction"] = losses.reconstruction_loss(output[n - plain :], content[n - plain :])
-        if c.ripple_weight:
-            parts["ripple"] = losses.ripple_loss(result, original, c.ripple_octaves)
-        if c.grid_weight:
-            parts["grid"] = losses.grid_loss(result, original)
-        if c.total_variation_weight:
-            parts["total_variation"] = losses.total_variation(result)
-        total = torch.stack([getattr(c, f"{k}_weight") * v for k, v in parts.items()]).sum()
-        return total, {k: v.detach() for k, v in parts.items()}
+FEW_PICTURES = 100
+_LOG_EVERY = 50
+_SHARED_STRIDE = 8  # on such crops the loss network's floor pooling and the encoder's ceil pooling are one
 
 
 class Trainer:
-    """One run in one folder. `run()` trains to the end, or until SIGTERM or Ctrl-C, having saved where it is."""
+    """One run in one folder. `run()` trains to the end, or until SIGTERM or Ctrl-C, having saved where it is.
+
+    `teacher` and `vgg` as in `vgg.read_vgg`: the loss network, and the encoder to begin with. A frozen encoder given by
+    `vgg` is its own loss network when `teacher` is None. `init`: a model file to begin with.
+    """
 
     def __init__(
         self,
         config: TrainConfig,
         content: Path,
         style: Path,
-        teacher: Path,
+        teacher: str | Path | None,
         out: Path,
         init: Path | None = None,
+        vgg: str | Path | None = None,
     ) -> None:
-        self.config, self.out = config, out
-        self.device = torch.device(
-            ("cuda" if torch.cuda.is_available() else "cpu") if config.device == "auto" else config.device
-        )
-        every = config.validation_every
-        (self.content, check_c), (self.style, check_s) = (
-            split(find_pictures(content), every),
-            split(find_pictures(style), every),
-        )
-        for kind, found in (("content", self.content), ("style", self.style)):
-            if not found:
-                raise ConfigError(f"every {kind} picture is held out for validation; set validation_every to 0")
-            log.info("%d %s pictures to train on", len(found), kind)
-            if len(found) < 100:
-                log.warning("only %d %s pictures: expect a model that knows little else", len(found), kind)
+        self.processes = Processes.join()
+        self.out = out
         torch.manual_seed(config.seed)
-        model_config = ModelConfig(config.name, config.encoder, config.decoder, config.gain_cap)
-        self.model = AdaINModel(model_config) if init is None else AdaINModel.load(init).requires_grad_(True)
-        self.model = self.model.to(self.device, memory_format=torch.channels_last).train()
+        config, self.model = _build(config, init, vgg)
+        if teacher is None and not (config.freeze_encoder and vgg):
+            raise ConfigError("no loss network: give --teacher FILE, or --teacher torchvision to download VGG-19")
+        self.teacher = LossNetwork(vgg if teacher is None else teacher)
+        every = config.validation_every
+        found = [split(find_pictures(folder), every) for folder in (content, style)]
+        (self.content, check_c), (self.style, check_s) = found
+        for kind, pictures in (("content", self.content), ("style", self.style)):
+            if not pictures:
+                raise ConfigError(f"every {kind} picture is held out for validation; set validation_every to 0")
+            log.info("%d %s pictures to train on", len(pictures), kind)
+            if len(pictures) < FEW_PICTURES:
+                log.warning("only %d %s pictures: expect a model that knows little else", len(pictures), kind)
+        self.config = config = config.resolve(len(self.content), self.processes.count)
+        self.device = self._pick_device()
+        self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
+        self.model = self.model.to(self.device, memory_format=self.memory_format).train()
+        self.teacher = self.teacher.to(self.device, memory_format=self.memory_format)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self.teacher = LossNetwork(teacher).to(self.device)
-        self.objective = Objective(config, self.model, self.teacher)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), config.learning_rate, config.betas)
-        self.batches = Batches(config, self.content, self.style)
+        self.objective: nn.Module = Objective(config, self.model, self.teacher, self._shares(teacher))
+        if config.compile:
+            self.objective = torch.compile(self.objective)  # type: ignore[assignment]
+        if self.processes.count > 1:
+            self.objective = DistributedDataParallel(self.objective, broadcast_buffers=False)
+        self.rates, groups = self._parameter_groups()
+        self.optimizer = torch.optim.Adam(groups, betas=config.betas)
+        # a low start: the first steps must not all overflow
+        self.scaler = torch.amp.GradScaler(self.device.type, init_scale=1024.0, enabled=config.amp == "float16")
+        self.batches = Batches(config, self.content, self.style, self.processes.rank, self.processes.count)
         check = dataclasses.replace(config, stages=({"steps": 1, "crop": 256, "batch": 8},), seed=1, flat_share=0.0)  # type: ignore[arg-type]
         self.check = Batches(check, check_c or self.content, check_s or self.style)[0]
         self.step, self.skipped, self.bad_in_a_row, self.seconds = 0, 0, 0, 0.0
@@ -136,11 +105,30 @@ class Trainer:
         self._stop = False
 
     def run(self) -> None:
-        """Train from where the folder's checkpoint is (or the beginning) to the end."""
+        """Train from where the folder's newest checkpoint is (or the beginning) to the end."""
         self.out.mkdir(parents=True, exist_ok=True)
         self.resume()
-        (self.out / "config.yaml").write_text(self.config.to_yaml())
+        leads = self.processes.leads
+        if leads:
+            (self.out / "config.yaml").write_text(self.config.to_yaml())
+        journal = Journal(self.out, self.config.tensorboard) if leads else None
         handlers = {s: signal.signal(s, self._request_stop) for s in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            if not self._train(journal):
+                log.info("stopped at step %d; the same command goes on from there", self.step)
+                return
+            if leads:
+                self.checkpoint()
+                self.export(self.sample(journal))
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            if journal is not None:
+                journal.close()
+            self.processes.leave()
+
+    def _train(self, journal: Journal | None) -> bool:
+        """All steps that are left; False if it was asked to stop before."""
         loader = DataLoader(
             self.batches,
             batch_size=None,
@@ -155,68 +143,80 @@ class Trainer:
             initial=self.step,
             unit="step",
             smoothing=0.02,
-            disable=not sys.stderr.isatty(),
+            disable=not sys.stderr.isatty() or journal is None,
         )
-        try:
-            for batch in bar:
-                started = time.monotonic()
-                parts = self.train_step(batch)
-                self.seconds += time.monotonic() - started
-                if self.step % 50 == 0:
-                    self._log(parts)
+        for batch in bar:
+            started = time.monotonic()
+            parts = self.train_step(batch)
+            self.seconds += time.monotonic() - started
+            stop = self.processes.any(self._stop, self.device)
+            if journal is not None:
+                if self.step % _LOG_EVERY == 0:
+                    journal.add(self.step, self._counters(), parts)
                     bar.set_postfix({k: f"{v:.3f}" for k, v in parts.items()})
                 if self.step % self.config.sample_every == 0:
-                    self.sample()
-                if self.step % self.config.checkpoint_every == 0 or self._stop:
+                    self.sample(journal)
+                if self.step % self.config.checkpoint_every == 0 or stop:
                     self.checkpoint()
-                if self._stop:
-                    log.info("stopped at step %d; the same command goes on from there", self.step)
-                    return
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-        self.checkpoint()
-        figures = self.sample()
-        self.export(figures)
+            if stop:
+                return False
+        return True
 
     def train_step(self, batch: Batch) -> dict[str, float]:
-        """One step; the parts of its loss. A loss or gradient that is not finite changes nothing and is counted."""
+        """One step; the loss, the gradient's norm and the parts of the loss, as means over the processes. A loss or
+        gradient that is not finite changes nothing and is counted."""
+        config, device = self.config, self.device
         content, style = (self._to_device(x) for x in (batch.content, batch.style))
-        rate = self.config.rate_at(self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.amp == "bfloat16"):
-            loss, parts = self.objective(content, style)
+        share = config.rate_at(self.step)
+        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+            group["lr"] = rate * share
+        kind = torch.float16 if config.amp == "float16" else torch.bfloat16
+        with torch.autocast(device.type, kind, enabled=config.amp != "none"):
+            loss, parts = self.objective(content, style, self.step < config.reconstruction_steps)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        most = math.inf if config.clip_norm is None else config.clip_norm
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), most)
         self.step += 1
         self.broken.update(batch.broken)
-        if not (torch.isfinite(loss) and torch.isfinite(norm)):
-            self.skipped += 1
-            self.bad_in_a_row += 1
-            if self.bad_in_a_row >= BAD_STEPS_IN_A_ROW:
-                raise FloatingPointError(
-                    f"{BAD_STEPS_IN_A_ROW} steps in a row had no finite loss; lower learning_rate, or set amp to "
-                    "none, and go on from the checkpoint"
-                )
+        if self.processes.any(not (torch.isfinite(loss) and torch.isfinite(norm)), device):
+            self._pass_over()
             return {"loss": float("nan"), "norm": float("nan")}
         self.bad_in_a_row = 0
-        self.optimizer.step()
-        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        decay = min(config.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for name, value in self.model.state_dict().items():
                 self.average[name].lerp_(value, 1 - decay)
-        return {"loss": loss.item(), "norm": norm.item(), **{k: v.item() for k, v in parts.items()}}
+        return self.processes.mean({"loss": loss, "norm": norm, **parts}, device)
+
+    def _pass_over(self) -> None:
+        self.skipped += 1
+        self.bad_in_a_row += 1
+        if self.scaler.is_enabled():
+            self.scaler.update(self.scaler.get_scale() / 2)  # also where the loss overflowed and no gradient did
+        if self.bad_in_a_row >= BAD_STEPS_IN_A_ROW:
+            raise FloatingPointError(
+                f"{BAD_STEPS_IN_A_ROW} steps in a row had no finite loss; lower learning_rate, or set amp to none, and "
+                "go on from the checkpoint"
+            )
 
     def averaged(self) -> AdaINModel:
-        """The model of the averaged weights, rounded to the half precision it is shipped in."""
+        """The model of the averaged weights, rounded to the precision it is shipped in."""
         model = AdaINModel(self.model.config)
-        model.load_state_dict({k: v.half().float() for k, v in self.average.items()})
+        model.load_state_dict({k: v.to(self._file_dtype).float() for k, v in self.average.items()})
         return model.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
-    def sample(self) -> dict[str, float]:
-        """Write a sheet of validation pictures (content, style, alpha 1, alpha 0.5, alpha 0) and log their figures."""
+    @property
+    def _file_dtype(self) -> torch.dtype:
+        """Half precision, unless that would change a frozen encoder, to which styles are bound."""
+        frozen = [v for k, v in self.average.items() if k.startswith("encoder.") and self.config.freeze_encoder]
+        return torch.float16 if all(torch.equal(v, v.half().float()) for v in frozen) else torch.float32
+
+    def sample(self, journal: Journal | None = None) -> dict[str, float]:
+        """Write a sheet of validation pictures (content, style, alpha 1, alpha 0.5, alpha 0); their figures."""
         model, content, style = (
             self.averaged(),
             self._to_device(self.check.content),
@@ -237,47 +237,46 @@ class Trainer:
             }
         save_sheet(self.out / "sheets" / f"{self.step:06d}.png", [content, style, *shots])
         rounded = {k: round(v.item(), 4) for k, v in figures.items()}
-        self._log({f"validation_{k}": v for k, v in rounded.items()})
+        if journal is not None:
+            journal.add(self.step, self._counters(), {f"validation_{k}": v for k, v in rounded.items()})
         return rounded
 
-    def checkpoint(self) -> None:
-        """Write checkpoint.pt, whole or not at all."""
+    def checkpoint(self) -> Path:
+        """Write checkpoints/STEP.pt, whole or not at all; all but the newest few are removed."""
         state = {
             "architecture": self.model.config.to_json(),
             "model": self.model.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
             "skipped": self.skipped,
             "broken": sorted(self.broken),
             "rng": torch.get_rng_state(),
         }
-        with temporary_beside(self.out / "checkpoint.pt") as path:
-            torch.save(state, path)
+        return checkpoints.write(self.out / "checkpoints", self.step, state, self.config.keep_checkpoints)
 
     def resume(self) -> None:
-        """Go on from checkpoint.pt, if there is one."""
-        path = self.out / "checkpoint.pt"
-        if not path.exists():
+        """Go on from the newest checkpoint, if there is one."""
+        path = checkpoints.newest(self.out / "checkpoints")
+        if path is None:
             return
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-        except Exception as error:  # torch.load raises whatever its unpickler meets in a broken file
-            raise ConfigError(f"{path}: is damaged ({type(error).__name__}); remove it to begin anew") from error
+        state = checkpoints.read(path, self.device)
         if state["architecture"] != self.model.config.to_json():
             raise ConfigError(f"{path}: is of another architecture; give the same model settings, or another --out")
         self.model.load_state_dict(state["model"])
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.scaler.is_enabled() and state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
         self.step, self.seconds, self.skipped = state["step"], state["seconds"], state["skipped"]
         self.broken = set(state["broken"])
         torch.set_rng_state(state["rng"].cpu())
         log.info("going on from step %d", self.step)
 
     def export(self, figures: dict[str, float]) -> Path:
-        """Write model.safetensors: averaged weights in half precision, with the recipe, the data's hashes and the
-        figures."""
+        """Write model.safetensors: averaged weights with the recipe, the data's hashes and the figures."""
         facts = {
             "license": "MIT",
             "recipe": json.dumps(dataclasses.asdict(self.config)),
@@ -287,29 +286,57 @@ class Trainer:
             "style_manifest_sha256": manifest_hash(self.style),
             "validation": json.dumps(figures),
         }
-        path = self.averaged().save(self.out / "model.safetensors", facts)
+        path = self.averaged().save(self.out / "model.safetensors", facts, self._file_dtype)
         log.info("wrote %s", path)
         for name in sorted(self.broken):
             log.warning("%s could not be read and was passed over", name)
         return path
 
-    def _to_device(self, pictures: Tensor) -> Tensor:
-        return pictures.to(self.device).float().div_(255).contiguous(memory_format=torch.channels_last)
+    def _pick_device(self) -> torch.device:
+        if self.config.device != "auto":
+            return torch.device(self.config.device)
+        return torch.device("cuda", self.processes.local) if torch.cuda.is_available() else torch.device("cpu")
 
-    def _log(self, values: dict[str, float]) -> None:
-        rounded = {k: round(v, 5) for k, v in values.items()}
-        row = {
-            "step": self.step,
-            "seconds": round(self.seconds, 1),
-            "skipped": self.skipped,
-            "broken": len(self.broken),
-            **rounded,
-        }
-        with open(self.out / "log.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+    def _shares(self, teacher: str | Path | None) -> bool:
+        """Whether the loss network is the model's own encoder: then nothing needs to be encoded twice."""
+        return (
+            teacher is None
+            and len(self.model.config.levels) == 1
+            and all(stage.crop % _SHARED_STRIDE == 0 for stage in self.config.stages)
+        )
+
+    def _parameter_groups(self) -> tuple[list[float], list[dict[str, Any]]]:
+        """The learning rates of the groups, and the groups."""
+        base = self.config.learning_rate
+        own = base if self.config.encoder_learning_rate is None else self.config.encoder_learning_rate
+        parts = [(own, self.model.encoder), (base, self.model.decoder)][1 if self.config.freeze_encoder else 0 :]
+        return [rate for rate, _ in parts], [{"params": list(part.parameters()), "lr": rate} for rate, part in parts]
+
+    def _to_device(self, pictures: Tensor) -> Tensor:
+        return pictures.to(self.device).float().div_(255).contiguous(memory_format=self.memory_format)
+
+    def _counters(self) -> dict[str, float]:
+        return {"seconds": round(self.seconds, 1), "skipped": self.skipped, "broken": len(self.broken)}
 
     def _request_stop(self, *_: object) -> None:
         self._stop = True
+
+
+def _build(config: TrainConfig, init: Path | None, vgg: str | Path | None) -> tuple[TrainConfig, AdaINModel]:
+    """The model to begin with, and the settings with its architecture."""
+    if init is not None:
+        model = AdaINModel.load(init).requires_grad_(True)
+        model.metadata = {}
+        config = dataclasses.replace(config, **dataclasses.asdict(model.config))
+    else:
+        model = AdaINModel(ModelConfig(config.name, config.encoder, config.decoder, config.gain_cap))
+    if vgg is not None:
+        fill_encoder(model.encoder, read_vgg(vgg))
+    if config.freeze_encoder:
+        if init is None and vgg is None:
+            raise ConfigError("freeze_encoder: an encoder of random weights would stay one; give --vgg or --init")
+        model.encoder.requires_grad_(False)
+    return config, model
 
 
 def _quiet_worker(_: int) -> None:
@@ -320,31 +347,31 @@ def _quiet_worker(_: int) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="training.train", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--config", help="a YAML file, or the name of a packaged one (lite)")
+    parser.add_argument("--config", help="a YAML file, or the name of a packaged one (classic, few-shot, guide, lite)")
     parser.add_argument("--content", type=Path, required=True, metavar="DIR", help="folder of photographs")
-    parser.add_argument("--style", type=Path, required=True, metavar="DIR", help="folder of paintings")
-    parser.add_argument("--teacher", type=Path, required=True, metavar="FILE", help="the loss network, .safetensors")
     parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="RUN",
-        help="folder of the run; an earlier run there goes on",
+        "--style", "--style-dir", type=Path, required=True, metavar="DIR", help="folder of paintings, or a few of them"
+    )
+    parser.add_argument(
+        "--teacher",
+        metavar="FILE",
+        help="the loss network: a VGG-19 file in a layout of training/vgg.py, or torchvision: download it; by default "
+        "a frozen --vgg is its own",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="RUN", help="folder of the run; an earlier run there goes on"
     )
     parser.add_argument(
         "--init", type=Path, metavar="MODEL", help="start from this .safetensors instead of random weights"
     )
+    parser.add_argument("--vgg", metavar="FILE", help="take this VGG-19 as the encoder: a file, or torchvision")
+    parser.add_argument("--steps", type=int, metavar="N", help="so many steps on the last stage's crops, no stages")
     group = parser.add_argument_group("settings (over the configuration's)")
-    for setting in dataclasses.fields(TrainConfig):
-        group.add_argument(
-            f"--{setting.name.replace('_', '-')}",
-            metavar="YAML",
-            dest=f"set_{setting.name}",
-            help=argparse.SUPPRESS,
-        )
-    parser.epilog = "settings, each also a flag: " + ", ".join(
-        f"--{f.name.replace('_', '-')}" for f in dataclasses.fields(TrainConfig)
-    )
+    names = [field.name for field in dataclasses.fields(TrainConfig)]
+    flags = [f"--{name.replace('_', '-')}" for name in names]
+    for name, flag in zip(names, flags, strict=True):
+        group.add_argument(flag, metavar="YAML", dest=f"set_{name}", help=argparse.SUPPRESS)
+    parser.epilog = f"settings, each also a flag: {', '.join(flags)}"
     return parser
 
 
@@ -359,7 +386,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             if k.startswith("set_") and v is not None
         }
         config = load_config(args.config, overrides)
-        Trainer(config, args.content, args.style, args.teacher, args.out, args.init).run()
+        if args.steps is not None:
+            config = config.shorten(args.steps)
+        Trainer(config, args.content, args.style, args.teacher, args.out, args.init, args.vgg).run()
     except (ConfigError, AdaINKitError, OSError, FloatingPointError, yaml.YAMLError) as error:
         log.error("%s", error)
         return 1

@@ -1,0 +1,85 @@
+"""What a run tells of itself: log.jsonl, curves.png and, if asked for, TensorBoard's files."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from adainkit.atomic import temporary_beside
+
+from .config import ConfigError
+
+__all__ = ["Journal", "draw_curves", "read_log"]
+
+log = logging.getLogger("adainkit.training")
+_COUNTERS = ("step", "seconds", "skipped", "broken")
+
+
+class Journal:
+    """Rows of figures by step, in the run's folder."""
+
+    def __init__(self, folder: Path, tensorboard: bool = False) -> None:
+        self.folder = folder
+        self.writer: Any = None
+        if tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as error:
+                raise ConfigError('tensorboard: is not installed; run pip install "adainkit[train]"') from error
+            self.writer = SummaryWriter(str(folder / "tensorboard"))
+
+    def add(self, step: int, counters: dict[str, float], figures: dict[str, float]) -> None:
+        """One row; figures are rounded to five digits."""
+        row = {"step": step, **counters, **{k: round(v, 5) for k, v in figures.items()}}
+        with open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        if self.writer is not None:
+            for name, value in figures.items():
+                kind = "validation" if name.startswith("validation_") else "training"
+                self.writer.add_scalar(f"{kind}/{name.removeprefix('validation_')}", value, step)
+
+    def close(self) -> None:
+        """Draw the curves and let go of TensorBoard's file."""
+        draw_curves(self.folder)
+        if self.writer is not None:
+            self.writer.close()
+
+
+def read_log(folder: Path) -> list[dict[str, float]]:
+    """The rows of a run's log; after a stop the steps that were done again replace those that were lost."""
+    rows: dict[tuple[bool, int], dict[str, float]] = {}
+    path = folder / "log.jsonl"
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        row = json.loads(line)
+        rows[any(k.startswith("validation_") for k in row), row["step"]] = row
+    return sorted(rows.values(), key=lambda r: r["step"])
+
+
+def draw_curves(folder: Path) -> Path | None:
+    """Draw curves.png: every figure of the log over the steps. None, and a line in the log, without matplotlib."""
+    rows = read_log(folder)
+    names = [n for n in dict.fromkeys(key for row in rows for key in row) if n not in _COUNTERS]
+    if not names:
+        return None
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        log.info('no curves.png: matplotlib is not installed; run pip install "adainkit[train]"')
+        return None
+    columns = min(4, len(names))
+    lines = -(-len(names) // columns)
+    figure = Figure(figsize=(4 * columns, 2.6 * lines), layout="constrained")
+    FigureCanvasAgg(figure)
+    for index, name in enumerate(names):
+        points = [(row["step"], row[name]) for row in rows if name in row]
+        axes = figure.add_subplot(lines, columns, index + 1)
+        axes.plot(*zip(*points, strict=True), linewidth=1, marker="." if len(points) < 40 else "")
+        axes.set_title(name, fontsize=9)
+        axes.tick_params(labelsize=7)
+        axes.grid(alpha=0.3)
+    with temporary_beside(folder / "curves.png") as path:
+        figure.savefig(path, dpi=100)
+    return folder / "curves.png"
