@@ -98,6 +98,21 @@ def test_gram_loss_is_the_written_out_formula_and_sees_what_means_and_deviations
     assert losses.gram_loss([together], [against]).item() > 1
 
 
+def test_color_loss_is_the_written_out_formula_and_blind_to_fine_detail() -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.random((2, 3, 8, 12)), rng.random((2, 3, 16, 8)) * 0.5
+    expected = 0.0
+    for a, b in zip(x, y, strict=True):
+        a, b = (v.reshape(3, v.shape[1] // 4, 4, v.shape[2] // 4, 4).mean((2, 4)).reshape(3, -1) for v in (a, b))
+        c, d = np.cov(a, bias=True), np.cov(b, bias=True)
+        expected += ((a.mean(1) - b.mean(1)) ** 2).sum() / (np.trace(d) + 0.01) / 2
+        expected += ((c - d) ** 2).sum() / ((d**2).sum() + 1e-4) / 2
+    assert losses.color_loss(torch.tensor(x), torch.tensor(y)).item() == pytest.approx(expected, rel=1e-4)
+    picture = torch.rand(1, 3, 16, 16)
+    checks = torch.tensor([[0.2, -0.2], [-0.2, 0.2]]).repeat(8, 8)
+    assert losses.color_loss(picture + checks, picture).item() == pytest.approx(0, abs=1e-6)
+
+
 @pytest.mark.parametrize("period", [2, 4, 8])
 def test_grid_loss_sees_exact_periods_only(period: int) -> None:
     content = torch.rand(2, 3, 96, 104, generator=torch.Generator().manual_seed(0))

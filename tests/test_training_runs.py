@@ -101,11 +101,11 @@ def test_the_encoder_may_learn_at_a_rate_of_its_own(teacher: Path, pictures, tmp
 
 
 def test_every_loss_can_be_weighed_and_warm_up_is_reconstruction_alone(teacher: Path, pictures, tmp_path: Path) -> None:
-    weights = {f"{name}_weight": 1.0 for name in ("gram", "ssim", "ripple", "grid", "total_variation")}
+    weights = {f"{name}_weight": 1.0 for name in ("gram", "color", "ssim", "ripple", "grid", "total_variation")}
     run = trainer(teacher, pictures, tmp_path / "run", **weights, reconstruction_share=0.4, reconstruction_steps=1)
     assert set(run.train_step(run.batches[0])) == {"loss", "norm", "reconstruction"}
     parts = run.train_step(run.batches[1])
-    names = {"content", "style", "gram", "ssim", "ripple", "grid", "total_variation", "reconstruction"}
+    names = {"content", "style", "gram", "color", "ssim", "ripple", "grid", "total_variation", "reconstruction"}
     assert set(parts) == names | {"loss", "norm"}
     weigh = {f"{n}_weight": getattr(run.config, f"{n}_weight") for n in names}
     assert parts["loss"] == pytest.approx(sum(weigh[f"{n}_weight"] * parts[n] for n in names), rel=1e-4)

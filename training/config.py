@@ -72,6 +72,7 @@ class TrainConfig:
     gram_weight: float = 0.0
     gram_norm: str = "relative"
     gram_layers: tuple[float, ...] = (0.6, 1.0, 1.0, 1.5)
+    color_weight: float = 0.0
     ssim_weight: float = 0.03
     ripple_weight: float = 150.0
     ripple_octaves: int = 1

@@ -24,6 +24,7 @@ from adainkit.adain import moments
 __all__ = [
     "CONTENT_NORMS",
     "STYLE_NORMS",
+    "color_loss",
     "content_loss",
     "gram_loss",
     "gram_matrix",
@@ -89,6 +90,29 @@ def gram_loss(
         size, other = (m.square().mean((1, 2)) for m in (h, g))
         layers.append(_normed((g - h).square().mean((1, 2)), size, size + other, norm))
     return weighted_mean(layers, weights)
+
+
+def color_loss(result: Tensor, style: Tensor, pool: int = 4) -> Tensor:
+    """Squared differences of the mean and of the covariance of RGB, of pictures scaled down by `pool`, over the style's
+    total variance and its covariance's square.
+
+    Features of edges can have a style's statistics where its masses of color are missing; this sees the masses alone.
+    Sizes of the two may differ.
+    """
+    (m, c), (n, d) = (_color_moments(F.avg_pool2d(x.float(), pool)) for x in (result, style))
+    variance = d.diagonal(dim1=1, dim2=2).sum(1)
+    # a floor of 1 % of a full swing's variance: a style of one color must not outweigh all others
+    shift = (m - n).square().sum(1) / (variance + 0.01)
+    return (shift + (c - d).square().sum((1, 2)) / (d.square().sum((1, 2)) + 0.01**2)).mean()
+
+
+def _color_moments(picture: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean `(B, 3)` and covariance `(B, 3, 3)` of the pixels."""
+    with torch.autocast(picture.device.type, enabled=False):
+        x = picture.flatten(2)
+        mean = x.mean(2)
+        x = x - mean[:, :, None]
+        return mean, x @ x.mT / x.shape[2]
 
 
 def weighted_mean(values: Sequence[Tensor], weights: Sequence[float] | None = None) -> Tensor:

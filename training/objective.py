@@ -69,13 +69,15 @@ class Objective(nn.Module):
                 if not self.shared:
                     of_content, of_style = encode_both(self.teacher, content[:styled], style[:styled])
                 targets = [f[:styled] for f in of_content], [f[:styled] for f in of_style]
-            parts = self._styled(output[:styled], content[:styled], *targets)
+            parts = self._styled(output[:styled], content[:styled], style[:styled], *targets)
         if plain:
             parts["reconstruction"] = losses.reconstruction_loss(output[styled:], content[styled:])
         total = torch.stack([getattr(c, f"{name}_weight") * value for name, value in parts.items()]).sum()
         return total, {name: value.detach() for name, value in parts.items()}
 
-    def _styled(self, result: Tensor, content: Tensor, of_content: Levels, of_style: Levels) -> dict[str, Tensor]:
+    def _styled(
+        self, result: Tensor, content: Tensor, style: Tensor, of_content: Levels, of_style: Levels
+    ) -> dict[str, Tensor]:
         c, seen, parts = self.config, self.teacher(result), {}
         if c.content_weight:
             target = of_content if c.content_target == "features" else _adain(of_content, of_style)
@@ -85,6 +87,8 @@ class Objective(nn.Module):
             parts["style"] = losses.style_loss(seen, of_style, c.style_layers, c.style_norm)
         if c.gram_weight:
             parts["gram"] = losses.gram_loss(seen, of_style, c.gram_layers, c.gram_norm)
+        if c.color_weight:
+            parts["color"] = losses.color_loss(result, style)
         if c.ssim_weight:
             parts["ssim"] = 1 - losses.ssim(result, content)
         if c.ripple_weight:
