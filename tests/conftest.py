@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import settings
 from PIL import Image
+from safetensors.torch import save_file
 
 THREADS = 2
 FAILED = Path(__file__).parent / "failed"
@@ -22,6 +23,8 @@ TOLERANCE = {
     "bfloat16": {"rtol": 3e-2, "atol": 3e-2},
     "float16": {"rtol": 4e-3, "atol": 4e-3},
 }
+_TEACHER = {"0": (3, 3), "11": (3, 4), "12": (4, 4), "21": (4, 6), "22": (6, 6), "31": (6, 8)}
+_TEACHER |= {"32": (8, 8), "33": (8, 8), "34": (8, 8), "41": (8, 10)}
 _REPORT = pytest.StashKey[pytest.TestReport]()
 
 settings.register_profile("adainkit", deadline=None, database=None)
@@ -172,6 +175,19 @@ def photos(_photos: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def photo(_photos: dict[str, np.ndarray]) -> np.ndarray:
     """One real photograph, uint8 (300, 451, 3)."""
     return _photos["chelsea"].copy()
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> Path:
+    """A loss network of random weights in the layout of the real one."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = {}
+    for name, (inputs, outputs) in _TEACHER.items():
+        size = 1 if name == "0" else 3
+        tensors[f"conv{name}.weight"] = torch.randn(outputs, inputs, size, size, generator=generator) / (inputs * size)
+        tensors[f"conv{name}.bias"] = torch.randn(outputs, generator=generator) / 10
+    save_file(tensors, tmp_path / "teacher.safetensors")
+    return tmp_path / "teacher.safetensors"
 
 
 def skip_without(dtype: torch.dtype | str, device: torch.device | str) -> None:

@@ -1,6 +1,9 @@
 """The evaluation: its figures against written-out formulas, its pairs, and the files and the table it leaves."""
 
+import csv
+import json
 import math
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,9 +13,14 @@ import torch
 from PIL import Image
 from torch import nn
 
-from adainkit.errors import AdaINKitError, WeightsError
-from training import metrics
-from training.pairs import SMALLEST
+from adainkit.errors import AdaINKitError, ImageError, WeightsError
+from adainkit.model import AdaINModel
+from adainkit.network import ModelConfig
+from adainkit.stylizer import Stylizer
+from training import losses, metrics, report
+from training.evaluate import main
+from training.loss_network import LossNetwork
+from training.pairs import SMALLEST, load_picture, pair_up
 from training.sheet import fit, save_sheet
 
 
@@ -21,6 +29,31 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder for torch.hub, so that no network of this machine takes part."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
     return tmp_path / "hub" / "hub" / "checkpoints"
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Five contents and three styles of several sizes and modes, and a broken one in each."""
+    rng = np.random.default_rng(0)
+    for kind, amount in (("content", 5), ("style", 3)):
+        (tmp_path / kind).mkdir()
+        for number in range(1, amount + 1):
+            size = (int(rng.integers(48, 80)), int(rng.integers(48, 80)))
+            small = Image.fromarray(rng.integers(0, 256, (5, 7, 3), dtype=np.uint8)).resize(size)
+            small.convert(("RGB", "L", "RGBA")[number % 3]).save(tmp_path / kind / f"{kind[0]}{number}.png")
+        (tmp_path / kind / f"{kind[0]}{amount + 1}.jpg").write_bytes(b"\xff\xd8 not a picture")
+    return tmp_path / "content", tmp_path / "style"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return save_model(tmp_path / "one" / "model.safetensors")
+
+
+def save_model(path: Path) -> Path:
+    path.parent.mkdir()
+    config = ModelConfig("tiny", "unshuffle conv8 tap down8 tap", "res8 merge shuffle4 rgb")
+    return AdaINModel(config).save(path, {"license": "MIT"})
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -125,6 +158,14 @@ def test_missing_packages_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPa
             load(torch.device("cpu"))
 
 
+def test_the_command_needs_none_of_the_packages_of_training() -> None:
+    blocked = "import sys; sys.modules |= dict.fromkeys(['yaml', 'torchmetrics', 'torch_fidelity', 'tensorboard'])"
+    command = [sys.executable, "-c", f"{blocked}; from training.evaluate import main; main(['--help'])"]
+    done = subprocess.run(command, cwd=Path(metrics.__file__).parents[1], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--held-out" in done.stdout
+
+
 def test_a_network_that_cannot_be_had_is_named_with_its_place(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def make() -> nn.Module:
         raise OSError("no route\nto host")
@@ -169,6 +210,200 @@ def test_inception_of_torchmetrics_takes_our_pictures(hub: Path, monkeypatch: py
     inception = metrics.load_inception(torch.device("cpu"))
     with torch.no_grad():
         assert inception(noise(1, 3, 50, SMALLEST)).shape == (1, 2048)
+
+
+def test_pairs_depend_on_seed_and_names_alone() -> None:
+    contents, styles = [Path(f"c{n}.png") for n in range(7)], [Path(f"s{n}.png") for n in range(3)]
+    pairs = pair_up(contents, styles, None, 0)
+    assert pairs == pair_up(contents[::-1], styles[::-1], None, 0)
+    assert [(c.stem, s.stem) for c, s in pairs[:3]] == [("c1", "s1"), ("c6", "s2"), ("c3", "s0")]
+    assert sorted(c for c, _ in pairs) == contents
+    assert all({s for _, s in pairs[i : i + 3]} == set(styles) for i in (0, 3)), "all styles before any again"
+    assert pairs[:4] == pair_up(contents, styles, 4, 0), "fewer pairs are the first of more"
+    more = pair_up(contents, styles, 20, 0)
+    assert len(more) == 20
+    assert more[:7] == pairs
+    assert pairs != pair_up(contents, styles, None, 1)
+
+
+def test_pictures_are_made_smaller_and_never_larger(tmp_path: Path) -> None:
+    picture = np.full((100, 151, 4), 200, np.uint8)
+    picture[:50, :, 3], picture[:50, :, :3] = 0, 0
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    small, own = load_picture(tmp_path / "a.png", 50), load_picture(tmp_path / "a.png", 512)
+    assert small.shape == (1, 3, 50, 76)
+    assert own.shape == (1, 3, 100, 151)
+    assert torch.allclose(own, torch.tensor(200 / 255)), "what is hidden under transparency does not count"
+    Image.fromarray(picture[:39]).save(tmp_path / "b.png")
+    with pytest.raises(ImageError, match=r"b\.png: is 151 x 39 px; the figures need 40 px"):
+        load_picture(tmp_path / "b.png", 512)
+
+
+def run(folders: tuple[Path, Path], out: Path, *more: object) -> int:
+    base = ["--content", folders[0], "--style", folders[1], "--out", out, "--device", "cpu"]
+    return main([str(a) for a in (*base, *more)])
+
+
+def test_an_evaluation_writes_figures_a_table_and_a_sheet(
+    folders, model: Path, teacher: Path, tmp_path: Path, capsys, caplog
+) -> None:
+    other, out = save_model(tmp_path / "two" / "model.safetensors"), tmp_path / "out" / "deep"
+    models = ["--model", model, "--model", other]
+    assert run(folders, out, *models, "--teacher", teacher, "--alphas", 1, 0, "--pairs", 6, "--size", 48) == 0
+    found = json.loads((out / "figures.json").read_text())
+    pairs = {(row["content"], row["style"]) for row in found["pairs"]}
+    broken = {str(folders[0] / "c6.jpg"), str(folders[1] / "s4.jpg")}
+    assert set(found["skipped"]) == broken
+    assert all(path in caplog.text for path in broken)
+    assert [(row["model"], row["alpha"]) for row in found["figures"]] == [
+        ("one/model", 0),
+        ("one/model", 1),
+        ("two/model", 0),
+        ("two/model", 1),
+    ]
+    assert found["settings"]["alphas"] == [0, 1]
+    assert found["settings"]["seed"] == 0
+    assert found["environment"]["threads"] == torch.get_num_threads()
+    assert found["environment"]["torch"] == torch.__version__
+    assert found["models"]["one/model"]["sha256"] != found["models"]["two/model"]["sha256"]
+    assert set(found["missing"]) == {"lpips", "fid"}
+    assert "lpips: left out:" in caplog.text
+
+    row = next(r for r in found["pairs"] if r["model"] == "two/model" and r["alpha"] == 1)
+    content, style = load_picture(folders[0] / row["content"], 48), load_picture(folders[1] / row["style"], 512)
+    assert (row["height"], row["width"]) == content.shape[2:]
+    assert min(content.shape[2:]) == 48
+    result = Stylizer(other, device="cpu").stylize(content, style, style_size=None)
+    network = LossNetwork(teacher)
+    expected = {
+        "ssim": losses.ssim(result, content),
+        "content_loss": losses.content_loss(network(result)[-1], network(content)[-1]),
+        "style_loss": losses.style_loss(network(result), network(style)),
+        "color_distance": metrics.color_distance(result, style),
+        "grid": metrics.grid_energy(result) - metrics.grid_energy(content),
+    }
+    assert {k: row[k] for k in expected} == pytest.approx({k: float(v) for k, v in expected.items()}, rel=1e-4)
+
+    zero = [r for r in found["pairs"] if r["model"] == "one/model" and r["alpha"] == 0]
+    summary = found["figures"][0]
+    assert summary["pairs"] == len(zero) == len(found["pairs"]) / 4
+    assert len(pairs) == len(zero) < 6
+    for name in ("ssim", "psnr_alpha_0", "content_loss", "grid"):
+        assert summary[name] == pytest.approx(np.mean([r[name] for r in zero])), name
+    assert summary["images_per_second"] == pytest.approx(np.median([1 / r["seconds"] for r in zero]))
+    megapixels = [r["width"] * r["height"] / 1e6 / r["seconds"] for r in zero]
+    assert summary["megapixels_per_second"] == pytest.approx(np.median(megapixels))
+    assert "psnr_alpha_0" not in found["figures"][1]
+
+    with open(out / "figures.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["model"], float(r["alpha"])) for r in rows] == [(r["model"], r["alpha"]) for r in found["figures"]]
+    assert float(rows[2]["ssim"]) == found["figures"][2]["ssim"]
+    assert rows[2]["ssim_met"] == ("met" if found["figures"][2]["ssim"] > 0.85 else "not met")
+    assert rows[1]["psnr_alpha_0"] == ""
+    assert not {"lpips", "fid", "fid_met"} & set(rows[0])
+
+    with Image.open(out / "sheet.png") as sheet:
+        assert sheet.width == 6 * 256
+        assert sheet.height == min(8, len(zero)) * 256 + 46  # two lines above
+    printed = capsys.readouterr().out
+    assert printed.count("one/model") == 2 + 4
+    assert "one/model: lpips < 0.3: not measured" in printed
+    assert not list(out.glob(".*")), "a temporary file was left"
+
+
+def test_lpips_and_fid_take_part_where_their_networks_are(
+    folders, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, caplog
+) -> None:
+    seen: list[torch.Tensor] = []
+
+    def inception(picture: torch.Tensor) -> torch.Tensor:
+        seen.append(torch.nn.functional.adaptive_avg_pool2d(picture, 2).flatten(1))
+        return seen[-1]
+
+    monkeypatch.setattr(metrics, "load_lpips", lambda device: lambda x, y: (x - y).abs().mean())
+    monkeypatch.setattr(metrics, "load_inception", lambda device: inception)
+    assert run(folders, tmp_path / "out", "--model", model, "--alphas", 0.5, 1, "--pairs", 5) == 0
+    found = json.loads((tmp_path / "out" / "figures.json").read_text())
+    styles, results = torch.cat(seen[::3]).numpy(), torch.cat(seen[2::3]).numpy()
+    last = found["figures"][-1]
+    assert last["alpha"] == 1
+    assert last["fid"] == pytest.approx(naive_frechet(results, styles), rel=1e-4)
+    assert last["lpips"] == pytest.approx(np.mean([r["lpips"] for r in found["pairs"] if r["alpha"] == 1]))
+    assert last["art_fid_inception"] == pytest.approx((1 + last["lpips"]) * (1 + last["fid"]))
+    assert last["met"]["fid"] is True
+    assert set(found["missing"]) == {"content_loss, style_loss"}
+    assert "content_loss, style_loss: left out: give the loss network with --teacher FILE" in caplog.text
+    assert "hold it only against models on the same pairs" in caplog.text
+    assert "fid < 50: met at alpha 0.5 (" in capsys.readouterr().out
+
+
+def test_fid_of_one_pair_is_left_out(folders, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "load_inception", lambda device: lambda picture: picture.mean((2, 3)))
+    (folders[0] / "c6.jpg").unlink()
+    (folders[1] / "s4.jpg").unlink()
+    assert run(folders, tmp_path / "out", "--model", model, "--alphas", 1, "--pairs", 1) == 0
+    assert "fid" not in json.loads((tmp_path / "out" / "figures.json").read_text())["figures"][0]
+
+
+def test_held_out_pictures_and_embedded_models(folders, tmp_path: Path) -> None:
+    (folders[1] / "s4.jpg").unlink()
+    more = ["--model", "lite", "--held-out", 2, "--alphas", 1, "--size", SMALLEST]
+    assert run(folders, tmp_path / "out", *more) == 0
+    found = json.loads((tmp_path / "out" / "figures.json").read_text())
+    assert {row["content"] for row in found["pairs"]} == {"c2.png", "c4.png"}
+    assert {row["style"] for row in found["pairs"]} == {"s2.png"}
+    assert list(found["models"]) == ["lite"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        (["--alphas", "1.5"], "from 0 to 1, got '1.5'"),
+        (["--alphas", "nan"], "from 0 to 1, got 'nan'"),
+        (["--pairs", "0"], "of 1 or more, got '0'"),
+        (["--size", "39"], "of 40 or more, got '39'"),
+        (["--held-out", "x"], "of 1 or more, got 'x'"),
+        (["--dtype", "int8"], "invalid choice"),
+    ],
+)
+def test_wrong_usage_exits_with_2(folders, tmp_path: Path, argument: list[str], told: str, capsys) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run(folders, tmp_path / "out", "--model", "lite", *argument)
+    assert caught.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_what_fails_exits_with_1_and_is_named(folders, model: Path, tmp_path: Path, caplog) -> None:
+    out, empty = tmp_path / "out", tmp_path / "empty"
+    empty.mkdir()
+    for where, more, told in (
+        (folders, ["--model", "no-such"], "neither an existing file nor the name of a model"),
+        (folders, ["--model", model, "--model", model], "one is named twice"),
+        (folders, ["--model", model, "--held-out", 50], "none of the 6 pictures"),
+        (folders, ["--model", model, "--teacher", tmp_path / "gone"], "gone: cannot be read"),
+        (folders, ["--model", model, "--device", "nowhere"], "cannot be used here"),
+        ((empty, folders[1]), ["--model", model], "no pictures here"),
+    ):
+        caplog.clear()
+        assert run(where, out, *more) == 1
+        assert told in caplog.text
+    for path in folders[0].iterdir():
+        path.write_bytes(b"broken")
+    assert run(folders, out, "--model", model) == 1
+    assert "no pair could be judged; the first reason" in caplog.text
+    assert not out.exists(), "nothing is left of what failed"
+
+
+def test_targets_are_told_by_alpha() -> None:
+    rows = [
+        {"model": "m", "alpha": alpha, "ssim": ssim, "met": {"ssim": report.is_met("ssim", ssim)}}
+        for alpha, ssim in ((0.0, 0.9), (0.5, 0.851), (1.0, 0.85))
+    ]
+    lines = report.targets(rows).splitlines()
+    assert lines[0] == "m: ssim > 0.85: met at alpha 0 (0.9), 0.5 (0.851); not met at alpha 1 (0.85)"
+    assert lines[1] == "m: lpips < 0.3: not measured"
+    assert [report.is_met("lpips", v) for v in (0.29, 0.3)] == [True, False]
 
 
 def test_a_sheet_keeps_shapes_and_has_its_labels(tmp_path: Path) -> None:

@@ -39,21 +39,6 @@ TINY = {
     "checkpoint_every": 100,
     "sample_every": 100,
 }
-CHANNELS = {"0": (3, 3), "11": (3, 4), "12": (4, 4), "21": (4, 6), "22": (6, 6), "31": (6, 8)}
-CHANNELS |= {"32": (8, 8), "33": (8, 8), "34": (8, 8), "41": (8, 10)}
-
-
-@pytest.fixture
-def teacher(tmp_path: Path) -> Path:
-    """A loss network of random weights in the layout of the real one."""
-    generator = torch.Generator().manual_seed(0)
-    tensors = {}
-    for name, (inputs, outputs) in CHANNELS.items():
-        size = 1 if name == "0" else 3
-        tensors[f"conv{name}.weight"] = torch.randn(outputs, inputs, size, size, generator=generator) / (inputs * size)
-        tensors[f"conv{name}.bias"] = torch.randn(outputs, generator=generator) / 10
-    save_file(tensors, tmp_path / "teacher.safetensors")
-    return tmp_path / "teacher.safetensors"
 
 
 @pytest.fixture
