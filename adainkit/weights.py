@@ -28,6 +28,7 @@ __all__ = [
     "cache_dir",
     "clear_cache",
     "download",
+    "is_offline",
     "load_model",
     "models",
     "resolve",
@@ -117,6 +118,11 @@ def cache_dir() -> Path:
     return Path(home).expanduser().absolute() if home else user_cache_path("adainkit", appauthor=False)
 
 
+def is_offline() -> bool:
+    """Whether `ADAINKIT_OFFLINE` forbids downloads."""
+    return os.environ.get("ADAINKIT_OFFLINE", "").strip().lower() not in ("", "0", "false", "no", "off")
+
+
 def models() -> dict[str, Weights]:
     """The published models by name, with the facts to choose by. Needs neither torch nor network.
 
@@ -167,7 +173,7 @@ def download(
         with locked(weights.path):
             _assemble(weights, files)
     elif not weights.available:
-        if os.environ.get("ADAINKIT_OFFLINE", "").strip().lower() not in ("", "0", "false", "no", "off"):
+        if is_offline():
             here = weights.path.parent
             raise DownloadError(f"{name!r} isn't in {here} and ADAINKIT_OFFLINE is set. {_by_hand(weights)}")
         with locked(weights.path):

@@ -23,6 +23,8 @@ TOLERANCE = {
     "bfloat16": {"rtol": 3e-2, "atol": 3e-2},
     "float16": {"rtol": 4e-3, "atol": 4e-3},
 }
+_TEACHER = {"0": (3, 3), "11": (3, 4), "12": (4, 4), "21": (4, 6), "22": (6, 6), "31": (6, 8)}
+_TEACHER |= {"32": (8, 8), "33": (8, 8), "34": (8, 8), "41": (8, 10)}
 _REPORT = pytest.StashKey[pytest.TestReport]()
 
 settings.register_profile("adainkit", deadline=None, database=None)
@@ -175,6 +177,19 @@ def photo(_photos: dict[str, np.ndarray]) -> np.ndarray:
     return _photos["chelsea"].copy()
 
 
+@pytest.fixture
+def teacher(tmp_path: Path) -> Path:
+    """A loss network of random weights in the layout of the slim one."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = {}
+    for name, (inputs, outputs) in _TEACHER.items():
+        size = 1 if name == "0" else 3
+        tensors[f"conv{name}.weight"] = torch.randn(outputs, inputs, size, size, generator=generator) / (inputs * size)
+        tensors[f"conv{name}.bias"] = torch.randn(outputs, generator=generator) / 10
+    save_file(tensors, tmp_path / "teacher.safetensors")
+    return tmp_path / "teacher.safetensors"
+
+
 def skip_without(dtype: torch.dtype | str, device: torch.device | str) -> None:
     """Skip the test where this torch cannot compute with `dtype` (float16 on the CPU, before 2.5 or so)."""
     kind = getattr(torch, dtype) if isinstance(dtype, str) else dtype
@@ -182,21 +197,6 @@ def skip_without(dtype: torch.dtype | str, device: torch.device | str) -> None:
         torch.nn.functional.pad(torch.zeros(1, 1, 2, 2, dtype=kind, device=device), (1, 1, 1, 1), mode="reflect")
     except RuntimeError as error:
         pytest.skip(str(error))
-
-
-@pytest.fixture
-def teacher(tmp_path: Path) -> Path:
-    """A loss network of random weights in the layout of the real one."""
-    channels = {"0": (3, 3), "11": (3, 4), "12": (4, 4), "21": (4, 6), "22": (6, 6), "31": (6, 8)}
-    channels |= {"32": (8, 8), "33": (8, 8), "34": (8, 8), "41": (8, 10)}
-    generator = torch.Generator().manual_seed(0)
-    tensors = {}
-    for name, (inputs, outputs) in channels.items():
-        size = 1 if name == "0" else 3
-        tensors[f"conv{name}.weight"] = torch.randn(outputs, inputs, size, size, generator=generator) / (inputs * size)
-        tensors[f"conv{name}.bias"] = torch.randn(outputs, generator=generator) / 10
-    save_file(tensors, tmp_path / "teacher.safetensors")
-    return tmp_path / "teacher.safetensors"
 
 
 @pytest.fixture

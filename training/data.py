@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,7 +22,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from .config import Stage, TrainConfig
+if TYPE_CHECKING:  # its pyyaml is needed for training alone
+    from .config import Stage, TrainConfig
 
 __all__ = [
     "Batch",
