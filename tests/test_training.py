@@ -1,6 +1,7 @@
 """The training package: losses, data, settings, runs that stop and go on, and the export."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import signal
@@ -364,6 +365,26 @@ def test_export_puts_weights_presets_and_card_in_place(package: tuple[Path, list
     card = (tmp_path / "training" / "MODEL_CARD.md").read_text()
     for text in ("lite", "| this | 0.25 | 0.02 |", "CC0 Stripes / Nobody 1900", "Skies are rough.", "8 steps"):
         assert text in card, card
+
+
+def test_the_card_tells_what_the_evaluation_found_of_this_very_file(
+    package: tuple[Path, list[str]], tmp_path: Path, caplog
+) -> None:
+    _, arguments = package
+    row = {"model": "x", "alpha": 0.5, "pairs": 3, "ssim": 0.9, "images_per_second": 12.0}
+    row |= {"met": {"ssim": True, "images_per_second": False}}
+    found = {"models": {"x": {"sha256": hashlib.sha256(Path(arguments[0]).read_bytes()).hexdigest()}}, "figures": [row]}
+    found |= {"settings": {"size": 256}, "missing": {"fid": "no network"}}
+    found |= {"environment": {"hardware": "x86_64", "threads": 2, "dtype": "float32"}}
+    report = tmp_path / "figures.json"
+    report.write_text(json.dumps(found))
+    assert export.main([*arguments, "--evaluation", str(report)]) == 0
+    card = (tmp_path / "training" / "MODEL_CARD.md").read_text()
+    for text in ("| 0.5 | 0.9 | 12 |", "3 pairs", "ssim > 0.85: met at alpha 0.5", "Not measured: fid (no network)"):
+        assert text in card, card
+    save_model(tmp_path / "run.safetensors", "lite")
+    assert export.main([*arguments, "--evaluation", str(report)]) == 1
+    assert "evaluate that file" in caplog.text
 
 
 def test_a_failed_export_changes_nothing(package: tuple[Path, list[str]], tmp_path: Path, caplog) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import logging
 import sys
@@ -25,7 +26,9 @@ from adainkit.style import Preset, Style, write_presets
 from adainkit.stylizer import Stylizer
 from adainkit.weights import models
 
-__all__ = ["compute_presets", "main", "model_card"]
+from .report import FIGURES, targets
+
+__all__ = ["compute_presets", "main", "model_card", "read_evaluation"]
 
 log = logging.getLogger("adainkit.training")
 HERE = Path(__file__).parent
@@ -77,6 +80,7 @@ def model_card(model: AdaINModel, size: int, presets: Sequence[Preset]) -> str:
             "",
             *_figures("Validation crops (pictures held out of training, 256 px)", facts.get("validation")),
             *_figures("Thirty-six held-out pairs at 320 px, alpha 1", facts.get("judged")),
+            *_evaluation(facts.get("evaluation")),
             "Content and style are distances in the loss network's features (lower is better), as the training losses",
             "define them; ssim is structural similarity of luma with the content; psnr_alpha_0 is what alpha 0 gives",
             "back, in dB.",
@@ -104,6 +108,45 @@ def model_card(model: AdaINModel, size: int, presets: Sequence[Preset]) -> str:
     )
 
 
+def _evaluation(text: str | None) -> list[str]:
+    """What `training.evaluate` found, a row for each alpha, and which of the project's targets are met."""
+    if text is None:
+        return []
+    found: dict[str, Any] = json.loads(text)
+    names = [name for name in FIGURES if name in found["rows"][0]]
+    lines = [f"`training.evaluate`, {found['about']}:", ""]
+    lines += ["| alpha | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
+    for row in found["rows"]:
+        lines.append(f"| {row['alpha']:g} | " + " | ".join(f"{row[n]:.4g}" if n in row else "" for n in names) + " |")
+    missing = [f"{name} ({why})" for name, why in found["missing"].items()]
+    return [
+        *lines,
+        "",
+        "Targets: " + "; ".join(found["targets"]) + ".",
+        *(["Not measured: " + "; ".join(missing) + "."] if missing else []),
+        "",
+        *(f"- {name}: {meaning}" for name, meaning in FIGURES.items() if name in names),
+        "",
+    ]
+
+
+def read_evaluation(report: Path, model: Path) -> dict[str, Any]:
+    """What figures.json of `training.evaluate` says of the file `model`: its rows, how they were taken, and which
+    targets are met. `ModelError` if it judged other files."""
+    found = json.loads(report.read_text(encoding="utf-8"))
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    labels = [label for label, facts in found["models"].items() if facts["sha256"] == digest]
+    if not labels:
+        raise ModelError(f"{report}: judged {', '.join(found['models'])}, none of which is {model}; evaluate that file")
+    rows = [row for row in found["figures"] if row["model"] == labels[0]]
+    about = (
+        "{pairs} pairs, contents with a shorter side of at most {size} px, on {hardware} ({threads} threads, {dtype})"
+    )
+    told = about.format(pairs=rows[0]["pairs"], size=found["settings"]["size"], **found["environment"])
+    met = targets([{**row, "model": "this"} for row in rows]).replace("this: ", "").splitlines()
+    return {"about": told, "rows": rows, "missing": found["missing"], "targets": met}
+
+
 def _figures(title: str, text: str | None) -> list[str]:
     if text is None:
         return []
@@ -127,6 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--style", type=Path, required=True, metavar="DIR", help="folder of the presets' pictures")
     parser.add_argument("--presets", type=Path, default=HERE / "presets.yaml", metavar="YAML", help="which pictures")
     parser.add_argument("--judged", type=Path, metavar="JSON", help="figures to record: {name: {figure: value}}")
+    parser.add_argument("--evaluation", type=Path, metavar="JSON", help="figures.json of training.evaluate to record")
     parser.add_argument(
         "--notes", default="", help="a paragraph for the model card: what is good and what is wrong with it"
     )
@@ -141,6 +185,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         extra = {"notes": args.notes} if args.notes else {}
         if args.judged:
             extra["judged"] = json.dumps(json.loads(args.judged.read_text(encoding="utf-8")))
+        if args.evaluation:
+            extra["evaluation"] = json.dumps(read_evaluation(args.evaluation, args.model))
         with tempfile.TemporaryDirectory() as folder:  # nothing of the package changes before all is there
             draft = model.save(Path(folder) / "model.safetensors", extra)
             model, data = AdaINModel.load(draft), draft.read_bytes()
