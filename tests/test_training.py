@@ -81,6 +81,9 @@ def test_ripple_loss_hates_short_waves_on_flat_content_and_nothing_else() -> Non
     assert 8 < short / long < 16
     assert losses.ripple_loss(waves[4], busy).item() < 0.01 * short
     assert losses.ripple_loss(flat, flat).item() == 0
+    noisy = flat + 0.01 * torch.randn(flat.shape, generator=torch.Generator().manual_seed(0))
+    strict, mild = (losses.ripple_loss(waves[4], noisy, smooth=s).item() for s in (0.05, 0.02))
+    assert strict > 2 * mild, "what counts as smooth is a setting"
     alone, octaves = losses.ripple_loss(waves[16], flat).item(), losses.ripple_loss(waves[16], flat, 3).item()
     assert octaves > 3 * alone, "further octaves see longer waves"
 

@@ -76,6 +76,7 @@ class TrainConfig:
     ssim_weight: float = 0.03
     ripple_weight: float = 150.0
     ripple_octaves: int = 1
+    ripple_smooth: float = 0.02  # Laplacian of luma up to which content counts as smooth
     grid_weight: float = 0.0
     total_variation_weight: float = 0.0
     reconstruction_weight: float = 4.0

@@ -154,10 +154,10 @@ def total_variation(result: Tensor) -> Tensor:
     return result.diff(dim=-1).abs().mean() + result.diff(dim=-2).abs().mean()
 
 
-def ripple_loss(result: Tensor, content: Tensor, octaves: int = 1) -> Tensor:
+def ripple_loss(result: Tensor, content: Tensor, octaves: int = 1, smooth: float = 0.02) -> Tensor:
     """Mean absolute Laplacian of the result where the content is smooth: waves a few pixels wide that no stroke needs.
 
-    A wave of period 4 px weighs about ten times one of 16 px. A pixel counts by `exp(-d / 0.02)`, where d is the
+    A wave of period 4 px weighs about ten times one of 16 px. A pixel counts by `exp(-d / smooth)`, where d is the
     largest absolute Laplacian of the content's luma within 2 px. Each further octave looks at both pictures at half the
     size of the one before, for waves twice as long; the mean over the octaves.
     """
@@ -166,7 +166,7 @@ def ripple_loss(result: Tensor, content: Tensor, octaves: int = 1) -> Tensor:
         if octave:
             result, content = F.avg_pool2d(result.float(), 2), F.avg_pool2d(content.float(), 2)
         edges = F.max_pool2d(_laplacian(luma(content.float())).abs(), 5, stride=1, padding=2)
-        found.append((_laplacian(result.float()).abs() * torch.exp(-edges / 0.02)).mean())
+        found.append((_laplacian(result.float()).abs() * torch.exp(-edges / smooth)).mean())
     return torch.stack(found).mean()
 
 

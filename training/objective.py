@@ -92,7 +92,7 @@ class Objective(nn.Module):
         if c.ssim_weight:
             parts["ssim"] = 1 - losses.ssim(result, content)
         if c.ripple_weight:
-            parts["ripple"] = losses.ripple_loss(result, content, c.ripple_octaves)
+            parts["ripple"] = losses.ripple_loss(result, content, c.ripple_octaves, c.ripple_smooth)
         if c.grid_weight:
             parts["grid"] = losses.grid_loss(result, content)
         if c.total_variation_weight:
