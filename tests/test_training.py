@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 import yaml
 from PIL import Image
 from safetensors.torch import save_file
@@ -52,6 +53,34 @@ def test_content_loss_is_relative_to_the_content() -> None:
     assert losses.content_loss(x, x).item() == 0
     assert losses.content_loss(torch.zeros_like(x), x).item() == pytest.approx(1, rel=1e-5)
     assert losses.content_loss(x * 30, x * 10).item() == pytest.approx(4, rel=1e-4)
+
+
+def test_content_loss_of_normalized_features_is_blind_to_contrast_and_plain_is_the_mean_square() -> None:
+    x, y = torch.rand(2, 4, 5, 6), torch.rand(2, 4, 5, 6)
+    scale, shift = torch.rand(2, 4, 1, 1) + 2, torch.rand(2, 4, 1, 1)
+    assert losses.content_loss(x * scale + shift, x, "instance").item() == pytest.approx(0, abs=1e-5)
+    assert losses.content_loss(x, y, "instance").item() > 1
+    assert losses.content_loss(x, y, "plain").item() == pytest.approx(F.mse_loss(x, y).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", [losses.style_loss, losses.gram_loss])
+def test_balanced_style_losses_are_at_most_one_and_do_not_depend_on_the_scale(loss) -> None:
+    x, y = torch.rand(3, 4, 9, 7), torch.rand(3, 4, 6, 8)
+    found = loss([x], [y], norm="balanced").item()
+    assert 0 < found < 1
+    assert loss([x * 50], [y * 50], norm="balanced").item() == pytest.approx(found, rel=1e-3)
+    assert loss([x * 50], [y * 50], norm="plain").item() > 1000 * loss([x], [y], norm="plain").item()
+    assert loss([x * 1e3], [y * 1e-3], norm="balanced").item() == pytest.approx(1, abs=1e-3)
+    assert loss([x, x], [y, x], [0, 1], "balanced").item() == pytest.approx(0, abs=1e-6)
+
+
+def test_plain_style_losses_are_the_papers() -> None:
+    x, y = torch.rand(2, 4, 9, 7), torch.rand(2, 4, 6, 8)
+    (a, s), (b, u) = ((f.mean((2, 3)), (f.var((2, 3), correction=0) + EPS).sqrt()) for f in (x, y))
+    expected = F.mse_loss(a, b) + F.mse_loss(s, u)
+    assert losses.style_loss([x], [y], norm="plain").item() == pytest.approx(expected.item(), rel=1e-4)
+    g, h = (torch.einsum("bchw,bdhw->bcd", f, f) / f[0, 0].numel() for f in (x, y))
+    assert losses.gram_loss([x], [y], norm="plain").item() == pytest.approx(F.mse_loss(g, h).item(), rel=1e-4)
 
 
 def test_ssim_agrees_with_scikit_image(photo: np.ndarray) -> None:
