@@ -217,7 +217,7 @@ class _Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(F.pad(x, (1, 1, 1, 1), mode="reflect"))
-        return F.relu(x) if self.relu else x
+        return x.relu_() if self.relu else x  # a convolution's gradients don't need its output
 
 
 class _Residual(nn.Module):
@@ -229,8 +229,12 @@ class _Residual(nn.Module):
             self.second.conv.weight.mul_(0.1)  # a block starts close to the identity
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.second(self.first(x))
-        return x + y
+        return _add(self.second(self.first(x)), x)
+
+
+def _add(fresh: Tensor, x: Tensor) -> Tensor:
+    """`fresh + x` in the memory of `fresh`, which no gradient needs: new pages cost more than the sum."""
+    return fresh.add_(x) if fresh.dtype == x.dtype else fresh + x  # autocast's are of two types at times
 
 
 class _Pool(nn.Module):
@@ -280,7 +284,7 @@ class _Merge(nn.Module):
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         x = F.interpolate(self.narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
-        return x[..., : level.shape[-2], : level.shape[-1]] + level
+        return _add(x[..., : level.shape[-2], : level.shape[-1]], level)
 
 
 class _Rgb(nn.Module):
