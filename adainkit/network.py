@@ -43,6 +43,7 @@ __all__ = [
     "Level",
     "ModelConfig",
     "activations_per_pixel",
+    "largest_per_pixel",
     "layer_words",
     "no_autocast",
 ]
@@ -190,6 +191,17 @@ def activations_per_pixel(config: ModelConfig) -> int:
             width = finer.pop()
         channels = _channels_after(word, width, channels)
         most = max(most, 2 * before + channels * scale**2 * (2 if word in ("merge", "res", "shuffle") else 1))
+    return math.ceil(most)
+
+
+def largest_per_pixel(config: ModelConfig) -> int:
+    """How many values per pixel of the picture the largest tensor between two layers holds."""
+    most, channels, scale = 3.0, 3, 1.0  # cells per pixel along one side
+    finer = [level.channels for level in config.levels[:-1]]
+    for word, width in [*_words(config.encoder), *_words(config.decoder)]:
+        scale *= 0.5 if word in _HALVING else 2.0 if word in _DOUBLING else 1.0
+        channels = _channels_after(word, finer.pop() if word == "merge" else width, channels)
+        most = max(most, channels * scale**2)
     return math.ceil(most)
 
 
