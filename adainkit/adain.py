@@ -139,4 +139,7 @@ def apply_affine(features: Tensor, affine: AffineMap) -> Tensor:
     Centered first: `f * a + b` in half precision loses everything on flat pictures, where gains are large.
     """
     center, gain, shift = (v[:, :, None, None] for v in (affine.center, affine.gain, affine.shift))
-    return ((features.float() - center) * gain + shift).to(features.dtype)
+    x = features.float() - center
+    if len(gain) <= len(x) and not (x.requires_grad or gain.requires_grad or shift.requires_grad):
+        return x.mul_(gain).add_(shift).to(features.dtype)  # in place: new pages cost more than the arithmetic
+    return (x * gain + shift).to(features.dtype)

@@ -43,6 +43,7 @@ __all__ = [
     "Level",
     "ModelConfig",
     "activations_per_pixel",
+    "largest_per_pixel",
     "layer_words",
     "no_autocast",
 ]
@@ -193,6 +194,17 @@ def activations_per_pixel(config: ModelConfig) -> int:
     return math.ceil(most)
 
 
+def largest_per_pixel(config: ModelConfig) -> int:
+    """How many values per pixel of the picture the largest tensor between two layers holds."""
+    most, channels, scale = 3.0, 3, 1.0  # cells per pixel along one side
+    finer = [level.channels for level in config.levels[:-1]]
+    for word, width in [*_words(config.encoder), *_words(config.decoder)]:
+        scale *= 0.5 if word in _HALVING else 2.0 if word in _DOUBLING else 1.0
+        channels = _channels_after(word, finer.pop() if word == "merge" else width, channels)
+        most = max(most, channels * scale**2)
+    return math.ceil(most)
+
+
 def no_autocast(device_type: str) -> AbstractContextManager[object]:
     """Whatever autocast the caller runs under, none inside."""
     if device_type == "mps":  # the oldest torch allowed has none there, and says so by an error
@@ -217,7 +229,7 @@ class _Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(F.pad(x, (1, 1, 1, 1), mode="reflect"))
-        return F.relu(x) if self.relu else x
+        return x.relu_() if self.relu else x  # a convolution's gradients don't need its output
 
 
 class _Residual(nn.Module):
@@ -229,8 +241,12 @@ class _Residual(nn.Module):
             self.second.conv.weight.mul_(0.1)  # a block starts close to the identity
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.second(self.first(x))
-        return x + y
+        return _add(self.second(self.first(x)), x)
+
+
+def _add(fresh: Tensor, x: Tensor) -> Tensor:
+    """`fresh + x` in the memory of `fresh`, which no gradient needs: new pages cost more than the sum."""
+    return fresh.add_(x) if fresh.dtype == x.dtype else fresh + x  # autocast's are of two types at times
 
 
 class _Pool(nn.Module):
@@ -280,7 +296,7 @@ class _Merge(nn.Module):
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         x = F.interpolate(self.narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
-        return x[..., : level.shape[-2], : level.shape[-1]] + level
+        return _add(x[..., : level.shape[-2], : level.shape[-1]], level)
 
 
 class _Rgb(nn.Module):

@@ -184,7 +184,8 @@ class Stylizer:
         - `mask`: where to stylize, 1, and where to keep the content's own pixels, 0; soft, of any size; only what it
           covers counts as content. A gray picture, a path, or a `(H, W)` array or tensor in [0, 1].
         - `tile`: pixels a side that are worked on at once, without any effect on the result: "auto" as many as fit into
-          `executor.memory_budget` (halved when memory runs out all the same), None the whole picture.
+          `executor.memory_budget` (halved when memory runs out all the same) and on the CPU no more than is fast, None
+          the whole picture.
 
         Errors: `ImageError`, `StyleError` (the style, alpha, preserve_color), `OutOfMemoryError`.
         """

@@ -400,3 +400,17 @@ def test_moments_cannot_be_changed_by_accident() -> None:
     with pytest.raises(AttributeError):
         found.count = torch.zeros(2, 1)  # type: ignore[misc]
     assert isinstance(found, Moments)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("styles", [1, 3])
+def test_applying_a_map_changes_no_argument_and_is_the_formula(kind: torch.dtype, styles: int) -> None:
+    f = torch.randn(1, 4, 5, 6, generator=torch.Generator().manual_seed(0)).to(kind)
+    parts = [torch.randn(n, 4, generator=torch.Generator().manual_seed(n)) for n in (1, styles, styles)]
+    copies = [t.clone() for t in (f, *parts)]
+    got = apply_affine(f, AffineMap(*parts))
+    center, gain, shift = (p[:, :, None, None] for p in parts)
+    assert torch.equal(got, ((f.float() - center) * gain + shift).to(kind))
+    assert all(torch.equal(a, b) for a, b in zip((f, *parts), copies, strict=True))
+    parts[1].requires_grad_(True)
+    assert torch.equal(apply_affine(f, AffineMap(*parts)), got)

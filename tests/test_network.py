@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from adainkit.errors import ModelError
 from adainkit.model import AdaINModel
-from adainkit.network import LITE, VGG19, Decoder, Encoder, Level, ModelConfig
+from adainkit.network import LITE, VGG19, Decoder, Encoder, Level, ModelConfig, largest_per_pixel
 
 CONFIGS = [
     ModelConfig(
@@ -304,3 +304,25 @@ def test_other_json_is_a_model_error(text: str, message: str) -> None:
 
 def test_the_json_has_every_field_by_name() -> None:
     assert set(json.loads(LITE.to_json())) == {"name", "encoder", "decoder", "gain_cap"}
+
+
+@configs
+def test_nothing_that_is_handed_in_or_out_is_overwritten(config: ModelConfig) -> None:
+    model = AdaINModel(config)
+    x = torch.rand(1, 3, 37, 51)
+    before = x.clone()
+    taps = []
+    for layer in model.encoder.layers:  # what a layer was given is still as it was when all have run
+        layer.register_forward_hook(lambda _, given, out: taps.append((given[0], given[0].clone())))
+    with torch.no_grad():
+        features = model.encode(x)
+        copies = [f.clone() for f in features]
+        zeros, ones = ([torch.full((1, f.shape[1]), v) for f in features] for v in (0.0, 1.0))
+        model.decode(features, zeros, ones, zeros)
+    assert torch.equal(x, before)
+    assert all(torch.equal(a, b) for a, b in [*taps, *zip(features, copies, strict=True)])
+
+
+@pytest.mark.parametrize(("config", "most"), [(VGG19, 64), (LITE, 8), (CONFIGS[3], 5), (CONFIGS[6], 4)])
+def test_the_largest_tensor_is_known(config: ModelConfig, most: int) -> None:
+    assert largest_per_pixel(config) == most

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from adainkit.errors import Cancelled, ModelError, OutOfMemoryError
 from adainkit.executor import Executor, memory_budget
 from adainkit.model import AdaINModel
-from adainkit.network import LITE, VGG19, ModelConfig
+from adainkit.network import LITE, VGG19, ModelConfig, largest_per_pixel
 from adainkit.style import Style
 from adainkit.stylizer import Stylizer
 from adainkit.tiling import halo, plan_tiles, split_tile
@@ -260,3 +260,25 @@ def test_a_memory_budget_that_is_no_amount_is_named(monkeypatch: pytest.MonkeyPa
         memory_budget(torch.device("cpu"))
     monkeypatch.delenv("ADAINKIT_MEMORY")
     assert memory_budget(torch.device("cpu")) > 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("size", "dtype"), [((2048, 2048), "float32"), ((2160, 3840), "bfloat16"), ((1100, 500), "float32")]
+)
+def test_auto_keeps_the_cpu_s_tensors_below_what_glibc_maps_anew(size: tuple[int, int], dtype: str) -> None:
+    kind = getattr(torch, dtype)
+    executor = Executor(AdaINModel(LITE), torch.device("cpu"), kind)
+    for reach, cells in ((executor.halo.encode, False), (executor.halo.decode, True)):
+        stride = LITE.stride if cells else 1
+        x = torch.empty(1, 1, size[0] // stride, size[1] // stride, device="meta")
+        _, tiles = executor._plan(x, reach, cells)
+        seen = [(t.rows.last - t.rows.first) * (t.columns.last - t.columns.first) * LITE.stride**2 for t in tiles]
+        assert len(tiles) > 1
+        assert max(seen) * largest_per_pixel(LITE) * kind.itemsize < 32 << 20
+        assert sum(seen) < 1.36 * size[0] * size[1]
+
+
+@pytest.mark.parametrize(("config", "size", "batch"), [(LITE, 1000, 1), (LITE, 1024, 8), (VGG19, 1024, 1)])
+def test_auto_takes_no_tiles_that_are_small_for_their_halo(config: ModelConfig, size: int, batch: int) -> None:
+    executor = Executor(AdaINModel(config), torch.device("cpu"), torch.float32)
+    assert len(executor._plan(torch.empty(batch, 3, size, size, device="meta"), executor.halo.encode)[1]) == 1
