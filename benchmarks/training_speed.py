@@ -14,19 +14,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adainkit.adain import affine_map, apply_affine, moments
 from adainkit.model import AdaINModel
 from adainkit.network import VGG19
+from training.config import load_config
+from training.loss_network import LossNetwork
+from training.objective import Objective
+from training.vgg import fill_encoder
 
 from .networks import Classic, adain, mean_std
 from .report import table
 from .timing import interleave, ratios, spread
 
-__all__ = ["copy_weights", "has_fast_bfloat16", "normalize", "plain_step", "run", "show", "step"]
+__all__ = ["has_fast_bfloat16", "normalize", "own_objective", "plain_step", "run", "show", "step"]
 
 STYLE_WEIGHT = 10.0
-_TAPS = (0, 3, 6, 11)  # of the encoder's layers: relu1_1, relu2_1, relu3_1, relu4_1
-_PLAIN_TAPS = (3, 10, 17, 30)  # the same in the classic `nn.Sequential`
+_PLAIN_TAPS = (3, 10, 17, 30)  # of the classic `nn.Sequential`: relu1_1, relu2_1, relu3_1, relu4_1
 
 
 def plain_step(network: Classic, optimizer: torch.optim.Optimizer, content: Tensor, style: Tensor) -> float:
@@ -43,43 +45,28 @@ def plain_step(network: Classic, optimizer: torch.optim.Optimizer, content: Tens
     return loss.item()
 
 
-# Stands for the step of training's own Trainer until that takes a frozen VGG-19 encoder.
-def step(
-    model: AdaINModel, optimizer: torch.optim.Optimizer, content: Tensor, style: Tensor, bfloat16: bool = True
-) -> float:
-    """One step in adainkit's way: channels_last, bfloat16 if asked for, one encoding of each picture. The loss."""
-    with torch.autocast(content.device.type, torch.bfloat16, enabled=bfloat16):
-        with torch.no_grad():
-            # The pictures go one after another: of the content only relu4_1 is needed, and half as much is held.
-            wanted = [moments(f) for f in _features(model, style)]
-            features = _features(model, content)[-1]
-            own = moments(features)
-            affine = affine_map(own.mean, own.std, wanted[-1].mean, wanted[-1].std)
-            target = apply_affine(features, affine)
-        seen = _features(model, model.decoder([target]))
-        loss = F.mse_loss(seen[-1].float(), target.float())
-        for f, w in zip(seen, wanted, strict=True):
-            got = moments(f)
-            loss = loss + STYLE_WEIGHT * (F.mse_loss(got.mean, w.mean) + F.mse_loss(got.std, w.std))
+def own_objective(network: Classic, bfloat16: bool = True) -> Objective:
+    """What `training.train --config classic` minimizes, in channels_last, with the weights of `network`: its encoder is
+    frozen and the loss network, too."""
+    layers = [(c.weight.detach(), c.bias.detach()) for c in network.encoder if isinstance(c, nn.Conv2d)]
+    config = load_config("classic", {"amp": "bfloat16" if bfloat16 else "none"})
+    model = AdaINModel(VGG19)
+    fill_encoder(model.encoder, layers)
+    convs = [[m for m in part.modules() if isinstance(m, nn.Conv2d)] for part in (network.decoder, model.decoder)]
+    for source, target in zip(*convs, strict=True):
+        target.load_state_dict(source.state_dict())
+    model.encoder.requires_grad_(False)
+    return Objective(config, model, LossNetwork(layers), shared=True).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def step(objective: Objective, optimizer: torch.optim.Optimizer, content: Tensor, style: Tensor) -> float:
+    """One step as `training.train` takes it. The loss."""
+    with torch.autocast(content.device.type, torch.bfloat16, enabled=objective.config.amp == "bfloat16"):
+        loss, _ = objective(content, style)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()
-    return loss.item()
-
-
-def copy_weights(network: Classic, model: AdaINModel) -> None:
-    """The classic network's weights into `model`, the 1x1 input map folded in. In place."""
-    encoder, decoder = (
-        [layer for layer in part if isinstance(layer, nn.Conv2d)] for part in (network.encoder, network.decoder)
-    )
-    ours = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
-    with torch.no_grad():
-        for source, target in zip([*encoder[1:], *decoder], ours, strict=True):
-            target.weight.copy_(source.weight)
-            target.bias.copy_(source.bias)
-        # W(Ax + a) + b = (WA)x + (b + sum Wa), exact behind reflection padding.
-        ours[0].weight.copy_(torch.einsum("omhw,mi->oihw", encoder[1].weight, encoder[0].weight[:, :, 0, 0]))
-        ours[0].bias.add_(torch.einsum("omhw,m->o", encoder[1].weight, encoder[0].bias))
+    return float(loss.detach())
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
@@ -93,19 +80,17 @@ def run(batch: int, size: int, rounds: int, device: torch.device, clock: str = "
     """Seconds of a step on both sides from the same weights on the same batches, their ratio, and the first losses."""
     torch.manual_seed(0)
     content, style = (torch.rand(batch, 3, size, size, device=device) for _ in range(2))
-    network, model = Classic(), AdaINModel(VGG19)
+    network, bfloat16 = Classic(), has_fast_bfloat16(device)
     normalize(network, content.cpu()[:1])
-    copy_weights(network, model)
+    objective = own_objective(network, bfloat16).to(device)
     network.to(device).encoder.requires_grad_(False)
-    model.to(device, memory_format=torch.channels_last).encoder.requires_grad_(False)  # type: ignore[call-overload]
-    bfloat16 = has_fast_bfloat16(device)
     plain = torch.optim.Adam(network.decoder.parameters(), 1e-4)
-    optimizer = torch.optim.Adam(model.decoder.parameters(), 1e-4)
+    optimizer = torch.optim.Adam(objective.model.decoder.parameters(), 1e-4)
     fast = [x.contiguous(memory_format=torch.channels_last) for x in (content, style)]
     losses: dict[str, list[float]] = {"plain": [], "adainkit": []}
     calls: dict[str, Callable[[], object]] = {
         "plain": lambda: losses["plain"].append(plain_step(network, plain, content, style)),
-        "adainkit": lambda: losses["adainkit"].append(step(model, optimizer, *fast, bfloat16)),
+        "adainkit": lambda: losses["adainkit"].append(step(objective, optimizer, *fast)),
     }
     seconds = interleave(calls, rounds, device, clock)
     return {
@@ -128,15 +113,6 @@ def show(results: dict[str, Any]) -> str:
         f"batch {results['batch']} of {results['size']} px, adainkit in {'bfloat16' * results['bfloat16'] or 'float32'}"
     )
     return f"{title}\n\n" + table(["loop", "seconds", "steps/s", "first loss", "times as fast"], rows)
-
-
-def _features(model: AdaINModel, x: Tensor) -> list[Tensor]:
-    found = []
-    for index, layer in enumerate(model.encoder.layers):
-        x = layer(x)
-        if index in _TAPS:
-            found.append(x)
-    return found
 
 
 def _plain_features(network: Classic, x: Tensor) -> list[Tensor]:
