@@ -4,7 +4,7 @@ A synthetic picture (deterministic: smooth gradients and noise, tiles of 256 pix
 tile by tile and stylized in a fresh process, whose peak resident memory is printed with the time as a line of JSON.
 
 32768 x 32768 stays under 3 GB with the default `--memory 1G` by construction. What is resident is: Python and torch,
-about 0.4 GB; the work of a tile, which `ADAINKIT_MEMORY` bounds at 1 GB; a strip of the input and one of the output, as
+about 0.7 GB; the work of a tile, which `ADAINKIT_MEMORY` bounds at 1 GB; a strip of the input and one of the output, as
 bytes, which `StripExecutor` bounds at as much together; the tables of the two files, some 100 kB. None of it knows the
 height.
 """

@@ -198,7 +198,12 @@ def test_a_foreign_profile_is_understood_and_kept(tmp_path: Path, caplog: pytest
     at = lab.index(b"rXYZ") + 4  # the red primary is moved: another RGB, with a way back
     offset = int.from_bytes(lab[at : at + 4], "big") + 8
     foreign[offset : offset + 4] = (0x5000).to_bytes(4, "big")
-    write_tiff(tmp_path / "a.tif", picture(40, 50, 3, kind), iccprofile=bytes(foreign), resolution=(300, 300))
+    write_tiff(
+        tmp_path / "a.tif",
+        picture(40, 50, 3, kind),
+        extratags=[(34675, 7, len(lab), bytes(foreign), True)],
+        resolution=(300, 300),
+    )
     with caplog.at_level(logging.WARNING):
         whole, streamed = both(STYLIZERS["tiny"], tmp_path / "a.tif", tmp_path, tile=16)
     assert_equal(streamed, whole, False)

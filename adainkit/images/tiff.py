@@ -18,6 +18,7 @@ __all__ = ["TiffReader", "need_tifffile", "open_tiff", "write_tiff16", "write_ti
 _log = logging.getLogger("adainkit")
 
 _ORIENTATION = 274  # EXIF's, which is a tag of TIFF itself; 1 is upright
+_PROFILE = 34675
 _PLAIN = (0, 1, 2, 5)  # PhotometricInterpretation: gray (0: white is zero), RGB, CMYK; not palette, YCbCr, Lab
 _TEXT_TAGS = (270, 271, 272, 305, 306, 315, 33432)  # description, maker, model, program, date, artist, rights
 # What the offsets of a classic TIFF reach is 4 GiB; 32 MiB of it for the tables of strips, and for what does not
@@ -192,7 +193,9 @@ def _facts(channels: int, info: Mapping[str, Any]) -> dict[str, Any]:
     exif = Image.Exif()
     exif.load(info.get("exif", b""))
     # tifffile writes no EXIF folder: what it can keep are the texts
-    texts = [(tag, 2, 0, exif[tag], True) for tag in _TEXT_TAGS if isinstance(exif.get(tag), str)]
+    tags: list[Any] = [(tag, 2, 0, exif[tag], True) for tag in _TEXT_TAGS if isinstance(exif.get(tag), str)]
+    if icc := info.get("icc_profile"):  # as a tag: older releases of tifffile have no name for it
+        tags.append((_PROFILE, 7, len(icc), icc, True))
     dpi = {"resolution": info["dpi"], "resolutionunit": 2} if info.get("dpi") else {}
     return {
         "photometric": "rgb",
@@ -200,7 +203,6 @@ def _facts(channels: int, info: Mapping[str, Any]) -> dict[str, Any]:
         "metadata": None,
         "software": False,
         "datetime": False,
-        "iccprofile": info.get("icc_profile"),
-        "extratags": texts,
+        "extratags": tags,
         **dpi,
     }
