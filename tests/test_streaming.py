@@ -341,6 +341,15 @@ def test_a_file_beyond_4_gb_is_a_bigtiff(tmp_path: Path, monkeypatch: pytest.Mon
         assert file.pages[0].rowsperstrip == TINY.stride
 
 
+def test_a_bigtiff_keeps_its_texts_without_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_tiff(tmp_path / "a.tif", picture(20, 20, 3), bigtiff=True, description="a harbor", software="a camera")
+    both(STYLIZERS["tiny"], tmp_path / "a.tif", tmp_path, tile=16)
+    assert "EXIF" not in caplog.text
+    with Image.open(tmp_path / "streamed.tif") as written:
+        assert written.getexif()[270] == "a harbor"
+        assert written.getexif()[305] == "a camera"
+
+
 # ---- masks ----
 
 
