@@ -99,7 +99,8 @@ def _report(jobs: Sequence[Job], work: Callable[[Path, Path, Progress], object],
     with tqdm(total=len(jobs), bar_format=form, leave=False, disable=None, file=sys.stderr) as bar:
 
         def progress(stage: str, now: int, total: int) -> None:
-            bar.update(done + (now / total + (stage == "decode")) / 2 - bar.n)  # a picture has two passes
+            part = now / total if stage == "stylize" else (now / total + (stage == "decode")) / 2  # else two passes
+            bar.update(done + part - bar.n)
 
         for outcome in run_jobs(jobs, lambda source, target: work(source, target, progress)):
             with tqdm.external_write_mode(file=sys.stderr):

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,11 +18,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .adain import blend
+from .adain import AffineMap, Moments, affine_map, blend
 from .atomic import write_atomically
 from .errors import StyleError
 
-__all__ = ["Preset", "Style", "StyleCache", "presets_file", "style_key", "styles", "write_presets"]
+__all__ = ["Preset", "Style", "StyleCache", "presets_file", "style_key", "style_maps", "styles", "write_presets"]
 
 log = logging.getLogger("adainkit")
 FORMAT_VERSION = "1"
@@ -221,6 +221,22 @@ def style_key(pixels: Iterable[Tensor], style_size: int | None, digest: str, dty
         total.update(f" {tuple(value.shape)} {value.dtype}".encode())
         total.update(value.numpy().data)
     return total.hexdigest()
+
+
+def style_maps(
+    statistics: Sequence[Moments],
+    found: Sequence[Style],
+    alpha: float,
+    gain_cap: float | None,
+    device: torch.device,
+) -> list[AffineMap]:
+    """Every level's affine map on `device`, from a content's statistics to one style, or to one for each of a batch."""
+    maps = []
+    for level, stats in enumerate(statistics):
+        mean = torch.stack([s.means[level] for s in found]).to(device, torch.float32)
+        std = torch.stack([s.stds[level] for s in found]).to(device, torch.float32)
+        maps.append(affine_map(stats.mean.to(device), stats.std.to(device), mean, std, alpha, gain_cap))
+    return maps
 
 
 def _tensors(style: Style, prefix: str) -> dict[str, Tensor]:

@@ -18,15 +18,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .adain import Moments, affine_map
+from .adain import Moments
 from .color import PRESERVE_MODES, preserve
 from .errors import AdaINKitError, ImageError, ModelError, StyleError
 from .executor import Executor, TileSize, memory_guard, ordinary_tensors
-from .images import MAX_PIXELS, ImageLike, Picture, check_target, close_image, open_image, premix, save_image
+from .images import (
+    MAX_PIXELS,
+    ImageLike,
+    Picture,
+    check_target,
+    close_image,
+    open_image,
+    picture_size,
+    premix,
+    save_image,
+)
 from .masks import open_mask, resize
 from .model import AdaINModel
 from .progress import Progress
-from .style import Style, StyleCache, style_key, styles
+from .streaming import fits_whole, stream_file
+from .style import Style, StyleCache, style_key, style_maps, styles
 from .weights import load_model
 
 __all__ = ["Content", "Progress", "StyleLike", "Stylizer", "TileSize", "stylize"]
@@ -267,6 +278,10 @@ class Stylizer:
         """`stylize` from file to file, 16 bits where both have them. The target appears when it is complete; its path
         back.
 
+        A picture that does not fit into `executor.memory_budget` with its features and its result goes through in
+        strips, unless `tile` is None: the same result, in memory that does not grow with its height where both files
+        are TIFF (`streaming.stream_file`). `progress` then has one stage, "stylize".
+
         `format` and `quality` as in `images.save_image`; with `overwrite` False an existing target is an `ImageError`.
         """
         _check(alpha, preserve_color)
@@ -274,6 +289,22 @@ class Stylizer:
             raise ImageError(f"stylize_file expects the path of a picture, got {type(source).__name__}; use stylize")
         check_target(target, format=format, quality=quality, overwrite=overwrite)  # before the work, not after it
         found = self.as_style(style, style_size=style_size, max_pixels=max_pixels)
+        executor = self._executor(tile)
+        if tile is not None and not fits_whole(executor, *picture_size(source, max_pixels)):
+            return stream_file(
+                executor,
+                source,
+                target,
+                found,
+                alpha=alpha,
+                preserve_color=preserve_color,
+                mask=mask,
+                format=format,
+                quality=quality,
+                overwrite=overwrite,
+                max_pixels=max_pixels,
+                progress=progress,
+            )
         content = self.encode_content(source, tile=tile, max_pixels=max_pixels, progress=progress)
         cover = None if mask is None else open_mask(mask, content.picture, max_pixels)
         result = self._render(content, [found], alpha, preserve_color, cover, tile, progress)
@@ -355,12 +386,7 @@ class Stylizer:
             if cover is not None and not bool((cover == 1).all()):
                 inside = cover if picture.alpha is None else cover * picture.alpha.to(cover.device)
                 statistics = executor.statistics(features, inside)
-            maps = []
-            for level, stats in enumerate(statistics):
-                mean = torch.stack([s.means[level] for s in found]).to(self.device, torch.float32)
-                std = torch.stack([s.stds[level] for s in found]).to(self.device, torch.float32)
-                own_mean, own_std = stats.mean.to(self.device), stats.std.to(self.device)
-                maps.append(affine_map(own_mean, own_std, mean, std, alpha, self.model.config.gain_cap))
+            maps = style_maps(statistics, found, alpha, self.model.config.gain_cap, self.device)
             output = executor.decode(features, maps, picture.height, picture.width, progress)
             original = picture.rgb.to(output.device, torch.float32)
             visible = None if picture.alpha is None else picture.alpha.to(output.device)

@@ -10,13 +10,29 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..color import color_statistics
+from ..color import ColorStatistics, color_statistics
 from ..errors import ImageError
 from .files import check_size, check_target, load_file, save_image
 from .picture import Picture, checked, from_numpy, pack
 from .pil import close_pil, open_pil
+from .strips import Strips, open_strips, picture_size
+from .tiff import need_tifffile, write_tiff_rows
 
-__all__ = ["MAX_PIXELS", "ImageLike", "Picture", "check_target", "close_image", "open_image", "premix", "save_image"]
+__all__ = [
+    "MAX_PIXELS",
+    "ImageLike",
+    "Picture",
+    "Strips",
+    "check_target",
+    "close_image",
+    "need_tifffile",
+    "open_image",
+    "open_strips",
+    "picture_size",
+    "premix",
+    "save_image",
+    "write_tiff_rows",
+]
 
 ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray[Any, Any] | Tensor"
 
@@ -130,16 +146,16 @@ def _close_tensor(rgb: Tensor, picture: Picture, dtype: torch.dtype) -> Tensor:
     return out if picture.batched else out[0]
 
 
-def premix(rgb: Tensor, alpha: Tensor) -> Tensor:
+def premix(rgb: Tensor, alpha: Tensor, statistics: ColorStatistics | None = None) -> Tensor:
     """``(B, 3, H, W)`` RGB and ``(B, 1, H, W)`` alpha, both in [0, 1]: RGB with the hidden colors replaced.
 
     Same shape, dtype and device back; the very tensor if nothing is hidden. Fully transparent pixels take the mean of
     the others, weighted by alpha (mid gray if there is none), so that what lies hidden under them never reaches the
-    network and their border is no edge.
+    network and their border is no edge. `statistics`: those of the whole picture, of which this is a window.
     """
     hidden = alpha == 0
     if not hidden.any():
         return rgb
-    statistics = color_statistics(rgb, alpha)
+    statistics = statistics or color_statistics(rgb, alpha)
     mean = torch.where(statistics.weight[:, None] > 0, statistics.mean, 0.5).float()
     return torch.where(hidden, mean.to(rgb.device, rgb.dtype)[:, :, None, None], rgb)

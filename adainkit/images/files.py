@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,9 +16,10 @@ from torch import Tensor
 
 from ..atomic import temporary_beside
 from ..errors import AdaINKitError, ImageError
-from .sixteen import turn_bytes, write_png16, write_tiff16
+from .sixteen import turn_bytes, write_png16
+from .tiff import write_tiff16
 
-__all__ = ["check_size", "check_target", "load_file", "save_image"]
+__all__ = ["check_size", "check_target", "identify", "load_file", "reading", "save_image"]
 
 _log = logging.getLogger("adainkit")
 
@@ -46,18 +48,24 @@ def load_file(path: str | os.PathLike[str], max_pixels: int | None) -> tuple[Ima
     Everything that can be wrong with the file is one ImageError. Its size is known before any pixel is decoded.
     """
     name = os.fspath(path)
+    with reading(name), open(path, "rb") as stream:
+        image = identify(stream, name)
+        check_size(name, *image.size, max_pixels)
+        turned = turn_bytes(image, name)
+        image.load()
+        if not turned:
+            return image, None
+        low = identify(stream, name)
+        vars(low)["tile"] = turned
+        low.load()
+        return image, low
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Whatever is wrong with the file `name`, that the block reads, is one ImageError that says so."""
     try:
-        with open(path, "rb") as stream:
-            image = _identify(stream, name)
-            check_size(name, *image.size, max_pixels)
-            turned = turn_bytes(image, name)
-            image.load()
-            if not turned:
-                return image, None
-            low = _identify(stream, name)
-            vars(low)["tile"] = turned
-            low.load()
-            return image, low
+        yield
     except AdaINKitError:
         raise
     except FileNotFoundError as error:
@@ -72,8 +80,11 @@ def load_file(path: str | os.PathLike[str], max_pixels: int | None) -> tuple[Ima
         raise ImageError(f"{name}: damaged or truncated picture ({error}); expected a whole one") from error
 
 
-def _identify(stream: IO[bytes], name: str) -> Image.Image:
-    """``PIL.Image.open`` less its pixel bound: that is a global of the process and warns; ours is an argument."""
+def identify(stream: IO[bytes], name: str) -> Image.Image:
+    """``PIL.Image.open`` less its pixel bound: that is a global of the process and warns; ours is an argument.
+
+    Nothing is decoded: size, mode and tags are known.
+    """
     stream.seek(0)
     prefix, tried, reasons = stream.read(16), set(), ""
     for register in (Image.preinit, Image.init):  # the five common formats first, all others only if need be

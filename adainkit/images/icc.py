@@ -45,14 +45,16 @@ def _apply(transform: ImageCms.ImageCmsTransform, image: Image.Image) -> Image.I
     return result
 
 
-def to_srgb(image: Image.Image, icc: bytes | None, name: str) -> tuple[Image.Image, bytes | None, bool]:
+def to_srgb(
+    image: Image.Image, icc: bytes | None, name: str, again: bool = False
+) -> tuple[Image.Image, bytes | None, bool]:
     """Bring a picture of mode L, RGB, CMYK or LAB (8 bits) to sRGB: mode RGB, or L where a gray picture needs no
     change.
 
     Returns the picture, the profile that its RGB result keeps (``None``: it is sRGB without one, as a gray or CMYK
     profile does not fit) and whether the result has to be converted to that profile by `from_srgb` (an sRGB one needs
     nothing). Colors outside sRGB are clipped to it (relative colorimetric). A broken profile is a logged warning and
-    counts as none; `name` says whose it was.
+    counts as none; `name` says whose it was (`again`: it was said already).
     """
     if image.mode == "LAB":  # Pillow's LAB is D50 CIE L*a*b*, a profile connection space by itself
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
@@ -67,14 +69,17 @@ def to_srgb(image: Image.Image, icc: bytes | None, name: str) -> tuple[Image.Ima
             return plain, icc if image.mode == "RGB" else None, False
         result = _apply(forth, image)
     except Exception as error:  # Pillow raises many kinds here, and a profile is never worth losing the picture
-        _log.warning("%s: its ICC profile cannot be used (%s); the colors are taken as sRGB", name, error)
+        told = "%s: its ICC profile cannot be used (%s); the colors are taken as sRGB"
+        _log.log(logging.DEBUG if again else logging.WARNING, told, name, error)
         return plain, None, False
     if image.mode != "RGB":
         return result, None, False
     try:
         _transform(srgb, source, "RGB", "RGB")
     except ImageCms.PyCMSError:
-        _log.info("%s: its ICC profile only reads; the result is in sRGB", name)
+        _log.log(
+            logging.DEBUG if again else logging.INFO, "%s: its ICC profile only reads; the result is in sRGB", name
+        )
         return result, None, False
     return result, icc, True
 

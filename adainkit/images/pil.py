@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +14,7 @@ from ..errors import ImageError
 from . import icc
 from .picture import Picture, from_numpy
 
-__all__ = ["close_pil", "open_pil"]
+__all__ = ["close_pil", "open_pil", "to_picture", "upright"]
 
 _log = logging.getLogger("adainkit")
 
@@ -33,24 +34,40 @@ _TIFF_TAGS = {270, 271, 272, 305, 306, 315, 33432, ExifTags.IFD.Exif, ExifTags.I
 
 def open_pil(image: Image.Image, low: Image.Image | None, name: str) -> Picture:
     """A decoded image as a `Picture`; `low` has the low bytes of 16-bit color, errors say `name`."""
+    return to_picture(*upright(image, low, name), name)
+
+
+def upright(
+    image: Image.Image, low: Image.Image | None, name: str
+) -> tuple[Image.Image, Image.Image | None, dict[str, Any]]:
+    """The image and its low bytes as the EXIF orientation says, and what is kept of the file besides the pixels."""
     exif, orientation = _read_exif(image, name)
     info: dict[str, Any] = {"exif": exif, "dpi": _dpi(image.info.get("dpi"))}
-    profile = image.info.get("icc_profile")
     turn = _TURNS.get(orientation)
-    image = image.transpose(turn) if turn is not None else image
+    if turn is not None:
+        image, low = image.transpose(turn), None if low is None else low.transpose(turn)
+    return image, low, info
+
+
+def to_picture(
+    image: Image.Image, low: Image.Image | None, info: Mapping[str, Any], name: str, *, again: bool = False
+) -> Picture:
+    """An upright image, or a window of one, as a `Picture` with `info`; `again`: what there is to warn of was said."""
+    profile = image.info.get("icc_profile")
     if image.mode[0] == "I" or image.mode == "F":
-        return _open_gray16(image, profile, info, name)
+        return _open_gray16(image, profile, info, name, again)
     if low is not None:
-        _, kept, foreign = icc.to_srgb(Image.new("RGB", (1, 1)), profile, name)
+        _, kept, foreign = icc.to_srgb(Image.new("RGB", (1, 1)), profile, name, again)
         if not foreign:
             wide = np.asarray(image).astype(np.uint16) << 8
-            wide |= np.asarray(low.transpose(turn) if turn is not None else low)
+            wide |= np.asarray(low)
             key = image.info.get("transparency")
             visible = (
                 wide[:, :, 3:] if wide.shape[2] == 4 else None if key is None else np.any(wide != key, 2, keepdims=True)
             )
             return _picture(wide[:, :, :3], visible, {**info, "icc_profile": kept}, None, np.uint16)
-        _log.warning("%s: 16-bit color is read as 8 bits, as color management with its ICC profile has no more", name)
+        told = "%s: 16-bit color is read as 8 bits, as color management with its ICC profile has no more"
+        _log.log(logging.DEBUG if again else logging.WARNING, told, name)
     image = image.convert(_PREMULTIPLIED.get(image.mode, image.mode))
     gray = image.mode in ("1", "L", "LA")
     if image.has_transparency_data:
@@ -58,12 +75,12 @@ def open_pil(image: Image.Image, low: Image.Image | None, name: str) -> Picture:
     alpha = np.asarray(image.getchannel("A"))[:, :, None] if image.mode in ("LA", "RGBA") else None
     if image.mode not in ("CMYK", "LAB"):
         image = image.convert("L" if gray else "RGB")
-    image, kept, foreign = icc.to_srgb(image, profile, name)
+    image, kept, foreign = icc.to_srgb(image, profile, name, again)
     values = np.asarray(image).reshape(image.height, image.width, -1)
     return _picture(values, alpha, {**info, "icc_profile": kept}, kept if foreign else None, np.uint8)
 
 
-def _open_gray16(image: Image.Image, profile: bytes | None, info: dict[str, Any], name: str) -> Picture:
+def _open_gray16(image: Image.Image, profile: bytes | None, info: Mapping[str, Any], name: str, again: bool) -> Picture:
     values = np.asarray(image)[:, :, None]
     key, alpha = image.info.get("transparency"), None
     if image.mode == "I":
@@ -74,7 +91,7 @@ def _open_gray16(image: Image.Image, profile: bytes | None, info: dict[str, Any]
     dtype = np.float32 if image.mode == "F" else np.uint16
     if isinstance(key, int) and image.mode != "F":
         alpha = values != key
-    ramp, _, _ = icc.to_srgb(Image.frombytes("L", (256, 1), bytes(range(256))), profile, name)
+    ramp, _, _ = icc.to_srgb(Image.frombytes("L", (256, 1), bytes(range(256))), profile, name, again)
     if ramp.mode == "RGB":  # a gray profile is one curve: the 256 levels of it, with straight lines between
         level = from_numpy(values, name)[0, 0].mul(255).clamp_(0, 255).numpy()
         curve = np.asarray(ramp, np.float32)[0] / 255
@@ -104,6 +121,9 @@ def _read_exif(image: Image.Image, name: str) -> tuple[bytes | None, int]:
         exif = image.getexif()
         if not exif:
             return None, 1
+        if getattr(exif, "bigtiff", False):  # as a BigTIFF's bytes, Pillow would not read it again
+            exif = copy.copy(exif)
+            exif.bigtiff = False
         kept = Image.Exif()
         kept.load(exif.tobytes())  # a copy: the caller's picture stays as it is
         orientation = kept.get(ExifTags.Base.Orientation, 1)

@@ -1,4 +1,4 @@
-"""16-bit color, for which Pillow has no mode: a way to read it all the same, and writers for PNG and TIFF."""
+"""16-bit color, for which Pillow has no mode: a way to read it all the same, and a writer for PNG (TIFF: tiff.py)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image
 
 from ..errors import ImageError
 
-__all__ = ["turn_bytes", "write_png16", "write_tiff16"]
+__all__ = ["turn_bytes", "write_png16"]
 
 # Pillow reads 16-bit color by its high bytes. Reading the file again with the byte order turned around gives
 # the low ones.
@@ -24,7 +24,6 @@ _OTHER_BYTE = {
 }
 _BITS = 258  # TIFF's BitsPerSample
 _PLANAR = 284  # TIFF's PlanarConfiguration: 1 = the samples of a pixel side by side
-_TEXT_TAGS = (270, 271, 272, 305, 306, 315, 33432)  # description, maker, model, program, date, artist, rights
 _STRIP = 1 << 20  # pixels that are packed in one go: bounds the temporary memory
 
 
@@ -76,31 +75,3 @@ def write_png16(array: np.ndarray[Any, Any], stream: IO[bytes], info: Mapping[st
         chunk(b"IDAT", packer.compress(packed.data))
     chunk(b"IDAT", packer.flush())
     chunk(b"IEND", b"")
-
-
-def write_tiff16(array: np.ndarray[Any, Any], stream: IO[bytes], info: Mapping[str, Any]) -> None:
-    """A 16-bit RGB or RGBA TIFF, deflated."""
-    try:
-        import tifffile
-    except ImportError as error:
-        raise ImageError(
-            '16-bit color TIFF needs tifffile: run pip install "adainkit[tiff]", or save as PNG'
-        ) from error
-    exif = Image.Exif()
-    exif.load(info.get("exif", b""))
-    # tifffile writes no EXIF folder: what it can keep are the texts
-    texts = [(tag, 2, 0, exif[tag], True) for tag in _TEXT_TAGS if isinstance(exif.get(tag), str)]
-    dpi = {"resolution": info["dpi"], "resolutionunit": 2} if info.get("dpi") else {}
-    tifffile.imwrite(
-        stream,
-        array,
-        photometric="rgb",
-        extrasamples=["unassalpha"] if array.shape[2] == 4 else None,
-        compression="zlib",
-        metadata=None,
-        software=False,
-        datetime=False,
-        iccprofile=info.get("icc_profile"),
-        extratags=texts,
-        **dpi,
-    )

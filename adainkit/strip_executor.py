@@ -1,0 +1,219 @@
+"""The two-pass executor over a picture that is never whole in memory.
+
+Pass one encodes tiles and merges their statistics, pass two encodes them again, decodes them under the GLOBAL
+statistics and gives the result away in strips, rows of tiles. What is held at a time is a tile's work, and a strip of
+the input and of the output, as integers. Color matching needs the statistics of the result as well: a pass between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import reduce
+from itertools import groupby
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .adain import AffineMap, Moments, merge_moments
+from .color import ColorMap, ColorStatistics, apply_map, color_statistics, keep_luma, match_map
+from .executor import Executor, memory_budget
+from .images import Picture, Strips, close_image, premix
+from .masks import MaskWindows
+from .progress import Progress
+from .style import Style, style_maps
+from .tiling import Span, Tile, plan_tiles
+
+__all__ = ["StripExecutor"]
+
+
+class StripExecutor(Executor):
+    """`executor` over the windows of `source`, stylized where `cover` says so."""
+
+    def __init__(
+        self, executor: Executor, source: Strips, cover: MaskWindows | None, progress: Progress | None
+    ) -> None:
+        super().__init__(executor.model, executor.device, executor.dtype, executor.tile)
+        self.source, self.cover, self.progress = source, cover, progress
+        first = np.asarray(close_image(source.like.rgb, source.like, deep=True))
+        self.kind = first.dtype
+        self.shape = (source.height, source.width, first.shape[2])
+        """Of the result: height, width, samples."""
+        self.written = 0
+        """Rows that were given away and used."""
+        self.at = "its start"
+        """How far the work is, for people."""
+        self.failure: BaseException | None = None
+        """The error that the work itself, not the use of its rows, ended with."""
+        self._reach = self.halo.encode + self.halo.decode
+        self._whole, self._tiles = self._plan_strips()
+        self._hidden: ColorStatistics | None = None  # what transparent pixels are taken for
+        self._pass, self._passes, self._done = 0, 2, 0
+
+    def result(
+        self, style: Style, alpha: float, preserve_color: Literal["none", "luma", "match"] | None
+    ) -> Iterator[np.ndarray[Any, Any]]:
+        """The result's rows in order, `(rows, width, 3 | 4)` of integers; all but the last a multiple of the stride."""
+        self._passes = 3 if preserve_color == "match" else 2
+        try:
+            if self.source.like.alpha is not None:
+                self._hidden = self._visible_colors()
+            maps = style_maps(self._statistics(), [style], alpha, self.model.config.gain_cap, self.device)
+            color = self._color_map(maps) if preserve_color == "match" else None
+            rows = np.empty((0, *self.shape[1:]), self.kind)
+
+            def run(tile: Tile) -> None:
+                output, own = self._stylized(tile, maps)
+                if preserve_color == "luma":
+                    output = keep_luma(output, self._shown(own))
+                elif color is not None:
+                    output = apply_map(output, color)
+                if self.cover is not None:
+                    cover = self.cover.window(*self._box(tile))
+                    output = torch.where(cover > 0, torch.lerp(own.rgb, output, cover), own.rgb)
+                top, _, left, right = self._box(tile)
+                top -= self.written
+                rows[top : top + own.height, left:right] = np.asarray(close_image(output, own, deep=True))
+
+            for band in self._bands(2):
+                top, bottom, _, _ = self._box(band[0])
+                rows = np.empty((bottom - top, *self.shape[1:]), self.kind)
+                self._run(band, run, 2)
+                yield rows
+                self.written = bottom
+        except BaseException as error:
+            self.failure = error
+            raise
+
+    def _statistics(self) -> list[Moments]:
+        """Pass one: every level's statistics over the whole picture."""
+        found: list[list[Moments]] = [[] for _ in self.model.config.levels]
+
+        def run(tile: Tile) -> None:
+            near = self._seeing(tile, self.halo.encode)
+            picture, features = self._encoded(near)
+            for level, f in enumerate(features):
+                rows, columns = (self._cells(s, s.start, s.stop, level) for s in (near.rows, near.columns))
+                features[level] = f[:, :, rows, columns]
+            weight = self._own(picture, near).alpha
+            if self.cover is not None:
+                cover = self.cover.window(*self._box(tile))
+                weight = cover if weight is None else cover * weight
+            for level, part in enumerate(self.statistics(features, weight)):
+                # in float64, as the cells of many tiles are more than a float32 can count
+                found[level].append(Moments(*(t.cpu().double() for t in (part.count, part.mean, part.m2))))
+
+        for band in self._bands(1):
+            self._run(band, run, 1)
+            found = [[merge_moments(parts)] for parts in found]
+        return [Moments(*(t.float() for t in (m.count, m.mean, m.m2))) for (m,) in found]
+
+    def _color_map(self, maps: list[AffineMap]) -> ColorMap:
+        """A pass of its own: the map from the colors of the whole result to those of the content."""
+        found: list[tuple[ColorStatistics, ColorStatistics]] = []
+
+        def run(tile: Tile) -> None:
+            output, own = self._stylized(tile, maps)
+            found.append((color_statistics(output, own.alpha), color_statistics(self._shown(own), own.alpha)))
+
+        for band in self._bands(2):
+            self._run(band, run, 2)
+        result, content = (reduce(ColorStatistics.merge, parts) for parts in zip(*found, strict=True))
+        return match_map(result, content)
+
+    def _visible_colors(self) -> ColorStatistics:
+        """The colors of what is not transparent; nothing is encoded for it, and it is over before the bar moves."""
+        found: ColorStatistics | None = None
+        for tile in self._tiles:
+            if self.progress is not None:
+                self.progress("stylize", 0, self._total)
+            picture = self.source.window(*self._box(tile))
+            part = color_statistics(picture.rgb, picture.alpha)
+            found = part if found is None else found.merge(part)
+        assert found is not None  # a plan has at least one tile
+        return found
+
+    def _encoded(self, tile: Tile) -> tuple[Picture, list[Tensor]]:
+        """The pixels that a tile sees, and their features."""
+        spans = ((tile.rows, self.source.height), (tile.columns, self.source.width))
+        rows, columns = (self._seen(span, side) for span, side in spans)
+        picture = self.source.window(rows.start, rows.stop, columns.start, columns.stop)
+        x = self._shown(picture).to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
+        return picture, list(self.model.encode(x))
+
+    def _stylized(self, tile: Tile, maps: list[AffineMap]) -> tuple[Tensor, Picture]:
+        """What a tile gives, `(1, 3, h, w)` float32 in [0, 1] on the CPU, and the picture there."""
+        picture, features = self._encoded(tile)
+        near = self._seeing(tile, self.halo.decode)
+        for level, f in enumerate(features):
+            rows, columns = (
+                self._cells(outer, inner.first, inner.last, level)
+                for outer, inner in ((tile.rows, near.rows), (tile.columns, near.columns))
+            )
+            features[level] = f[:, :, rows, columns]
+        centers, gains, shifts = ([getattr(m, kind) for m in maps] for kind in ("center", "gain", "shift"))
+        output = self.model.decode(features, centers, gains, shifts)
+        own = self._own(picture, tile)
+        rows, columns = self._given(near.rows), self._given(near.columns)
+        output = output[:, :, rows, columns][:, :, : own.height, : own.width]
+        return output.clamp(0, 1).cpu(), own
+
+    def _shown(self, picture: Picture) -> Tensor:
+        return picture.rgb if picture.alpha is None else premix(picture.rgb, picture.alpha, self._hidden)
+
+    def _own(self, picture: Picture, tile: Tile) -> Picture:
+        """Of the pixels that a tile sees, those that it gives."""
+        rows, columns = self._given(tile.rows), self._given(tile.columns)
+        alpha = None if picture.alpha is None else picture.alpha[:, :, rows, columns]
+        return replace(picture, rgb=picture.rgb[:, :, rows, columns], alpha=alpha)
+
+    def _seeing(self, tile: Tile, reach: int) -> Tile:
+        """The same tile with another halo."""
+        spans = zip((tile.rows, tile.columns), self._whole, strict=True)
+        return Tile(*(Span(s.start, s.stop, max(0, s.start - reach), min(n, s.stop + reach)) for s, n in spans))
+
+    def _cells(self, outer: Span, start: int, stop: int, level: int) -> slice:
+        """Where a level's cells from `start` to `stop` are in the features of what `outer` sees."""
+        scale = self.stride // self.model.config.levels[level].stride
+        return slice((start - outer.first) * scale, (stop - outer.first) * scale)
+
+    def _box(self, tile: Tile) -> tuple[int, int, int, int]:
+        """The pixels that a tile gives: top, bottom, left, right."""
+        rows, columns = (slice(s.start * self.stride, s.stop * self.stride) for s in (tile.rows, tile.columns))
+        return rows.start, min(rows.stop, self.source.height), columns.start, min(columns.stop, self.source.width)
+
+    def _plan_strips(self) -> tuple[tuple[int, int], list[Tile]]:
+        """The grid of cells, and tiles whose strips fit into the budget, too."""
+        whole, tiles = self._plan(torch.empty(1, 3, self.source.height, self.source.width, device="meta"), self._reach)
+        size = max(span.stop - span.start for span in (tiles[0].rows, tiles[0].columns))
+        if self.tile == "auto":
+            row = self.source.width * self.stride * 4 * self.kind.itemsize  # bytes of a row of cells, in and out
+            most = memory_budget(torch.device("cpu")) // (2 * row) - self._reach
+            least = self._reach  # below that a tile is less than a ninth of what it sees
+            size = max(min(size, most), min(least, max(whole)))
+        return whole, plan_tiles(*whole, size, self._reach)
+
+    @property
+    def _total(self) -> int:
+        """Work in cells: one for each that is encoded, one for each that is decoded."""
+        return self._whole[0] * self._whole[1] * (2 * self._passes - 1)
+
+    def _bands(self, cost: int) -> Iterator[list[Tile]]:
+        """A pass: the rows of tiles, from top to bottom."""
+        self._pass += 1
+        bands = [list(band) for _, band in groupby(self._tiles, key=lambda tile: tile.rows.start)]
+        for number, band in enumerate(bands, 1):
+            self.at = f"strip {number} of {len(bands)} in pass {self._pass} of {self._passes}"
+            yield band
+            self._done += cost * sum(tile.cells for tile in band)
+
+    def _run(self, band: list[Tile], run: Callable[[Tile], None], cost: int) -> None:
+        """Run a row of tiles; `cost` is 2 where they are decoded, too."""
+
+        def tell(_: str, done: int, __: int) -> None:
+            if self.progress is not None:
+                self.progress("stylize", self._done + cost * done, self._total)
+
+        self._each(band, self._whole, self._reach, run, "stylize", tell)
