@@ -54,6 +54,12 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _crop(text: str) -> int:
+    if not text.isdecimal() or int(text) < 16 or int(text) % 8:
+        raise argparse.ArgumentTypeError(f"expected a multiple of 8 from 16 on, got {text!r}")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
@@ -77,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True)
     group = parser.add_argument_group("training")
     group.add_argument("--batch", type=_positive, default=8)
-    group.add_argument("--crop", type=_positive, default=256, help="pixels a side, 16 or more")
+    group.add_argument("--crop", type=_crop, default=256, help="pixels a side, a multiple of 8 from 16 on")
     return parser
 
 

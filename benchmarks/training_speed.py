@@ -32,11 +32,12 @@ _PLAIN_TAPS = (3, 10, 17, 30)  # of the classic `nn.Sequential`: relu1_1, relu2_
 
 
 def plain_step(network: Classic, optimizer: torch.optim.Optimizer, content: Tensor, style: Tensor) -> float:
-    """One step as most published loops write it: NCHW, float32, every picture encoded where it is needed. The loss."""
-    target = adain(network.encoder(content), *mean_std(network.encoder(style)))
-    result = network.decoder(target)
-    loss = F.mse_loss(_plain_features(network, result)[-1], target)
-    for a, b in zip(_plain_features(network, result), _plain_features(network, style), strict=True):
+    """One step as most published loops write it: NCHW, float32, every picture encoded once. The loss."""
+    painted = _plain_features(network, style)
+    target = adain(network.encoder(content), *mean_std(painted[-1]))
+    seen = _plain_features(network, network.decoder(target))
+    loss = F.mse_loss(seen[-1], target)
+    for a, b in zip(seen, painted, strict=True):
         (mean, std), (style_mean, style_std) = mean_std(a), mean_std(b)
         loss = loss + STYLE_WEIGHT * (F.mse_loss(mean, style_mean) + F.mse_loss(std, style_std))
     optimizer.zero_grad()
@@ -60,7 +61,7 @@ def own_objective(network: Classic, bfloat16: bool = True) -> Objective:
 
 
 def step(objective: Objective, optimizer: torch.optim.Optimizer, content: Tensor, style: Tensor) -> float:
-    """One step as `training.train` takes it. The loss."""
+    """The trainer's objective, its gradient and Adam, as on the other side: no clipping, no average. The loss."""
     with torch.autocast(content.device.type, torch.bfloat16, enabled=objective.config.amp == "bfloat16"):
         loss, _ = objective(content, style)
     optimizer.zero_grad(set_to_none=True)

@@ -412,7 +412,7 @@ def test_the_card_tells_what_the_evaluation_found_of_this_very_file(
     report.write_text(json.dumps(found))
     assert export.main([*arguments, "--evaluation", str(report)]) == 0
     card = (tmp_path / "training" / "MODEL_CARD.md").read_text()
-    for text in ("| 0.5 | 0.9 | 12 |", "3 pairs", "ssim > 0.85: met at alpha 0.5", "Not measured: fid (no network)"):
+    for text in ("| 0.5 | 0.9 | 12 |", "3 pairs", "ssim > 0.85: met at alpha 0.5", "want of their networks: fid."):
         assert text in card, card
     save_model(tmp_path / "run.safetensors", "lite")
     assert export.main([*arguments, "--evaluation", str(report)]) == 1
@@ -471,6 +471,11 @@ def test_a_checkpoint_of_another_architecture_or_a_damaged_one_is_named(
 
 
 def test_settings_of_the_wrong_kind_are_named() -> None:
+    for key, value in (("sample_every", 0), ("betas", [0.9]), ("ema", 2.0), ("ripple_octaves", 6), ("style_zoom", [1])):
+        with pytest.raises(ConfigError, match=key):
+            load_config(None, {key: value})
+    with pytest.raises(ConfigError, match="nothing to learn"):
+        load_config(None, {f.name: 0.0 for f in dataclasses.fields(TrainConfig) if f.name.endswith("_weight")})
     for key, value in (("content_weight", "abc"), ("workers", 1.5), ("betas", "0.9"), ("keep_decoded", 3)):
         with pytest.raises(ConfigError, match=key):
             load_config(None, {key: value})

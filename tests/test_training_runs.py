@@ -18,7 +18,7 @@ from adainkit.model import AdaINModel
 from adainkit.network import ModelConfig
 from training import checkpoints, objective
 from training.config import ConfigError, load_config
-from training.journal import draw_curves, read_log
+from training.journal import Journal, draw_curves, read_log
 from training.loss_network import LossNetwork
 from training.objective import Objective
 from training.train import Trainer, main
@@ -186,6 +186,45 @@ def test_the_newest_checkpoints_are_kept_and_a_run_goes_on_from_the_last(teacher
     assert run.step == 7
 
 
+def test_a_run_goes_on_under_its_own_settings_unless_others_are_asked_for(
+    teacher: Path, pictures, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    trainer(teacher, pictures, out).run()
+    trainer(teacher, pictures, out, sample_every=3, workers=0).resume()  # how, not what
+    with pytest.raises(ConfigError, match=r"style_weight was 70\.0.*--allow-changes"):
+        trainer(teacher, pictures, out, style_weight=9.0).run()
+    with pytest.raises(ConfigError, match="pictures and networks"):
+        trainer(teacher, pictures[::-1], out).run()
+    run = trainer(teacher, pictures, out, style_weight=9.0, stages=[{"steps": 9, "crop": 32, "batch": 2}])
+    run.allow_changes = True
+    run.run()
+    facts = AdaINModel.load(out / "model.safetensors").metadata
+    assert "up to step 8" in facts["changes"]
+    assert "style_weight was 70.0" in facts["changes"]
+    assert facts["license"] == "unspecified"
+
+
+def test_a_fraction_of_reconstructions_is_spread_over_the_steps() -> None:
+    config = load_config(None, {**TINY, "reconstruction_share": 0.2})
+    assert [config.reconstructions(step, 1) for step in range(10)] == [0, 0, 0, 0, 1] * 2
+    assert [config.reconstructions(step, 5) for step in range(4)] == [1] * 4
+    assert sum(config.reconstructions(step, 4) for step in range(100)) == 80
+
+
+def test_a_device_that_is_not_there_is_named(teacher: Path, pictures, tmp_path: Path, caplog) -> None:
+    base = ["--content", str(pictures[0]), "--style", str(pictures[1]), "--teacher", str(teacher)]
+    for device in ("cuda:99", "warp"):
+        assert main([*base, "--out", str(tmp_path / "run"), "--device", device]) == 1
+        assert f"device: '{device}' cannot be used here" in caplog.text
+
+
+def test_figures_of_training_pictures_are_not_called_validation(teacher: Path, pictures, tmp_path: Path) -> None:
+    for every, held_out in ((5, "true"), (0, "false")):
+        trainer(teacher, pictures, tmp_path / str(every), validation_every=every).run()
+        assert AdaINModel.load(tmp_path / str(every) / "model.safetensors").metadata["validation_held_out"] == held_out
+
+
 def test_a_run_leaves_a_log_and_curves(teacher: Path, pictures, tmp_path: Path, monkeypatch, caplog) -> None:
     pytest.importorskip("matplotlib")
     monkeypatch.setattr("training.train._LOG_EVERY", 2)
@@ -205,8 +244,10 @@ def test_a_run_leaves_a_log_and_curves(teacher: Path, pictures, tmp_path: Path, 
 def test_steps_that_were_done_again_count_once_in_the_curves(tmp_path: Path) -> None:
     rows = [{"step": 50, "loss": 3}, {"step": 100, "loss": 2}, {"step": 100, "validation_ssim": 0.4}]
     rows += [{"step": 100, "loss": 2.5}]
-    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, rows)) + '\n{"step": 150, "lo')
     assert [row.get("loss") for row in read_log(tmp_path)] == [3, 2.5, None]
+    Journal(tmp_path).add(150, {}, {"loss": 0.000123456, "norm": float("nan")})
+    assert read_log(tmp_path)[-1] == {"step": 150, "loss": 0.00012346, "norm": None}
 
 
 def test_tensorboard_is_written_if_asked_for_and_named_if_missing(

@@ -113,6 +113,7 @@ def test_the_command_normalises_by_a_folder_of_photographs(tmp_path: Path, caplo
 
 
 def test_torchvision_s_network_is_downloaded_with_its_sum_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ADAINKIT_OFFLINE", raising=False)
     asked = []
     layers = random_layers()
 
@@ -125,6 +126,12 @@ def test_torchvision_s_network_is_downloaded_with_its_sum_checked(monkeypatch: p
     assert asked[0][0].endswith("vgg19-dcbb9e9d.pth")
     assert asked[0][1]["check_hash"] is True
     torch.testing.assert_close(found[1][0], layers[1][0])
+
+    monkeypatch.setenv("ADAINKIT_OFFLINE", "1")
+    monkeypatch.setenv("TORCH_HOME", "/nowhere")
+    with pytest.raises(WeightsError, match=r"ADAINKIT_OFFLINE is set.*vgg19-dcbb9e9d\.pth"):
+        vgg.read_vgg("torchvision")
+    monkeypatch.delenv("ADAINKIT_OFFLINE")
 
     def fail(url: str, **options: object) -> dict[str, Tensor]:
         raise urllib.error.URLError("no route to host")

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from adainkit.network import LITE
 from .loss_network import LAYERS
 from .losses import CONTENT_NORMS, STYLE_NORMS
 
-__all__ = ["ConfigError", "Stage", "TrainConfig", "load_config"]
+__all__ = ["EXECUTION", "ConfigError", "Stage", "TrainConfig", "load_config"]
 
 PACKAGED = Path(__file__).parent / "configs"
 _CHOICES = {
@@ -31,6 +32,41 @@ _CHOICES = {
     "schedule": ("linear", "cosine", "inverse"),
     "amp": ("none", "bfloat16", "float16"),
 }
+_INF = math.inf
+_RANGES = {
+    "reconstruction_share": (0, 1),
+    "reconstruction_steps": (0, _INF),
+    "learning_rate": (0, _INF),
+    "encoder_learning_rate": (0, _INF),
+    "betas": (0, 1),
+    "decay_share": (0, 1),
+    "inverse_decay": (0, _INF),
+    "clip_norm": (1e-12, _INF),
+    "ema": (0, 1),
+    "content_zoom": (0.01, 100),
+    "style_zoom": (0.01, 100),
+    "flat_share": (0, 1),
+    "ripple_octaves": (1, 8),
+    "ripple_smooth": (1e-6, _INF),
+    "workers": (0, _INF),
+    "validation_every": (0, _INF),
+    "checkpoint_every": (1, _INF),
+    "keep_checkpoints": (1, _INF),
+    "sample_every": (1, _INF),
+}
+EXECUTION = (
+    "device",
+    "amp",
+    "channels_last",
+    "compile",
+    "workers",
+    "keep_decoded",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "sample_every",
+    "tensorboard",
+)
+"""Settings of how, not of what: a run may go on with others."""
 
 
 class ConfigError(ValueError):
@@ -55,6 +91,7 @@ class TrainConfig:
 
     # the model; replaced by that of --init
     name: str = LITE.name
+    license: str = "unspecified"  # of the weights, for the file's metadata
     encoder: str = LITE.encoder
     decoder: str = LITE.decoder
     gain_cap: float | None = LITE.gain_cap
@@ -126,8 +163,19 @@ class TrainConfig:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name}: expected {' or '.join(choices)}, got {getattr(self, name)!r}")
-        if not 0 <= self.reconstruction_share < 1:
-            raise ConfigError(f"reconstruction_share: expected 0 or more and under 1, got {self.reconstruction_share}")
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not all(low <= v <= high for v in (value if isinstance(value, tuple) else (value,)) if v is not None):
+                raise ConfigError(f"{name}: expected {low} to {high}, got {value}")
+        for name in ("betas", "content_zoom", "style_zoom"):
+            if len(getattr(self, name)) != 2:
+                raise ConfigError(f"{name}: expected 2 numbers, got {getattr(self, name)}")
+        if self.ripple_weight and min(s.crop for s in stages) < 8 * 2**self.ripple_octaves:
+            raise ConfigError(
+                f"ripple_octaves: {self.ripple_octaves} need crops of {8 * 2**self.ripple_octaves} px or more"
+            )
+        if not any(getattr(self, name) for name in vars(self) if name.endswith("_weight")):
+            raise ConfigError("every loss has weight 0: there is nothing to learn")
         for name in ("content_layers", "style_layers", "gram_layers"):
             layers = getattr(self, name)
             if len(layers) != len(LAYERS) or min(layers) < 0 or not sum(layers):
@@ -149,6 +197,13 @@ class TrainConfig:
     def shorten(self, steps: int) -> TrainConfig:
         """A run of so many steps, on the crops and batches of the last stage."""
         return dataclasses.replace(self, stages=(Stage(steps, self.stages[-1].crop, self.stages[-1].batch),))
+
+    def reconstructions(self, step: int, batch: int) -> int:
+        """How many of so many samples are reconstructions at `step`: of a fraction, now none and now one."""
+        if step < self.reconstruction_steps:
+            return batch
+        wanted = Fraction(self.reconstruction_share).limit_denominator(10_000) * batch
+        return math.floor(wanted * (step + 1)) - math.floor(wanted * step)
 
     def stage_at(self, step: int) -> Stage:
         """The stage that `step` (from 0) belongs to; the last one beyond the end."""

@@ -168,7 +168,7 @@ class Batches(Dataset[Batch]):
                 break
             broken.append(str(path))
         else:
-            raise OSError(f"100 pictures in a row could not be read, the last is {path}: {self.config}")
+            raise OSError(f"100 pictures in a row could not be read, the last is {path}; remove the broken files")
         box = pick_crop(picture.size, stage.crop, zoom, rng)
         crop = picture.resize((stage.crop, stage.crop), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
         if rng.random() < 0.5:

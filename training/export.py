@@ -1,7 +1,7 @@
 """Make a trained model part of the package: `python -m training.export RUN/model.safetensors --style DIR`.
 
 Writes adainkit/weights/NAME.safetensors, its presets (adainkit/presets/NAME.safetensors: statistics of the pictures
-that a listing names) and training/MODEL_CARD.md, all of them or none: presets belong to an encoder.
+that a listing names) and training/MODEL_CARD.md, once all three are computed: presets belong to an encoder.
 """
 
 from __future__ import annotations
@@ -78,7 +78,12 @@ def model_card(model: AdaINModel, size: int, presets: Sequence[Preset]) -> str:
             "",
             "## Figures",
             "",
-            *_figures("Validation crops (pictures held out of training, 256 px)", facts.get("validation")),
+            *_figures(
+                "Validation crops (pictures held out of training, 256 px)"
+                if json.loads(facts.get("validation_held_out", "true"))
+                else "Crops of training pictures, 256 px",
+                facts.get("validation"),
+            ),
             *_figures("Thirty-six held-out pairs at 320 px, alpha 1", facts.get("judged")),
             *_evaluation(facts.get("evaluation")),
             "Content and style are distances in the loss network's features (lower is better), as the training losses",
@@ -118,12 +123,11 @@ def _evaluation(text: str | None) -> list[str]:
     lines += ["| alpha | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
     for row in found["rows"]:
         lines.append(f"| {row['alpha']:g} | " + " | ".join(f"{row[n]:.4g}" if n in row else "" for n in names) + " |")
-    missing = [f"{name} ({why})" for name, why in found["missing"].items()]
     return [
         *lines,
         "",
         "Targets: " + "; ".join(found["targets"]) + ".",
-        *(["Not measured: " + "; ".join(missing) + "."] if missing else []),
+        *([f"Not measured, for want of their networks: {', '.join(found['missing'])}."] if found["missing"] else []),
         "",
         *(f"- {name}: {meaning}" for name, meaning in FIGURES.items() if name in names),
         "",
@@ -144,7 +148,7 @@ def read_evaluation(report: Path, model: Path) -> dict[str, Any]:
     )
     told = about.format(pairs=rows[0]["pairs"], size=found["settings"]["size"], **found["environment"])
     met = targets([{**row, "model": "this"} for row in rows]).replace("this: ", "").splitlines()
-    return {"about": told, "rows": rows, "missing": found["missing"], "targets": met}
+    return {"about": told, "rows": rows, "missing": list(found["missing"]), "targets": met}
 
 
 def _figures(title: str, text: str | None) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ _COUNTERS = ("step", "seconds", "skipped", "broken")
 
 
 class Journal:
-    """Rows of figures by step, in the run's folder."""
+    """Rows of figures by step, in the run's folder; null for what is not finite."""
 
     def __init__(self, folder: Path, tensorboard: bool = False) -> None:
         self.folder = folder
@@ -31,10 +32,12 @@ class Journal:
             self.writer = SummaryWriter(str(folder / "tensorboard"))
 
     def add(self, step: int, counters: dict[str, float], figures: dict[str, float]) -> None:
-        """One row; figures are rounded to five digits."""
-        row = {"step": step, **counters, **{k: round(v, 5) for k, v in figures.items()}}
-        with open(self.folder / "log.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        """One row; figures are rounded to five significant digits."""
+        rounded = {k: float(f"{v:.5g}") if math.isfinite(v) else None for k, v in figures.items()}
+        path = self.folder / "log.jsonl"
+        torn = path.exists() and not path.read_bytes().endswith(b"\n")  # by a kill, or a full disk
+        with open(path, "a", encoding="utf-8") as file:
+            file.write("\n" * torn + json.dumps({"step": step, **counters, **rounded}) + "\n")
         if self.writer is not None:
             for name, value in figures.items():
                 kind = "validation" if name.startswith("validation_") else "training"
@@ -42,17 +45,24 @@ class Journal:
 
     def close(self) -> None:
         """Draw the curves and let go of TensorBoard's file."""
-        draw_curves(self.folder)
+        try:
+            draw_curves(self.folder)
+        except Exception:  # whatever a drawing meets, the run's own end is what counts
+            log.warning("curves.png could not be drawn", exc_info=True)
         if self.writer is not None:
             self.writer.close()
 
 
 def read_log(folder: Path) -> list[dict[str, float]]:
-    """The rows of a run's log; after a stop the steps that were done again replace those that were lost."""
+    """The rows of a run's log; after a stop the steps that were done again replace those that were lost, and a line
+    that was cut off is passed over."""
     rows: dict[tuple[bool, int], dict[str, float]] = {}
     path = folder / "log.jsonl"
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        row = json.loads(line)
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
         rows[any(k.startswith("validation_") for k in row), row["step"]] = row
     return sorted(rows.values(), key=lambda r: r["step"])
 
@@ -74,7 +84,7 @@ def draw_curves(folder: Path) -> Path | None:
     figure = Figure(figsize=(4 * columns, 2.6 * lines), layout="constrained")
     FigureCanvasAgg(figure)
     for index, name in enumerate(names):
-        points = [(row["step"], row[name]) for row in rows if name in row]
+        points = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
         axes = figure.add_subplot(lines, columns, index + 1)
         axes.plot(*zip(*points, strict=True), linewidth=1, marker="." if len(points) < 40 else "")
         axes.set_title(name, fontsize=9)

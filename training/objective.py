@@ -43,7 +43,7 @@ def restyle(model: AdaINModel, features: Levels, styles: Levels, alpha: Tensor) 
 
 
 class Objective(nn.Module):
-    """The loss of one batch and its parts. The last samples of a batch are judged as reconstructions at alpha 0.
+    """The loss of one batch and its parts. The last `plain` samples are judged as reconstructions at alpha 0.
 
     `shared`: `teacher` is the model's own frozen encoder with one level, relu4_1, so that nothing is encoded twice.
     """
@@ -52,10 +52,9 @@ class Objective(nn.Module):
         super().__init__()
         self.config, self.model, self.teacher, self.shared = config, model, teacher, shared
 
-    def forward(self, content: Tensor, style: Tensor, warmup: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
-        """Pictures in [0, 1]; the loss, and its unweighted parts (detached). `warmup`: all are reconstructions."""
+    def forward(self, content: Tensor, style: Tensor, plain: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
+        """Pictures in [0, 1]; the loss, and its unweighted parts (detached)."""
         c, n = self.config, len(content)
-        plain = n if warmup else min(n - 1, round(n * c.reconstruction_share))
         styled = n - plain
         alpha = torch.ones(n, 1, device=content.device)
         alpha[styled:] = 0

@@ -22,12 +22,16 @@ class Processes:
     local: int = 0
 
     @classmethod
-    def join(cls) -> Processes:
-        """By torchrun's environment; with several processes the group is joined (nccl on CUDA, else gloo)."""
-        rank, count, local = (int(os.environ.get(n, d)) for n, d in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
-        if count > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-        return cls(rank, count, local)
+    def of_environment(cls) -> Processes:
+        """As torchrun's variables say."""
+        return cls(*(int(os.environ.get(n, d)) for n, d in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))))
+
+    def join(self, device: torch.device) -> None:
+        """Join the group, if there are several: by nccl on CUDA, else by gloo."""
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        if self.count > 1 and not dist.is_initialized():
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
 
     @property
     def leads(self) -> bool:
@@ -46,6 +50,14 @@ class Processes:
         value = torch.tensor(float(flag), device=device)
         dist.all_reduce(value, dist.ReduceOp.MAX)
         return bool(value)
+
+    def agree(self, number: int, device: torch.device) -> bool:
+        """Whether all processes have the same number."""
+        if self.count == 1:
+            return True
+        ends = torch.tensor([number, -number], device=device)
+        dist.all_reduce(ends, dist.ReduceOp.MAX)
+        return bool(ends[0] == -ends[1])
 
     def mean(self, values: Mapping[str, Tensor], device: torch.device) -> dict[str, float]:
         """Each value's mean over the processes."""

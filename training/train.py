@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import logging
 import math
@@ -31,7 +32,7 @@ from adainkit.model import AdaINModel
 from adainkit.network import ModelConfig
 
 from . import checkpoints, losses
-from .config import ConfigError, TrainConfig, load_config
+from .config import EXECUTION, ConfigError, TrainConfig, load_config
 from .data import Batch, Batches, Steps, find_pictures, manifest_hash, split
 from .journal import Journal
 from .loss_network import LossNetwork
@@ -65,9 +66,12 @@ class Trainer:
         out: Path,
         init: Path | None = None,
         vgg: str | Path | None = None,
+        allow_changes: bool = False,
     ) -> None:
-        self.processes = Processes.join()
-        self.out = out
+        self.processes = Processes.of_environment()
+        self.device = _pick_device(config.device, self.processes.local)
+        self.processes.join(self.device)
+        self.out, self.allow_changes = out, allow_changes
         torch.manual_seed(config.seed)
         config, self.model = _build(config, init, vgg)
         if teacher is None and not (config.freeze_encoder and vgg):
@@ -83,7 +87,6 @@ class Trainer:
             if len(pictures) < FEW_PICTURES:
                 log.warning("only %d %s pictures: expect a model that knows little else", len(pictures), kind)
         self.config = config = config.resolve(len(self.content), self.processes.count)
-        self.device = self._pick_device()
         self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
         self.model = self.model.to(self.device, memory_format=self.memory_format).train()
         self.teacher = self.teacher.to(self.device, memory_format=self.memory_format)
@@ -100,6 +103,13 @@ class Trainer:
         self.batches = Batches(config, self.content, self.style, self.processes.rank, self.processes.count)
         check = dataclasses.replace(config, stages=({"steps": 1, "crop": 256, "batch": 8},), seed=1, flat_share=0.0)  # type: ignore[arg-type]
         self.check = Batches(check, check_c or self.content, check_s or self.style)[0]
+        self.held_out = bool(check_c and check_s)
+        sources = [*sorted(self.content), *sorted(self.style), *map(str, (teacher, vgg, init))]
+        self.settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in EXECUTION}
+        self.settings["pictures and networks"] = hashlib.sha256(
+            repr([Path(s).name for s in sources]).encode()
+        ).hexdigest()
+        self.changes: list[str] = []
         self.step, self.skipped, self.bad_in_a_row, self.seconds = 0, 0, 0, 0.0
         self.broken: set[str] = set()
         self._stop = False
@@ -108,6 +118,8 @@ class Trainer:
         """Train from where the folder's newest checkpoint is (or the beginning) to the end."""
         self.out.mkdir(parents=True, exist_ok=True)
         self.resume()
+        if not self.processes.agree(self.step, self.device):
+            raise ConfigError(f"{self.out}: other processes found another step there; all need the same folder")
         leads = self.processes.leads
         if leads:
             (self.out / "config.yaml").write_text(self.config.to_yaml())
@@ -172,7 +184,7 @@ class Trainer:
             group["lr"] = rate * share
         kind = torch.float16 if config.amp == "float16" else torch.bfloat16
         with torch.autocast(device.type, kind, enabled=config.amp != "none"):
-            loss, parts = self.objective(content, style, self.step < config.reconstruction_steps)
+            loss, parts = self.objective(content, style, config.reconstructions(self.step, len(content)))
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
@@ -205,8 +217,8 @@ class Trainer:
 
     def averaged(self) -> AdaINModel:
         """The model of the averaged weights, rounded to the precision it is shipped in."""
-        model = AdaINModel(self.model.config)
-        model.load_state_dict({k: v.to(self._file_dtype).float() for k, v in self.average.items()})
+        model, kind = AdaINModel(self.model.config), self._file_dtype
+        model.load_state_dict({k: v.to(kind).float() for k, v in self.average.items()})
         return model.to(self.device, memory_format=torch.channels_last).eval().requires_grad_(False)
 
     @property
@@ -216,7 +228,8 @@ class Trainer:
         return torch.float16 if all(torch.equal(v, v.half().float()) for v in frozen) else torch.float32
 
     def sample(self, journal: Journal | None = None) -> dict[str, float]:
-        """Write a sheet of validation pictures (content, style, alpha 1, alpha 0.5, alpha 0); their figures."""
+        """Write a sheet of validation pictures (content, style, alpha 1, alpha 0.5, alpha 0), or of training pictures
+        where none are held out; their figures."""
         model, content, style = (
             self.averaged(),
             self._to_device(self.check.content),
@@ -245,6 +258,8 @@ class Trainer:
         """Write checkpoints/STEP.pt, whole or not at all; all but the newest few are removed."""
         state = {
             "architecture": self.model.config.to_json(),
+            "settings": json.dumps(self.settings),
+            "changes": self.changes,
             "model": self.model.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
@@ -265,6 +280,7 @@ class Trainer:
         state = checkpoints.read(path, self.device)
         if state["architecture"] != self.model.config.to_json():
             raise ConfigError(f"{path}: is of another architecture; give the same model settings, or another --out")
+        self._compare(path, json.loads(state["settings"]), state["changes"], state["step"])
         self.model.load_state_dict(state["model"])
         self.average = state["average"]
         self.optimizer.load_state_dict(state["optimizer"])
@@ -278,13 +294,15 @@ class Trainer:
     def export(self, figures: dict[str, float]) -> Path:
         """Write model.safetensors: averaged weights with the recipe, the data's hashes and the figures."""
         facts = {
-            "license": "MIT",
+            "license": self.config.license,
             "recipe": json.dumps(dataclasses.asdict(self.config)),
             "steps": str(self.step),
             "training_seconds": str(round(self.seconds)),
             "content_manifest_sha256": manifest_hash(self.content),
             "style_manifest_sha256": manifest_hash(self.style),
             "validation": json.dumps(figures),
+            "validation_held_out": json.dumps(self.held_out),
+            **({"changes": json.dumps(self.changes)} if self.changes else {}),
         }
         path = self.averaged().save(self.out / "model.safetensors", facts, self._file_dtype)
         log.info("wrote %s", path)
@@ -292,10 +310,18 @@ class Trainer:
             log.warning("%s could not be read and was passed over", name)
         return path
 
-    def _pick_device(self) -> torch.device:
-        if self.config.device != "auto":
-            return torch.device(self.config.device)
-        return torch.device("cuda", self.processes.local) if torch.cuda.is_available() else torch.device("cpu")
+    def _compare(self, path: Path, before: dict[str, Any], changes: list[str], step: int) -> None:
+        """Go on under other settings only if that was asked for, and then keep what they were before."""
+        now = json.loads(json.dumps(self.settings))
+        found = [f"{k} was {before.get(k)}" for k in now if now[k] != before.get(k)]
+        if found and not self.allow_changes:
+            raise ConfigError(
+                f"{path}: the run in this folder was begun otherwise ({'; '.join(found)}); give the same settings, "
+                "another --out (and --init for its weights), or --allow-changes to go on with others"
+            )
+        if now["freeze_encoder"] != before.get("freeze_encoder", now["freeze_encoder"]):
+            raise ConfigError(f"{path}: freeze_encoder cannot change within a run; use another --out and --init")
+        self.changes = [*changes, *([f"up to step {step}: {'; '.join(found)}"] if found else [])]
 
     def _shares(self, teacher: str | Path | None) -> bool:
         """Whether the loss network is the model's own encoder: then nothing needs to be encoded twice."""
@@ -320,6 +346,20 @@ class Trainer:
 
     def _request_stop(self, *_: object) -> None:
         self._stop = True
+
+
+def _pick_device(name: str, local: int) -> torch.device:
+    """The device of this process; "auto" and "cuda" take the GPU of its number. `ConfigError` if there is none."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device("cuda", local) if name == "cuda" else torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # how torch says that it has no such device
+        raise ConfigError(
+            f"device: {name!r} cannot be used here ({str(error).splitlines()[0]}); try auto or cpu"
+        ) from error
+    return device
 
 
 def _build(config: TrainConfig, init: Path | None, vgg: str | Path | None) -> tuple[TrainConfig, AdaINModel]:
@@ -365,6 +405,9 @@ def _parser() -> argparse.ArgumentParser:
         "--init", type=Path, metavar="MODEL", help="start from this .safetensors instead of random weights"
     )
     parser.add_argument("--vgg", metavar="FILE", help="take this VGG-19 as the encoder: a file, or torchvision")
+    parser.add_argument(
+        "--allow-changes", action="store_true", help="go on with the run in RUN under other settings or pictures"
+    )
     parser.add_argument("--steps", type=int, metavar="N", help="so many steps on the last stage's crops, no stages")
     group = parser.add_argument_group("settings (over the configuration's)")
     names = [field.name for field in dataclasses.fields(TrainConfig)]
@@ -388,7 +431,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = load_config(args.config, overrides)
         if args.steps is not None:
             config = config.shorten(args.steps)
-        Trainer(config, args.content, args.style, args.teacher, args.out, args.init, args.vgg).run()
+        paths = (args.content, args.style, args.teacher, args.out, args.init, args.vgg)
+        Trainer(config, *paths, allow_changes=args.allow_changes).run()
+    except torch.cuda.OutOfMemoryError as error:
+        log.error("out of memory: smaller crops or batches in stages need less (%s)", str(error).splitlines()[0])
+        return 1
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        log.error("a worker died, perhaps for want of memory: set keep_decoded to false, or workers to 0 (%s)", error)
+        return 1
     except (ConfigError, AdaINKitError, OSError, FloatingPointError, yaml.YAMLError) as error:
         log.error("%s", error)
         return 1

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from adainkit.atomic import write_atomically
 from adainkit.errors import AdaINKitError, ModelError, WeightsError
 from adainkit.network import Encoder
+from adainkit.weights import is_offline
 
 __all__ = ["VGG_NAMES", "Layer", "fill_encoder", "main", "normalise_vgg", "read_vgg", "run_vgg", "write_vgg"]
 
@@ -147,13 +148,14 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _download() -> dict[str, Tensor]:
     from torchvision.models import VGG19_Weights
 
+    file = Path(torch.hub.get_dir(), "checkpoints", Path(VGG19_Weights.IMAGENET1K_V1.url).name)
+    remedy = f"give the file {file.name} instead, or put it into {file.parent}"
+    if is_offline() and not file.is_file():
+        raise WeightsError(f"torchvision's VGG-19 is not here and ADAINKIT_OFFLINE is set; {remedy}")
     try:
         state: dict[str, Tensor] = dict(VGG19_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True, progress=False))
     except (OSError, RuntimeError) as error:  # a dead link, and a sum that differs
-        raise WeightsError(
-            f"torchvision's VGG-19 could not be downloaded ({error}); give the file vgg19-dcbb9e9d.pth instead, or put "
-            f"it into {Path(torch.hub.get_dir()) / 'checkpoints'}"
-        ) from error
+        raise WeightsError(f"torchvision's VGG-19 could not be downloaded ({error}); {remedy}") from error
     return state
 
 
