@@ -194,8 +194,14 @@ def test_a_run_goes_on_under_its_own_settings_unless_others_are_asked_for(
     trainer(teacher, pictures, out, sample_every=3, workers=0).resume()  # how, not what
     with pytest.raises(ConfigError, match=r"style_weight was 70\.0.*--allow-changes"):
         trainer(teacher, pictures, out, style_weight=9.0).run()
-    with pytest.raises(ConfigError, match="pictures and networks"):
+    with pytest.raises(ConfigError, match="pictures or networks were others"):
         trainer(teacher, pictures[::-1], out).run()
+    one = sorted(pictures[1].iterdir())[0]
+    whole = one.read_bytes()
+    one.write_bytes(whole + b"x")
+    with pytest.raises(ConfigError, match="pictures or networks were others"):  # of the same name
+        trainer(teacher, pictures, out).run()
+    one.write_bytes(whole)
     run = trainer(teacher, pictures, out, style_weight=9.0, stages=[{"steps": 9, "crop": 32, "batch": 2}])
     run.allow_changes = True
     run.run()

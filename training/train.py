@@ -104,11 +104,8 @@ class Trainer:
         check = dataclasses.replace(config, stages=({"steps": 1, "crop": 256, "batch": 8},), seed=1, flat_share=0.0)  # type: ignore[arg-type]
         self.check = Batches(check, check_c or self.content, check_s or self.style)[0]
         self.held_out = bool(check_c and check_s)
-        sources = [*sorted(self.content), *sorted(self.style), *map(str, (teacher, vgg, init))]
         self.settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in EXECUTION}
-        self.settings["pictures and networks"] = hashlib.sha256(
-            repr([Path(s).name for s in sources]).encode()
-        ).hexdigest()
+        self.settings["sources"] = _fingerprint([*sorted(self.content), *sorted(self.style), teacher, vgg, init])
         self.changes: list[str] = []
         self.step, self.skipped, self.bad_in_a_row, self.seconds = 0, 0, 0, 0.0
         self.broken: set[str] = set()
@@ -166,9 +163,10 @@ class Trainer:
                 if self.step % _LOG_EVERY == 0:
                     journal.add(self.step, self._counters(), parts)
                     bar.set_postfix({k: f"{v:.3f}" for k, v in parts.items()})
-                if self.step % self.config.sample_every == 0:
+                last = self.step == self.config.steps  # `run` ends with a sample and a checkpoint anyway
+                if self.step % self.config.sample_every == 0 and not last:
                     self.sample(journal)
-                if self.step % self.config.checkpoint_every == 0 or stop:
+                if (self.step % self.config.checkpoint_every == 0 and not last) or stop:
                     self.checkpoint()
             if stop:
                 return False
@@ -313,7 +311,11 @@ class Trainer:
     def _compare(self, path: Path, before: dict[str, Any], changes: list[str], step: int) -> None:
         """Go on under other settings only if that was asked for, and then keep what they were before."""
         now = json.loads(json.dumps(self.settings))
-        found = [f"{k} was {before.get(k)}" for k in now if now[k] != before.get(k)]
+        found = [
+            "pictures or networks were others" if k == "sources" else f"{k} was {before.get(k)}"
+            for k in now
+            if now[k] != before.get(k)
+        ]
         if found and not self.allow_changes:
             raise ConfigError(
                 f"{path}: the run in this folder was begun otherwise ({'; '.join(found)}); give the same settings, "
@@ -377,6 +379,12 @@ def _build(config: TrainConfig, init: Path | None, vgg: str | Path | None) -> tu
             raise ConfigError("freeze_encoder: an encoder of random weights would stay one; give --vgg or --init")
         model.encoder.requires_grad_(False)
     return config, model
+
+
+def _fingerprint(sources: Sequence[str | Path | None]) -> str:
+    """sha256 of names and sizes: what a run was begun with, wherever it lies now, without reading it all."""
+    paths = [Path(source) for source in sources if source is not None]
+    return hashlib.sha256(repr([(p.name, p.stat().st_size if p.is_file() else 0) for p in paths]).encode()).hexdigest()
 
 
 def _quiet_worker(_: int) -> None:
