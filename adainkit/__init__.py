@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     )
     from .model import AdaINModel
     from .network import ModelConfig
-    from .style import Style, styles
+    from .style import Style, interpolate, styles
     from .stylizer import Content, Stylizer, stylize
     from .weights import clear_cache, download, models
 
@@ -41,6 +41,7 @@ __all__ = [
     "__version__",
     "clear_cache",
     "download",
+    "interpolate",
     "models",
     "styles",
     "stylize",
@@ -56,6 +57,7 @@ _HOME = {
     "Stylizer": "stylizer",
     "clear_cache": "weights",
     "download": "weights",
+    "interpolate": "style",
     "models": "weights",
     "styles": "style",
     "stylize": "stylizer",
