@@ -15,7 +15,8 @@ __all__ = ["parse_arguments"]
 _EXAMPLES = {
     "stylize": (
         "adainkit stylize photo.jpg painting.jpg -o out.png\n"
-        "adainkit stylize holiday/ --style wave.jpg:0.7 --style PRESET:0.3 -o painted/ --alpha 0.8"
+        "adainkit stylize holiday/ --style wave.jpg:0.7 --style PRESET:0.3 -o painted/ --alpha 0.8\n"
+        "adainkit stylize photos/ --random-style paintings/ --seed 1 -o augmented/ --manifest run.jsonl"
     ),
     "styles": "adainkit styles",
     "models": "adainkit models --json",
@@ -82,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    forms = ("CONTENT... STYLE", "CONTENT... --style STYLE[:WEIGHT] [--style ...]")
+    forms = ("CONTENT... STYLE", "CONTENT... --style STYLE[:WEIGHT] [--style ...]", "CONTENT... --random-style DIR")
     parser.usage = "\n       ".join(f"adainkit stylize {form} [-o OUT] [options]" for form in forms)
     add(
         "pictures",
@@ -122,7 +123,20 @@ def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quality", type=_quality, metavar="1-100", help="of JPEG, WebP and AVIF (default: visually lossless)")
     add("--overwrite", action="store_true", help="replace files that exist (never a content or a style)")
     add("--max-pixels", type=_count, default=1 << 28, metavar="N|none", help="refuse larger pictures (default: 2^28)")
-    add("--json", action="store_true", help="print one JSON object a line: input, output, seconds, error")
+    add("--json", action="store_true", help="print one JSON object a line: input, output, style, seconds, error")
+    batch = parser.add_argument_group("folders and data sets")
+    batch.add_argument(
+        "--manifest",
+        metavar="FILE",
+        help="add a JSON line for each picture as it ends; the same command again then does what is not done yet",
+    )
+    batch.add_argument(
+        "--random-style", metavar="DIR", help="a random picture of this folder for each CONTENT, always the same one"
+    )
+    batch.add_argument("--seed", type=int, default=0, metavar="N", help="of the random choice (default: 0)")
+    batch.add_argument(
+        "--styles-per-image", type=_positive, default=1, metavar="K", help="random styles for each CONTENT (default: 1)"
+    )
 
 
 class _Version(argparse.Action):
@@ -152,6 +166,13 @@ def _count(text: str) -> int | None:
         if (value := int(text)) >= 1:
             return value
     raise argparse.ArgumentTypeError(f"expected a whole number from 1, or none, got {text!r}")
+
+
+def _positive(text: str) -> int:
+    with suppress(ValueError):
+        if (value := int(text)) >= 1:
+            return value
+    raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
 
 
 def _tile(text: str) -> int | str | None:

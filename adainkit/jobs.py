@@ -12,14 +12,11 @@ import glob
 import math
 import os
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import AdaINKitError, Cancelled, ImageError
-
-__all__ = ["FORMATS", "Job", "Outcome", "default_name", "plan_jobs", "run_jobs", "split_weight"]
+__all__ = ["FORMATS", "Job", "default_name", "find_pictures", "plan_jobs", "same_file", "split_weight"]
 
 FORMATS = ("jpg", "jpeg", "png", "webp", "avif", "tif", "tiff", "bmp")
 """Extensions that can be written; of another kind of picture, the result is a PNG."""
@@ -29,20 +26,16 @@ _SAME = {"jpeg": "jpg", "tiff": "tif"}
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to be made. `problem` says why it cannot be, else it is empty; `target` is None if it is unknown."""
+    """One picture to be made. `problem` says why it cannot be, else it is empty; `target` is None if it is unknown.
+
+    `style`: what `styles_of` chose for it. `done`: an earlier run has made it.
+    """
 
     source: Path
     target: Path | None
     problem: str = ""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a job: `error` is None for a picture that was written. `seconds` of wall clock."""
-
-    job: Job
-    seconds: float
-    error: Exception | None = None
+    style: str = ""
+    done: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +82,8 @@ def plan_jobs(
     format: str | None = None,
     overwrite: bool = False,
     protected: Iterable[str] = (),
+    styles_of: Callable[[str], Sequence[str]] = lambda inner: ("",),
+    is_done: Callable[[Path, Path], bool] = lambda source, target: False,
 ) -> list[Job]:
     """The jobs for files, patterns and folders, in the order in which they were named; folders by name, recursively.
 
@@ -112,39 +107,38 @@ def plan_jobs(
             jobs.append(Job(each.source, None, each.problem))
             continue
         if output is None:
-            target = _beside(each, style_name, format)
-            while not overwrite and (os.path.lexists(target) or _identity(target) in taken):
-                target = _next_name(target)
+            plain = _beside(each, style_name, format)
         else:
-            target = Path(output) / _with_format(each.inner, format) if folder else Path(output)
-        problem = _problem(target, taken, overwrite)
-        if not problem:
-            taken[_identity(target)] = f"made of {each.source}"
-        jobs.append(Job(each.source, target, problem))
+            plain = Path(output) / _with_format(each.inner, format) if folder else Path(output)
+        chosen = styles_of(each.inner.as_posix())
+        for style, target in zip(chosen, _named_after(plain, chosen), strict=True):
+            while output is None and not overwrite and not is_done(each.source, target):
+                if not os.path.lexists(target) and _identity(target) not in taken:
+                    break
+                target = _next_name(target)
+            done = is_done(each.source, target)
+            problem = _problem(target, taken, overwrite or done)
+            if not problem:
+                taken[_identity(target)] = f"made of {each.source}"
+            jobs.append(Job(each.source, target, problem, style, done and not problem))
     return jobs
 
 
-def run_jobs(jobs: Iterable[Job], work: Callable[[Path, Path], object]) -> Iterator[Outcome]:
-    """Call `work(source, target)` for every job that has no problem. One that fails is told, and the rest is done."""
-    for job in jobs:
-        started = time.perf_counter()
-        error: Exception | None = None
-        if job.problem or job.target is None:
-            error = ImageError(f"{job.source}: {job.problem}")
-        else:
-            try:
-                work(job.source, job.target)
-            except Cancelled:
-                raise
-            except Exception as caught:  # whatever one picture breaks, the others are still wanted
-                error = caught if isinstance(caught, AdaINKitError) else _unforeseen(job.source, caught)
-        yield Outcome(job, time.perf_counter() - started, error)
+def find_pictures(folder: str | os.PathLike[str]) -> list[Path]:
+    """The pictures of a folder and of all below it, by name, as paths below it; `ValueError` for one that has none, or
+    that cannot be read."""
+    if not os.path.isdir(folder):
+        raise ValueError(f"{os.fspath(folder)}: is no folder; expected a folder of pictures")
+    found = list(_walk(Path(folder), None))
+    for each in found:
+        if each.problem:
+            raise ValueError(f"{each.source}: {each.problem}")
+    return [each.inner for each in found]
 
 
-def _unforeseen(source: Path, caught: Exception) -> ImageError:
-    error = ImageError(f"{source}: {type(caught).__name__}: {caught}; --debug shows where")
-    error.__cause__ = caught
-    return error
+def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    """Whether two names are those of one file, there or not."""
+    return _identity(Path(one)) == _identity(Path(other))
 
 
 def _expand(contents: Sequence[str], output: str | None) -> Iterator[_Found]:
@@ -211,6 +205,19 @@ def _beside(each: _Found, style_name: str, format: str | None) -> Path:
         return _with_format(named, format)
     root = Path(os.path.abspath(each.root))
     return root.parent / f"{root.name or 'pictures'}-{style_name}" / _with_format(each.inner, format)
+
+
+def _named_after(target: Path, styles: Sequence[str]) -> list[Path]:
+    """The target itself for one style; for several, one with each style's name in it, all different."""
+    if len(styles) == 1:
+        return [target]
+    names: list[Path] = []
+    for style in styles:
+        name = target.with_name(f"{target.stem}-{default_name([style])}{target.suffix}")
+        while name in names:
+            name = _next_name(name)
+        names.append(name)
+    return names
 
 
 def _with_format(path: Path, format: str | None) -> Path:
