@@ -52,12 +52,13 @@ def stylize_files(
     executor = Executor(stylizer.model, stylizer.device, stylizer.dtype, tile)
     saving = {"format": format, "quality": quality, "overwrite": overwrite}
     computing = {"tile": tile, "max_pixels": max_pixels, "progress": progress, **options}
+    scale = options.get("scale", 1.0)
 
     def read(job: Job) -> Any:
         check_target(_target(job), **saving)  # type: ignore[arg-type]  # before the work, not after it
         height, width = picture_size(job.source, max_pixels)
         style = style_of(job)
-        if not fits_whole(executor, height * in_flight(threads), width):
+        if not fits_whole(executor, height * in_flight(threads), width, scale):
             return Alone((style, None))
         return style, _for_file(open_image(job.source, max_pixels=max_pixels))
 
@@ -66,7 +67,7 @@ def stylize_files(
         if picture is None:
             stylizer.stylize_file(job.source, _target(job), style, **computing, **saving)  # type: ignore[arg-type]
             return None
-        return stylizer.stylize(picture, style, **computing), picture  # type: ignore[arg-type]
+        return stylizer.stylize(picture, style, **computing), picture
 
     def write(job: Job, made: tuple[Any, Picture]) -> None:
         result, picture = made

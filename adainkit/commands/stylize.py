@@ -19,7 +19,7 @@ from .console import complain, make_stylizer, one_line
 if TYPE_CHECKING:
     from ..progress import Progress
     from ..style import Style
-    from ..stylizer import Stylizer
+    from ..stylizer import Regions
 
 __all__ = ["run"]
 
@@ -41,36 +41,46 @@ _NO_OPTIONS |= {"device", "tile", "max_pixels"}
 
 @dataclass(frozen=True)
 class _Styles:
-    """The styles of a run: one blend for all pictures, or random ones."""
+    """The styles of a run: one blend for all pictures, or one for each region, or random ones."""
 
     blend: dict[str, float]
-    random: RandomStyles | None
+    regions: Sequence[tuple[str, str]] = ()
+    random: RandomStyles | None = None
+
+    @property
+    def fixed(self) -> dict[str, float]:
+        """Those that all pictures have, and their weights."""
+        return self.blend or {style: 1.0 for _, style in self.regions}
 
     @property
     def name(self) -> str:
-        return default_name(self.blend) if self.random is None else default_name([self.random.folder.resolve().name])
+        """Of what is made in them."""
+        return default_name(self.fixed if self.random is None else [self.random.folder.resolve().name])
 
     @property
-    def protected(self) -> list[str]:
+    def inputs(self) -> list[str]:
         """What is read for them and must not be replaced."""
-        return list(self.blend) if self.random is None else self.random.paths
+        styles = list(self.fixed) if self.random is None else self.random.paths
+        return styles + [mask for mask, _ in self.regions]
 
-    def shares(self, job: Job) -> dict[str, float]:
+    def of(self, job: Job) -> dict[str, float]:
         """The styles of a job and their weights."""
         if self.random is None:
-            return self.blend
+            return self.fixed
         return {job.style: 1.0} if job.style else {}
 
-    def encoder(self, stylizer: Stylizer, **sizes: Any) -> Callable[[Job], Style]:
-        """What gives the style of a job; that of a blend is made now, so that its errors come first."""
+    def encoded(self, encode: Callable[[str], Style]) -> tuple[Callable[[Job], Style | None], Regions | None]:
+        """What gives the style of a job, and what all have as `regions`. All but random ones are encoded now, so that
+        their errors come first."""
         from ..style import Style
 
+        encode = once_each(encode)
         if self.random is not None:
-            encode = once_each(lambda name: stylizer.as_style(name, **sizes))
-            return lambda job: encode(job.style)
-        parts = [(stylizer.as_style(name, **sizes), weight) for name, weight in self.blend.items()]
-        blend = Style.blend(parts)
-        return lambda job: blend
+            return (lambda job: encode(job.style)), None
+        if self.regions:
+            return (lambda job: None), [(mask, encode(style)) for mask, style in self.regions]
+        blend = Style.blend([(encode(name), weight) for name, weight in self.blend.items()])
+        return (lambda job: blend), None
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,21 +102,26 @@ def run(args: argparse.Namespace) -> int:
         from ..batch import stylize_files
 
         with make_stylizer(args.model, args.device, args.dtype) as stylizer:
-            style_of = styles.encoder(stylizer, style_size=args.style_size, max_pixels=args.max_pixels)
+            sizes = {"style_size": args.style_size, "max_pixels": args.max_pixels}
+            style_of, regions = styles.encoded(lambda name: stylizer.as_style(name, **sizes))
+            more = {"regions": regions, "ended": ended, **_options(args)}
 
             def outcomes(progress: Progress) -> Generator[Outcome, None, None]:
-                return stylize_files(stylizer, left, style_of, progress=progress, ended=ended, **_options(args))
+                return stylize_files(stylizer, left, style_of, progress=progress, **more)
 
             return _report(left, outcomes, styles, args)
 
 
 def _styles(args: argparse.Namespace) -> _Styles:
+    given = {"--style": args.style, "--region": args.region, "--random-style": args.random_style is not None}
+    if len(names := [name for name, value in given.items() if value]) > 1:
+        args.usage_error(f"{' and '.join(names)} exclude each other")
     if args.random_style is not None:
-        if args.style:
-            args.usage_error("--random-style and --style contradict each other; give one of them")
-        return _Styles({}, RandomStyles(args.random_style, args.seed, args.styles_per_image))
+        return _Styles({}, random=RandomStyles(args.random_style, args.seed, args.styles_per_image))
     if args.seed or args.styles_per_image > 1:
         args.usage_error("--seed and --styles-per-image go with --random-style DIR")
+    if args.region:
+        return _Styles({}, args.region)
     shares: list[tuple[str, float]] = args.style or []
     if not shares:
         if len(args.pictures) < 2:
@@ -117,7 +132,7 @@ def _styles(args: argparse.Namespace) -> _Styles:
     blend: dict[str, float] = {}
     for name, weight in shares:
         blend[name] = blend.get(name, 0.0) + weight
-    return _Styles(blend, None)
+    return _Styles(blend)
 
 
 def _plan(args: argparse.Namespace, styles: _Styles, manifest: Manifest | None) -> list[Job]:
@@ -133,7 +148,7 @@ def _plan(args: argparse.Namespace, styles: _Styles, manifest: Manifest | None) 
             style_name=styles.name,
             format=args.format,
             overwrite=args.overwrite,
-            protected=[*styles.protected, *[args.mask] * bool(args.mask)],
+            protected=[*styles.inputs, *[args.mask] * bool(args.mask)],
             **more,
         )
     except ValueError as error:
@@ -143,7 +158,7 @@ def _plan(args: argparse.Namespace, styles: _Styles, manifest: Manifest | None) 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
     """Those of `stylize_files`."""
-    names = "alpha preserve_color mask tile format quality overwrite max_pixels"
+    names = "alpha preserve_color color_strength mask scale detail tile format quality overwrite max_pixels"
     return {name: getattr(args, name) for name in names.split()}
 
 
@@ -151,7 +166,7 @@ def _facts(args: argparse.Namespace, styles: _Styles) -> dict[str, Any]:
     """What the manifest holds of every picture, and by which it knows whether a run goes on."""
     options = {name: value for name, value in vars(args).items() if name not in _NO_OPTIONS}
     if styles.random is None:
-        return {"style": styles.blend, "options": options, "seed": None}
+        return {"style": styles.fixed, "options": options, "seed": None}
     options["names_in_random_style"] = styles.random.digest
     return {"options": options, "seed": styles.random.seed}
 
@@ -161,7 +176,7 @@ def _row(outcome: Outcome, styles: _Styles) -> dict[str, Any]:
     return {
         "source": job.source,
         "target": job.target,
-        "style": styles.shares(job),
+        "style": styles.of(job),
         "seconds": outcome.seconds,
         "error": None if error is None else one_line(error),
     }
@@ -203,7 +218,7 @@ def _tell(outcome: Outcome, styles: _Styles, args: argparse.Namespace) -> None:
         complain(error, args.debug)
     if args.json:
         target = None if error or job.target is None else str(job.target)
-        row = {"input": str(job.source), "output": target, "style": styles.shares(job)}
+        row = {"input": str(job.source), "output": target, "style": styles.of(job)}
         told = None if error is None else one_line(error)
         print(json.dumps({**row, "seconds": round(outcome.seconds, 3), "error": told}), flush=True)
     elif error is None:
