@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 
 from .arguments import parse_arguments
-from .commands import stylize
+from .commands import grid, stylize
 from .commands.console import complain, make_stylizer
 from .errors import AdaINKitError
 
@@ -147,6 +147,7 @@ def _console(debug: bool) -> Iterator[None]:
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "stylize": stylize.run,
+    "grid": grid.run,
     "styles": _styles,
     "models": _models,
     "download": _download,

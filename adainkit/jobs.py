@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["FORMATS", "Job", "default_name", "find_pictures", "plan_jobs", "same_file", "split_weight"]
+__all__ = ["FORMATS", "Job", "default_name", "find_contents", "find_pictures", "plan_jobs", "same_file", "split_weight"]
 
 FORMATS = ("jpg", "jpeg", "png", "webp", "avif", "tif", "tiff", "bmp")
 """Extensions that can be written; of another kind of picture, the result is a PNG."""
@@ -122,6 +122,15 @@ def plan_jobs(
                 taken[_identity(target)] = f"made of {each.source}"
             jobs.append(Job(each.source, target, problem, style, done and not problem))
     return jobs
+
+
+def find_contents(contents: Sequence[str]) -> list[Path]:
+    """The pictures that files, patterns and folders name, as of `plan_jobs`; `ValueError` for what is none."""
+    found = _unique(_expand(contents, None))
+    for each in found:
+        if each.problem:
+            raise ValueError(f"{each.source}: {each.problem}")
+    return [each.source for each in found]
 
 
 def find_pictures(folder: str | os.PathLike[str]) -> list[Path]:
