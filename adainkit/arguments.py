@@ -210,7 +210,7 @@ def _look_arguments(parser: argparse.ArgumentParser) -> None:
         type=values.count,
         default=512,
         metavar="N|none",
-        help="its shorter side; less: finer strokes",
+        help="the style's shorter side; less: finer strokes",
     )
 
 

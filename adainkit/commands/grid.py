@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -71,6 +72,8 @@ def _contents_and_styles(args: argparse.Namespace) -> tuple[list[Path], list[str
         args.usage_error(f"--interpolate needs 2 or 4 styles, got {len(names)}")
     if args.interpolate and len(names) == 4 and len(contents) > 1:
         args.usage_error(f"--interpolate between 4 styles needs exactly one CONTENT, got {len(contents)}")
+    if os.path.lexists(args.output) and not args.overwrite:
+        raise ImageError(f"{args.output} exists already; --overwrite replaces it, another -o keeps it")
     for path in (*map(str, contents), *names):
         if same_file(path, args.output):
             raise ImageError(f"{args.output} would replace a picture that is read here; choose another -o")
@@ -96,13 +99,13 @@ class _Painter:
         self.sizes = {"style_size": args.style_size, "max_pixels": args.max_pixels}
         names = ("size", "preserve_color", "color_strength", "scale", "detail", "max_pixels")
         self.options: dict[str, Any] = {name: getattr(args, name) for name in names}
-        self.errors: list[AdaINKitError] = []
+        self.errors: list[ImageError] = []
 
     def attempt(self, make: Callable[..., _T], *given: Any) -> _T | None:
-        """What `make` gives, or None where it fails."""
+        """What `make` gives, or None where a picture cannot be used."""
         try:
             return make(*given)
-        except AdaINKitError as error:
+        except ImageError as error:
             complain(error, self.debug)
             self.errors.append(error)
             return None
