@@ -30,7 +30,8 @@ def cell_means(weight: Tensor, stride: int, cells: Sequence[int]) -> Tensor:
 
 
 def open_mask(mask: ImageLike, picture: Picture, max_pixels: int | None = MAX_PIXELS) -> Tensor:
-    """`(B or 1, 1, H, W)` float32 in [0, 1] of the picture's size, from a gray picture, array or tensor of any size.
+    """`(B or 1, 1, H, W)` float32 in [0, 1] of the picture's size, from a gray picture, array or tensor of any size; a
+    tensor `(B, H, W)` is a mask for each of a batch.
 
     `ImageError` if it is none, or if there are neither one nor as many as pictures.
     """
@@ -77,7 +78,9 @@ def _gray(mask: ImageLike, pictures: int, max_pixels: int | None) -> Tensor:
     """`(B or 1, 1, h, w)` float32 in [0, 1], of the mask's own size."""
     if hasattr(mask, "dtype") and str(mask.dtype).endswith("bool"):
         mask = mask.float() if isinstance(mask, Tensor) else mask.astype("float32")  # type: ignore[union-attr]
-    if isinstance(mask, Tensor) and mask.ndim == 2:
+    if isinstance(mask, Tensor) and mask.ndim == 3 and len(mask) == pictures:
+        mask = mask[:, None]
+    elif isinstance(mask, Tensor) and mask.ndim == 2:
         mask = mask[None]
     x = open_image(mask, max_pixels=max_pixels).rgb.mean(1, keepdim=True)
     if len(x) not in (1, pictures):

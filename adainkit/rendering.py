@@ -110,13 +110,11 @@ def joined_pictures(pictures: Sequence[Picture], device: torch.device) -> Pictur
     return Picture(rgb, torch.cat(alphas) if alphas else None, "tensor", torch.float32)
 
 
-def reduced(picture: Picture, factor: float) -> Picture:
-    """The picture at 1 / `factor` of its size, or itself if that is no less."""
-    if factor <= 1:
-        return picture
-    size = working_size(picture.height, picture.width, factor)
-    alpha = None if picture.alpha is None else resize(picture.alpha.float(), size)
-    return replace(picture, rgb=resize(picture.rgb.float(), size), alpha=alpha)
+def reduced(picture: Picture, longest: int) -> Picture:
+    """The picture with a longer side of `longest` pixels at most."""
+    size = working_size(picture.height, picture.width, max(1.0, max(picture.height, picture.width) / longest))
+    alpha = None if picture.alpha is None else _sized(picture.alpha.float(), size)
+    return replace(picture, rgb=_sized(picture.rgb.float(), size), alpha=alpha)
 
 
 def _shown(picture: Picture) -> Tensor:
