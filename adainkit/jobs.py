@@ -4,23 +4,21 @@ Knows paths and nothing else: no torch, no pixels.
 """
 
 # os.path, not Path: its tests never raise, whatever the name and the permissions of the folders.
-# ruff: noqa: PTH100, PTH110, PTH112, PTH116, PTH118, PTH119, PTH207
+# ruff: noqa: PTH100, PTH110, PTH112, PTH116
 
 from __future__ import annotations
 
-import glob
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["FORMATS", "Job", "default_name", "find_contents", "find_pictures", "plan_jobs", "same_file", "split_weight"]
+from .finding import FORMATS, PICTURES, Found, find
 
-FORMATS = ("jpg", "jpeg", "png", "webp", "avif", "tif", "tiff", "bmp")
-"""Extensions that can be written; of another kind of picture, the result is a PNG."""
-_PICTURES = {f".{name}" for name in (*FORMATS, "gif", "jp2", "pgm", "ppm", "tga")}  # taken from a folder
+__all__ = ["FORMATS", "Job", "default_name", "plan_jobs", "same_file", "split_weight"]
+
 _SAME = {"jpeg": "jpg", "tiff": "tif"}
 
 
@@ -36,16 +34,6 @@ class Job:
     problem: str = ""
     style: str = ""
     done: bool = False
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A content: `inner` is its path below `root`, the folder that was named, or its bare name."""
-
-    source: Path
-    inner: Path
-    root: Path | None = None
-    problem: str = ""
 
 
 def split_weight(text: str) -> tuple[str, float]:
@@ -69,7 +57,7 @@ def default_name(styles: Iterable[str]) -> str:
     >>> default_name(["art/the wave.jpg", "mosaic"])
     'the-wave+mosaic'
     """
-    known = ("safetensors", *(s[1:] for s in _PICTURES))
+    known = ("safetensors", *(s[1:] for s in PICTURES))
     stems = (re.sub(rf"\.({'|'.join(known)})$", "", re.split(r"[/\\]", s)[-1], flags=re.IGNORECASE) for s in styles)
     return re.sub(r"[^\w.+-]+", "-", "+".join(stems)).strip("-.")[:60] or "stylized"
 
@@ -91,7 +79,7 @@ def plan_jobs(
     folder), `style_name` in its name, under a number where the name is taken. Nothing that exists is a target but for
     `overwrite`, and no content nor any of the `protected` files ever is. `ValueError` for an impossible `output`.
     """
-    found = _unique(_expand(contents, output))
+    found = find(contents, output)
     folder = output is None or _is_folder(output, several=len(found) > 1 or any(f.root for f in found))
     if output is not None and not folder:
         extension = Path(output).suffix[1:].lower()
@@ -124,77 +112,9 @@ def plan_jobs(
     return jobs
 
 
-def find_contents(contents: Sequence[str]) -> list[Path]:
-    """The pictures that files, patterns and folders name, as of `plan_jobs`; `ValueError` for what is none."""
-    found = _unique(_expand(contents, None))
-    for each in found:
-        if each.problem:
-            raise ValueError(f"{each.source}: {each.problem}")
-    return [each.source for each in found]
-
-
-def find_pictures(folder: str | os.PathLike[str]) -> list[Path]:
-    """The pictures of a folder and of all below it, by name, as paths below it; `ValueError` for one that has none, or
-    that cannot be read."""
-    if not os.path.isdir(folder):
-        raise ValueError(f"{os.fspath(folder)}: is no folder; expected a folder of pictures")
-    found = list(_walk(Path(folder), None))
-    for each in found:
-        if each.problem:
-            raise ValueError(f"{each.source}: {each.problem}")
-    return [each.inner for each in found]
-
-
 def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
     """Whether two names are those of one file, there or not."""
     return _identity(Path(one)) == _identity(Path(other))
-
-
-def _expand(contents: Sequence[str], output: str | None) -> Iterator[_Found]:
-    for text in contents:
-        path = Path(text)
-        if os.path.isdir(path):
-            yield from _walk(path, output)
-        elif os.path.exists(path) or not glob.has_magic(text):
-            problem = (
-                "" if os.path.exists(path) else "no such file; expected a picture, a folder or a pattern like *.jpg"
-            )
-            yield _Found(path, Path(path.name), problem=problem)
-        else:
-            matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
-            if not matches:
-                yield _Found(path, path, problem="no file fits this pattern")
-            for match in matches:
-                yield from _walk(match, output) if os.path.isdir(match) else [_Found(match, Path(match.name))]
-
-
-def _walk(root: Path, output: str | None) -> Iterator[_Found]:
-    """The pictures of a folder, less hidden ones and, so that results are no contents, the output folder within it."""
-    if output is not None and os.path.realpath(output) == os.path.realpath(root):
-        output = None
-    errors: list[OSError] = []
-    empty = True
-    for folder, subfolders, names in os.walk(root, onerror=errors.append):
-        here = (os.path.join(folder, name) for name in sorted(subfolders) if not name.startswith("."))
-        skipped = None if output is None else os.path.realpath(output)
-        subfolders[:] = [os.path.basename(path) for path in here if os.path.realpath(path) != skipped]
-        for name in sorted(names):
-            path = Path(folder, name)
-            if path.suffix.lower() in _PICTURES and not name.startswith("."):
-                empty = False
-                yield _Found(path, path.relative_to(root), root)
-    for error in errors:
-        yield _Found(Path(error.filename), root, root, f"cannot be read ({error.strerror})")
-    if empty and not errors:
-        yield _Found(root, root, root, "no pictures in this folder")
-
-
-def _unique(found: Iterable[_Found]) -> list[_Found]:
-    """Each name once, as first given: patterns like `**` and overlapping arguments meet it several times."""
-    unique: dict[str, _Found] = {}
-    for each in found:
-        unique.setdefault(os.path.normcase(os.path.abspath(each.source)), each)
-    return list(unique.values())
 
 
 def _is_folder(output: str, *, several: bool) -> bool:
@@ -203,12 +123,12 @@ def _is_folder(output: str, *, several: bool) -> bool:
     if output.endswith(separators) or os.path.isdir(output):
         return True
     suffix = Path(output).suffix
-    if several and (suffix.lower() in _PICTURES or os.path.exists(output)):
+    if several and (suffix.lower() in PICTURES or os.path.exists(output)):
         raise ValueError(f"several pictures do not fit into one file: -o {output} must be a folder")
     return several or not suffix
 
 
-def _beside(each: _Found, style_name: str, format: str | None) -> Path:
+def _beside(each: Found, style_name: str, format: str | None) -> Path:
     if each.root is None:
         named = each.source.with_name(f"{each.source.stem}-{style_name}{each.source.suffix}")
         return _with_format(named, format)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
+from io import RawIOBase
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 from .errors import AdaINKitError
 
@@ -28,10 +30,10 @@ class Manifest:
         self.path = Path(path)
         self.facts: dict[str, Any] = json.loads(json.dumps(facts, default=str))
         self._made: dict[str, str] = {}  # output: input
-        self._stream: IO[bytes] | None = None
+        self._stream: RawIOBase | None = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._stream = open(path, "a+b")  # noqa: SIM115 - it stays open
+            self._stream = open(path, "a+b", buffering=0)  # noqa: SIM115 - it stays open
             self._read(self._stream)
         except OSError as error:
             self.close()
@@ -45,7 +47,7 @@ class Manifest:
 
     def is_done(self, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> bool:
         """Whether an earlier run has made `target` of `source`, and it is still there."""
-        return self._made.get(_key(target)) == _key(source) and Path(target).exists()
+        return self._made.get(_key(target)) == _key(source) and os.path.exists(target)  # noqa: PTH110 - Path's may raise
 
     def add(
         self,
@@ -63,8 +65,9 @@ class Manifest:
         try:
             if self._stream is None:
                 raise OSError("it is closed")
-            self._stream.write(f"{line}\n".encode())
-            self._stream.flush()
+            data = f"{line}\n".encode()
+            if self._stream.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as broken:
             raise AdaINKitError(
                 f"{self.path}: the manifest cannot be written ({broken.strerror or broken}); make room for it, then "
@@ -85,9 +88,9 @@ class Manifest:
     ) -> None:
         self.close()
 
-    def _read(self, stream: IO[bytes]) -> None:
+    def _read(self, stream: RawIOBase) -> None:
         stream.seek(0)
-        lines = stream.read().splitlines(keepends=True)
+        lines = stream.readall().splitlines(keepends=True)
         if lines and not lines[-1].endswith(b"\n"):
             torn = lines.pop()  # the process was killed as it wrote, or the disk was full
             if not torn.startswith(_START.encode()[: len(torn)]):

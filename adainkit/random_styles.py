@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from .errors import StyleError
-from .jobs import find_pictures
+from .finding import find_pictures
 
 __all__ = ["RandomStyles", "choose", "once_each"]
 
@@ -47,9 +47,10 @@ class RandomStyles:
         return [str(self.folder / name) for name in self.names]
 
     @property
-    def digest(self) -> str:
-        """Tells one list of names from another."""
-        return hashlib.sha256("\0".join(self.names).encode(errors="surrogateescape")).hexdigest()[:16]
+    def facts(self) -> dict[str, object]:
+        """What the choice depends on, besides seed and count: another list of names is another choice."""
+        names = hashlib.sha256("\0".join(self.names).encode(errors="surrogateescape"))
+        return {"folder": str(self.folder), "pictures": len(self.names), "sha256_of_names": names.hexdigest()[:16]}
 
 
 def choose(names: Sequence[str], name: str, seed: int = 0, count: int = 1) -> list[str]:

@@ -20,8 +20,9 @@ from adainkit import executor
 from adainkit.batch import stylize_files
 from adainkit.cli import main
 from adainkit.errors import StyleError
+from adainkit.finding import find_pictures
 from adainkit.images import open_image, save_image
-from adainkit.jobs import Job, find_pictures, plan_jobs
+from adainkit.jobs import Job, plan_jobs
 from adainkit.random_styles import RandomStyles, choose, once_each
 
 ROOT = Path(__file__).parent.parent
@@ -305,7 +306,8 @@ def test_a_random_run_goes_on_by_its_manifest(run: Run, here: Path):
     noise("art/new.png", 0)
     told = run(*command)
     assert told.code == 1
-    assert "names_in_random_style was" in told.err
+    assert 'random_style was {"folder": "art", "pictures": 4, ' in told.err
+    assert 'now {"folder": "art", "pictures": 5, ' in told.err
 
 
 def test_without_output_the_folder_is_named_after_the_styles(run: Run, here: Path):
@@ -375,9 +377,11 @@ def test_styles_of_a_folder_are_known_by_their_names(here: Path):
     assert styles.names == ["night.png", "old/garden.png", "old/wave.png", "wave.png"]
     assert [p.as_posix() for p in find_pictures("art")] != []
     assert len(set(styles.of("a.png"))) == 2
-    before = styles.digest
+    before = styles.facts
+    assert (before["folder"], before["pictures"]) == ("art", 4)
+    assert RandomStyles("art", 7).facts == before
     Path("art/night.png").rename("art/day.png")
-    assert RandomStyles("art").digest != before
+    assert RandomStyles("art").facts != before
     with pytest.raises(StyleError, match="give a folder with pictures"):
         RandomStyles("nowhere")
 

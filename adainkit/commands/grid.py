@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import AdaINKitError, ImageError
-from ..jobs import find_contents, find_pictures, same_file
+from ..finding import find_contents, find_pictures
+from ..jobs import same_file
 from .console import complain, make_stylizer, one_line
 
 if TYPE_CHECKING:

@@ -32,9 +32,9 @@ _NO_OPTIONS = {
     "pictures",
     "output",
     "overwrite",
+    "manifest",
     "style",
     "seed",
-    "manifest",
 }
 _NO_OPTIONS |= {"device", "tile", "max_pixels"}
 
@@ -167,7 +167,7 @@ def _facts(args: argparse.Namespace, styles: _Styles) -> dict[str, Any]:
     options = {name: value for name, value in vars(args).items() if name not in _NO_OPTIONS}
     if styles.random is None:
         return {"style": styles.fixed, "options": options, "seed": None}
-    options["names_in_random_style"] = styles.random.digest
+    options["random_style"] = styles.random.facts
     return {"options": options, "seed": styles.random.seed}
 
 
