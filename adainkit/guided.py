@@ -106,10 +106,26 @@ def _slope(guide: Tensor, x: Tensor, radius: int) -> tuple[Tensor, Tensor]:
 
 def _box(x: Tensor, radius: int) -> Tensor:
     """The mean over `2 * radius + 1` pixels a side, of those that there are."""
-    side = 2 * radius + 1
-    for kernel, padding in (((side, 1), (radius, 0)), ((1, side), (0, radius))):
-        x = F.avg_pool2d(x, kernel, 1, padding, count_include_pad=False)
+    for dim in (2, 3):
+        sums = _window_sums(x, radius, dim)
+        there = _window_sums(torch.ones(1, 1, *(x.shape[d] if d == dim else 1 for d in (2, 3))), radius, dim)
+        x = sums.div_(there.to(x.device))
     return x
+
+
+def _window_sums(x: Tensor, radius: int, dim: int) -> Tensor:
+    """Sums of `2 * radius + 1` neighbors, nothing beyond the border. By doubling: five additions for 17 values, where
+    pooling takes 17 and cumulated sums cancel."""
+    side, length = 2 * radius + 1, x.shape[dim]
+    power = F.pad(x, (0, 0, radius, radius) if dim == 2 else (radius, radius))
+    total, width, offset = power.narrow(dim, 0, length).clone(), 1, 1  # `power` holds sums of `width` values
+    while 2 * width <= side:
+        rest = power.shape[dim] - width
+        power, width = power.narrow(dim, 0, rest) + power.narrow(dim, width, rest), 2 * width
+        if side & width:
+            total += power.narrow(dim, offset, length)
+            offset += width
+    return total
 
 
 def _strips(height: int, width: int, batch: int) -> Iterator[tuple[int, int]]:
