@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
+import os
+import re
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from .jobs import split_weight
 
@@ -22,13 +27,12 @@ __all__ = [
     "tile",
 ]
 
+_N = TypeVar("_N", int, float)
+
 
 def fraction(text: str) -> float:
     """A number from 0 to 1."""
-    with suppress(ValueError):
-        if 0 <= (value := float(text)) <= 1:
-            return value
-    raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
+    return _number(text, float, 0, 1)
 
 
 def alphas(text: str) -> float | list[float]:
@@ -44,44 +48,35 @@ def fractions(text: str) -> list[float]:
 
 def steps(text: str) -> int:
     """A whole number from 2."""
-    with suppress(ValueError):
-        if (value := int(text)) >= 2:
-            return value
-    raise argparse.ArgumentTypeError(f"expected a whole number from 2, got {text!r}")
+    return _number(text, int, 2)
 
 
 def scale(text: str) -> float:
     """A number from 1 to 64."""
-    with suppress(ValueError):
-        if 1 <= (value := float(text)) <= 64:
-            return value
-    raise argparse.ArgumentTypeError(f"expected a number from 1 to 64, got {text!r}")
+    return _number(text, float, 1, 64)
 
 
 def region(text: str) -> tuple[str, str]:
-    """A mask and its style."""
-    mask, _, style = text.partition("=")
-    if not mask or not style:
+    """A mask and its style: of several `=`, the last one before which there is a file's name parts them, else the last.
+
+    >>> region("sky=1.png=ember")
+    ('sky=1.png', 'ember')
+    """
+    parts = [(text[: sign.start()], text[sign.end() :]) for sign in re.finditer("=", text)]
+    whole = [part for part in parts if all(part)]
+    if not whole:
         raise argparse.ArgumentTypeError(f"expected MASK=STYLE, like sky.png=ukiyo-e, got {text!r}")
-    return mask, style
+    return ([part for part in whole if os.path.isfile(part[0])] or whole)[-1]  # noqa: PTH113 - Path.is_file may raise
 
 
 def count(text: str) -> int | None:
     """A whole number from 1, or None for the word none."""
-    if text.lower() == "none":
-        return None
-    with suppress(ValueError):
-        if (value := int(text)) >= 1:
-            return value
-    raise argparse.ArgumentTypeError(f"expected a whole number from 1, or none, got {text!r}")
+    return None if text.lower() == "none" else _number(text, int, 1, more=", or none")
 
 
 def positive(text: str) -> int:
     """A whole number from 1."""
-    with suppress(ValueError):
-        if (value := int(text)) >= 1:
-            return value
-    raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
+    return _number(text, int, 1)
 
 
 def tile(text: str) -> int | str | None:
@@ -91,10 +86,7 @@ def tile(text: str) -> int | str | None:
 
 def quality(text: str) -> int:
     """A whole number from 1 to 100."""
-    with suppress(ValueError):
-        if 1 <= (value := int(text)) <= 100:
-            return value
-    raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 100, got {text!r}")
+    return _number(text, int, 1, 100)
 
 
 def extension(text: str) -> str:
@@ -108,3 +100,11 @@ def style_share(text: str) -> tuple[str, float]:
         return split_weight(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _number(text: str, kind: Callable[[str], _N], low: int, high: float = math.inf, more: str = "") -> _N:
+    with suppress(ValueError):
+        if low <= (value := kind(text)) <= high:
+            return value
+    whole, bound = "whole " * (kind is int), f" to {high}" * (high < math.inf)
+    raise argparse.ArgumentTypeError(f"expected a {whole}number from {low}{bound}{more}, got {text!r}")

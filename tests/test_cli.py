@@ -1,5 +1,6 @@
 """The `adainkit` command as a user meets it: files in, files out, exit codes, and messages of one line."""
 
+import argparse
 import json
 import logging
 import os
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import adainkit
-from adainkit import arguments, batch, jobs, style, weights
+from adainkit import arguments, batch, jobs, style, values, weights
 from adainkit.cli import main
 from adainkit.demo import contact_sheet, draw_landscape
 from adainkit.images import MAX_PIXELS, files
@@ -121,6 +122,44 @@ def test_existing_file_with_a_colon_is_a_file(here: Path):
 @given(st.text(min_size=1), st.floats(0, 1e6))
 def test_weight_comes_back(name: str, weight: float):
     assert split_weight(f"{name}:{weight!r}") == (name, weight)
+
+
+# ---- values of options
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad", "told"),
+    [
+        (values.steps, "2", ("1", "2.5", "x", ""), "a whole number from 2, got"),
+        (values.positive, "1", ("0", "-1", "1e3"), "a whole number from 1, got"),
+        (values.count, "1", ("0", "some"), "a whole number from 1, or none, got"),
+        (values.quality, "100", ("0", "101"), "a whole number from 1 to 100, got"),
+        (values.scale, "64", ("0.9", "64.1", "nan"), "a number from 1 to 64, got"),
+        (values.fraction, "1", ("-0.1", "1.1", "nan", "inf"), "a number from 0 to 1, got"),
+    ],
+)
+def test_a_number_out_of_its_range_is_told_with_the_range(kind: Any, good: str, bad: tuple[str, ...], told: str):
+    assert kind(good) == int(good)
+    for text in bad:
+        with pytest.raises(argparse.ArgumentTypeError, match=rf"^expected {told} {text!r}$"):
+            kind(text)
+
+
+def test_words_in_the_place_of_numbers():
+    assert values.count("None") is None
+    assert (values.tile("Auto"), values.tile("none"), values.tile("64")) == ("auto", None, 64)
+    assert (values.alphas("0.5"), values.alphas("0,1")) == (0.5, [0.0, 1.0])
+
+
+def test_a_region_is_parted_where_its_mask_is_a_file(here: Path):
+    assert values.region("sky.png=art.png") == ("sky.png", "art.png")
+    assert values.region("sky=1.png=ember") == ("sky=1.png", "ember")
+    Path("a=b.png").write_bytes(b"")
+    assert values.region("a=b.png=ember") == ("a=b.png", "ember")
+    assert values.region("a.png=a=b.png") == ("a.png", "a=b.png")
+    for text in ("a.png", "=ember", "a.png=", "="):
+        with pytest.raises(argparse.ArgumentTypeError, match="MASK=STYLE"):
+            values.region(text)
 
 
 # ---- which file goes where
