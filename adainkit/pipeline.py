@@ -32,7 +32,8 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Alone:
-    """What `read` gives for a picture that is to be alone: all writing has ended before its `work` gets the `value`."""
+    """What `read` gives for a picture that is to be alone: no other one is held while its `work` has the `value`. It
+    waits until what was read ahead is written, and nothing is read meanwhile."""
 
     value: Any = None
 
@@ -69,6 +70,7 @@ def run_jobs(
     one_at_a_time = threading.Lock()
     waiting = iter(jobs)
     ahead: deque[tuple[_Piece, Future[None]]] = deque()
+    alone: deque[_Piece] = deque()
     writing = 0  # pieces that the writers have and whose outcomes were not taken from the queue yet
 
     def told(piece: _Piece) -> Outcome:
@@ -95,17 +97,22 @@ def run_jobs(
 
     with _pool("write", threads) as writers, _pool("read", threads) as readers:
         while True:
-            while len(ahead) <= threads and (job := next(waiting, None)) is not None:
+            while not alone and len(ahead) <= threads and (job := next(waiting, None)) is not None:
                 piece = _Piece(job)
                 ahead.append((piece, readers.submit(piece.go, lambda job, _: read(job), check=True)))
-            if not ahead:
-                break
-            piece, reading = ahead.popleft()
-            reading.result()
-            if piece.error is None:
+            if ahead:
+                piece, reading = ahead.popleft()
+                reading.result()
                 if isinstance(piece.value, Alone):
-                    yield from written(0)
-                    piece.value = piece.value.value
+                    alone.append(piece)
+                    continue
+            elif alone:
+                yield from written(0)
+                piece = alone.popleft()
+                piece.value = piece.value.value
+            else:
+                break
+            if piece.error is None:
                 piece.go(work)
             if piece.error is not None or piece.value is None:
                 yield told(piece)

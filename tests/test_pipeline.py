@@ -108,25 +108,42 @@ def test_a_failure_is_one_jobs_own():
     assert str(errors["6"]) == "6.png: no such file"
 
 
-def test_a_picture_alone_has_nothing_beside_it_that_is_written():
-    writing = threading.Event()
-    seen = []
-
-    def work(job: Job, value: Any) -> Any:
-        seen.append((value, writing.is_set()))
-        return None if value == "large" else value
-
-    def write(job: Job, value: Any) -> None:
-        writing.set()
-        time.sleep(0.05)
-        writing.clear()
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("large", [{0}, {2}, {2, 3, 7}, {8}, set(range(9))])
+def test_a_picture_alone_has_nothing_beside_it(threads: int, large: set[int]):
+    held: set[int] = set()  # from the begin of the reading to the end of the writing
+    beside: dict[int, set[int]] = {}
 
     def read(job: Job) -> Any:
-        return Alone("large") if job.source.stem == "2" else "small"
+        number = int(job.source.stem)
+        if number in large:
+            time.sleep(0.005)  # the others are read, or written, meanwhile
+            return Alone(number)
+        held.add(number)
+        return number
 
-    assert all(o.error is None for o in run_jobs(jobs(4), read, work, write))
-    assert seen[2] == ("large", False)
-    assert seen[1] == ("small", True)  # that of 0: the test would see it
+    def work(job: Job, number: int) -> int | None:
+        time.sleep(0.005)
+        beside[number] = held - {number}
+        return None if number in large else number
+
+    def write(job: Job, number: int) -> None:
+        time.sleep(0.01)
+        held.remove(number)
+
+    outcomes = list(run_jobs(jobs(9), read, work, write, threads=threads))
+    assert sorted(beside) == list(range(9))
+    assert sorted(int(o.job.source.stem) for o in outcomes) == list(range(9))
+    assert {number: beside[number] for number in large} == dict.fromkeys(large, set())
+    if len(large) < 9:
+        assert any(beside.values())  # that of the others: the test would see it
+
+
+def test_the_result_of_a_picture_alone_may_be_written_like_any_other():
+    written = []
+    outcomes = run_jobs(jobs(3), lambda job: Alone(job), lambda job, value: value, lambda job, v: written.append(v))
+    assert [o.error for o in outcomes] == [None] * 3
+    assert written == jobs(3)
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, Cancelled])
