@@ -77,7 +77,8 @@ def plan_jobs(
 
     A folder's tree is kept below `output`. Without `output` a result lies beside its content (a folder's beside the
     folder), `style_name` in its name, under a number where the name is taken. Nothing that exists is a target but for
-    `overwrite`, and no content nor any of the `protected` files ever is. `ValueError` for an impossible `output`.
+    `overwrite`, and no content nor any of the `protected` files, there or not, ever is. `ValueError` for an impossible
+    `output`.
     """
     found = find(contents, output)
     folder = output is None or _is_folder(output, several=len(found) > 1 or any(f.root for f in found))
@@ -88,7 +89,7 @@ def plan_jobs(
         if extension not in FORMATS:
             raise ValueError(f"-o {output}: the extension must be one of {', '.join(FORMATS)}")
     inputs = [*map(Path, protected), *(each.source for each in found)]
-    taken = {_identity(path): "read here" for path in inputs if os.path.exists(path)}
+    taken: dict[object, str] = {_identity(path): "read here" for path in inputs}
     jobs: list[Job] = []
     for each in found:
         if each.problem:

@@ -52,6 +52,12 @@ class RandomStyles:
         names = hashlib.sha256("\0".join(self.names).encode(errors="surrogateescape"))
         return {"folder": str(self.folder), "pictures": len(self.names), "sha256_of_names": names.hexdigest()[:16]}
 
+    @property
+    def digest(self) -> str:
+        """Of the names and the sizes of all styles: to read all that is in them would take minutes."""
+        sizes = "\0".join(f"{name}\0{(self.folder / name).stat().st_size}" for name in self.names)
+        return hashlib.sha256(sizes.encode(errors="surrogateescape")).hexdigest()
+
 
 def choose(names: Sequence[str], name: str, seed: int = 0, count: int = 1) -> list[str]:
     """`count` different ones of `names`, evenly random, by a hash of `seed` and `name`.

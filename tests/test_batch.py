@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageCms
 
 import adainkit
@@ -180,6 +182,82 @@ def test_the_same_command_again_does_what_is_left(run: Run, here: Path, output: 
     assert (third.code, third.rows) == (0, [])
     assert "7 of 7 pictures were done before" in third.err
     assert len(lines("run.jsonl")) == 6 + 3
+
+
+def test_two_pictures_that_want_one_name_leave_it_to_the_first(run: Run, here: Path):
+    noise("two/a.jpg", 0)
+    noise("two/a.png", 1)
+    command = ("two", "calanque", "-o", "out", "--format", "png", "--manifest", "run.jsonl", "--json")
+    assert {row["input"] for row in run(*command).rows if row["error"] is None} == {str(Path("two/a.jpg"))}
+    for _ in range(3):
+        again = run(*command)
+        assert [row["input"] for row in again.rows] == [str(Path("two/a.png"))]
+        assert "made of" in again.rows[0]["error"]
+
+
+@pytest.mark.parametrize("name", ["art/wave.png", "left.png", "mask.png", "mine.safetensors", "model.safetensors"])
+def test_another_file_of_the_same_name_stops_the_run(run: Run, here: Path, name: str):
+    for number, mask in enumerate(("left.png", "mask.png")):
+        noise(mask, 30 + number)
+    adainkit.Style.preset("ember").save("mine.safetensors")
+    model = adainkit.AdaINModel.load(adainkit.models()["lite"].path)
+    model.save("model.safetensors")
+    regions = ("--region", "left.png=art/wave.png", "--region", "left.png=mine.safetensors")
+    command = (
+        "in",
+        *regions,
+        "--mask",
+        "mask.png",
+        "--model",
+        "model.safetensors",
+        "-o",
+        "out",
+        "--manifest",
+        "m.jsonl",
+    )
+    assert run(*command).code == 0
+    assert run(*command).code == 0
+    before = files_below(here)
+    if name == "model.safetensors":  # another decoder of the same encoder
+        with torch.no_grad():
+            model.decoder.get_parameter(next(iter(dict(model.decoder.named_parameters())))).mul_(1.01)
+        model.save(name)
+    elif name == "mine.safetensors":
+        adainkit.Style.preset("iris").save(name)
+    else:
+        noise(name, 40, (40, 56))
+    told = run(*command)
+    assert (told.code, told.out) == (1, "")
+    assert f"m.jsonl was begun with other options: {name} has changed." in told.err
+    assert files_below(here) == before
+
+
+def test_a_random_style_that_has_changed_stops_the_run(run: Run, here: Path):
+    command = ("in", "--random-style", "art/", "-o", "out", "--manifest", "m.jsonl")
+    assert run(*command).code == 0
+    assert run(*command).code == 0
+    noise("art/night.png", 9, (41, 57))
+    told = run(*command)
+    assert told.code == 1
+    assert "art has changed" in told.err
+
+
+def test_a_content_that_has_changed_is_made_again(run: Run, here: Path):
+    command = ("in", "calanque", "-o", "out", "--manifest", "m.jsonl", "--json")
+    assert run(*command).code == 0
+    noise("in/2.png", 50)
+    os.utime("in/2.png", (time.time() + 60, time.time() + 60))
+    assert "--overwrite" in run(*command).rows[0]["error"]
+    again = run(*command, "--overwrite")
+    assert [row["input"] for row in again.rows] == [str(Path("in/2.png"))]
+
+
+def test_a_manifest_is_never_a_target(run: Run, here: Path):
+    for _ in range(2):
+        found = run("in/0.png", "calanque", "--manifest", "o.png", "-o", "o.png", "--overwrite")
+        assert found.code == 1
+        assert "its result o.png would replace what is read here" in found.err
+        assert all(row["error"] for row in lines("o.png"))
 
 
 def test_what_somebody_else_made_is_not_replaced(run: Run, here: Path):
@@ -375,7 +453,7 @@ def test_the_choice_is_even_and_does_not_change_between_versions():
 def test_styles_of_a_folder_are_known_by_their_names(here: Path):
     styles = RandomStyles("art", seed=2, count=2)
     assert styles.names == ["night.png", "old/garden.png", "old/wave.png", "wave.png"]
-    assert [p.as_posix() for p in find_pictures("art")] != []
+    assert [p.as_posix() for p in find_pictures("art")] == ["night.png", "wave.png", "old/garden.png", "old/wave.png"]
     assert len(set(styles.of("a.png"))) == 2
     before = styles.facts
     assert (before["folder"], before["pictures"]) == ("art", 4)

@@ -1,6 +1,7 @@
 """The manifest: what it holds, what it knows of an earlier run, and what it refuses."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,19 @@ import pytest
 from adainkit.errors import AdaINKitError
 from adainkit.manifest import Manifest
 
-FACTS = {"style": {"art.png": 1.0}, "options": {"alpha": 0.8, "mask": None}, "seed": None}
+FACTS: dict[str, Any] = {
+    "style": {"art.png": 1.0},
+    "options": {"alpha": 0.8, "mask": None},
+    "seed": None,
+    "files": {"art.png": "12ab", "ember": None},
+}
 
 
 @pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """A manifest of two pictures: out/a.png, which is there, and out/b.png, which failed."""
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A manifest of two pictures: out/a.png, which is there, and out/b.png, which failed; beside the current folder."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     (tmp_path / "out").mkdir()
     (tmp_path / "out/a.png").write_bytes(b"a picture")
     with Manifest(tmp_path / "run.jsonl", FACTS) as manifest:
@@ -30,11 +38,12 @@ def rows(file: Path) -> list[dict[str, Any]]:
 
 def test_a_line_says_all_of_a_picture(file: Path):
     first, second, third = rows(file)
-    assert list(first) == ["input", "output", "style", "options", "seed", "seconds", "error"]
+    assert list(first) == ["input", "output", "style", "options", "seed", "files", "folder", "seconds", "error"]
     assert first == {
         "input": "a.png",
         "output": str(file.parent / "out/a.png"),
         **FACTS,
+        "folder": "here",
         "seconds": 0.123,
         "error": None,
     }
@@ -71,6 +80,90 @@ def test_the_last_line_of_a_picture_counts(file: Path):
             manifest.add("b.png", target, seconds=1, error=error)
         with Manifest(file, FACTS) as manifest:
             assert manifest.is_done("b.png", target) is done
+
+
+def test_a_failure_to_make_it_of_another_picture_does_not_undo_it(file: Path):
+    target = file.parent / "out/a.png"
+    with Manifest(file, FACTS) as manifest:
+        manifest.add("a.jpg", target, seconds=0, error="its result would replace what is made of a.png")
+        manifest.add("c.jpg", file.parent / "out/c.png", seconds=0, error="broken")
+    assert Manifest(file, FACTS).is_done("a.png", target)
+    with Manifest(file, FACTS) as manifest:
+        manifest.add("a.png", target, seconds=0, error="broken")
+    assert not Manifest(file, FACTS).is_done("a.png", target)
+
+
+def test_a_picture_that_has_changed_since_is_not_done(file: Path):
+    source, target = Path("new.png"), file.parent / "out/new.png"
+    source.write_bytes(b"one")
+    target.write_bytes(b"made of one")
+    with Manifest(file, FACTS) as manifest:
+        manifest.add(source, target, seconds=1)
+    made = target.stat().st_mtime_ns
+    for then, done in ((made - 10**9, True), (made, True), (made + 10**9, False)):
+        os.utime(source, ns=(then, then))
+        assert Manifest(file, FACTS).is_done(source, target) is done
+    source.unlink()
+    assert Manifest(file, FACTS).is_done(source, target)
+
+
+def test_names_are_those_of_their_working_folder(file: Path, monkeypatch: pytest.MonkeyPatch):
+    tree = file.parent
+    for folder in ("one", "two"):
+        (tree / folder / "out").mkdir(parents=True)
+        (tree / folder / "out/x.png").write_bytes(b"a picture")
+    monkeypatch.chdir(tree / "one")
+    with Manifest("../run.jsonl", FACTS) as manifest:
+        manifest.add("x.png", "out/x.png", seconds=1)
+    assert Manifest(file, FACTS).is_done("x.png", "out/x.png")
+    monkeypatch.chdir(tree / "two")
+    found = Manifest("../run.jsonl", FACTS)
+    assert not found.is_done("x.png", "out/x.png")
+    assert found.is_done("../one/x.png", tree / "one/out/x.png")
+    with Manifest("../run.jsonl", FACTS) as manifest:
+        manifest.add("x.png", "out/x.png", seconds=1, error="broken")
+    monkeypatch.chdir(tree / "one")
+    assert Manifest(file, FACTS).is_done("x.png", "out/x.png")
+
+
+def test_the_whole_tree_may_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "a/out").mkdir(parents=True)
+    (tmp_path / "a/out/x.png").write_bytes(b"a picture")
+    monkeypatch.chdir(tmp_path / "a")
+    with Manifest("run.jsonl", FACTS) as manifest:
+        manifest.add("x.png", "out/x.png", seconds=1)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    monkeypatch.chdir(tmp_path / "b")
+    assert Manifest("run.jsonl", FACTS).is_done("x.png", "out/x.png")
+
+
+def test_manifests_without_digests_and_folders_are_gone_on_with(file: Path):
+    """Those of the first version."""
+    target = file.parent / "out/a.png"
+    old = [{name: value for name, value in row.items() if name not in ("files", "folder")} for row in rows(file)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in old))
+    assert Manifest(file, FACTS).is_done("a.png", target)
+    with pytest.raises(AdaINKitError, match="seed was null, now 1"):
+        Manifest(file, {**FACTS, "seed": 1})
+
+
+@pytest.mark.parametrize("name", ["art.png", "ember"])
+def test_other_files_of_the_same_names_are_an_error(file: Path, name: str):
+    with pytest.raises(AdaINKitError, match=rf"other options: {name} has changed\."):
+        Manifest(file, {**FACTS, "files": {**FACTS["files"], name: "34cd"}})
+    Manifest(file, {**FACTS, "files": {**FACTS["files"], "fetched since": "34cd"}})
+
+
+def test_it_is_made_when_it_is_begun(tmp_path: Path):
+    path = tmp_path / "new/run.jsonl"
+    manifest = Manifest(path, FACTS)
+    assert not manifest.is_done("a.png", "out/a.png")
+    assert not path.parent.exists()
+    with pytest.raises(AdaINKitError, match="not open"):
+        manifest.add("a.png", "out/a.png", seconds=1)
+    with manifest:
+        assert path.exists()
 
 
 @pytest.mark.parametrize("kept", [1, 5, 12, 40, -1])
@@ -143,8 +236,8 @@ def test_what_is_no_manifest_is_left_alone(tmp_path: Path, data: bytes, where: s
 def test_a_place_that_cannot_be_written_is_an_error(tmp_path: Path):
     (tmp_path / "file").write_bytes(b"")
     for path in (tmp_path, tmp_path / "file/run.jsonl"):
-        with pytest.raises(AdaINKitError, match=r"cannot be written.*writable folder"):
-            Manifest(path, FACTS)
+        with pytest.raises(AdaINKitError, match=r"cannot be written.*writable folder"), Manifest(path, FACTS):
+            pass
 
 
 def test_a_full_disk_is_an_error_with_the_remedy(tmp_path: Path):

@@ -8,12 +8,15 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..fetch import file_digest
 from ..jobs import Job, default_name, plan_jobs
 from ..manifest import Manifest
 from ..pipeline import Outcome, run_jobs
 from ..random_styles import RandomStyles, once_each
+from ..weights import models
 from .console import complain, make_stylizer, one_line
 
 if TYPE_CHECKING:
@@ -61,7 +64,12 @@ class _Styles:
     def inputs(self) -> list[str]:
         """What is read for them and must not be replaced."""
         styles = list(self.fixed) if self.random is None else self.random.paths
-        return styles + [mask for mask, _ in self.regions]
+        return styles + self.masks
+
+    @property
+    def masks(self) -> list[str]:
+        """Those of the regions."""
+        return [mask for mask, _ in self.regions]
 
     def of(self, job: Job) -> dict[str, float]:
         """The styles of a job and their weights."""
@@ -86,30 +94,30 @@ class _Styles:
 def run(args: argparse.Namespace) -> int:
     """Do as `args` say: 0, or 1 if a picture failed."""
     styles = _styles(args)
-    with nullcontext() if args.manifest is None else Manifest(args.manifest, _facts(args, styles)) as manifest:
-        jobs = _plan(args, styles, manifest)
-        left = [job for job in jobs if not job.done]
-        if len(left) < len(jobs):
-            told = f"{len(jobs) - len(left)} of {len(jobs)} pictures were done before, as {args.manifest} says"
-            print(f"adainkit: {told}", file=sys.stderr)
+    manifest = None if args.manifest is None else Manifest(args.manifest, _facts(args, styles))
+    jobs = _plan(args, styles, manifest)
+    left = [job for job in jobs if not job.done]
+    if len(left) < len(jobs):
+        told = f"{len(jobs) - len(left)} of {len(jobs)} pictures were done before, as {args.manifest} says"
+        print(f"adainkit: {told}", file=sys.stderr)
 
-        def ended(outcome: Outcome) -> None:
-            if manifest is not None:
-                manifest.add(**_row(outcome, styles))
+    def ended(outcome: Outcome) -> None:
+        if manifest is not None:
+            manifest.add(**_row(outcome, styles))
 
-        if all(job.problem for job in left):  # nothing to do: no need to load a model
-            return _report(left, lambda _: run_jobs(left, _never, _never, _never, ended=ended), styles, args)
-        from ..batch import stylize_files
+    if all(job.problem for job in left):  # nothing to do: no need to load a model
+        return _report(left, lambda _: run_jobs(left, _never, _never, _never, ended=ended), styles, manifest, args)
+    from ..batch import stylize_files
 
-        with make_stylizer(args.model, args.device, args.dtype) as stylizer:
-            sizes = {"style_size": args.style_size, "max_pixels": args.max_pixels}
-            style_of, regions = styles.encoded(lambda name: stylizer.as_style(name, **sizes))
-            more = {"regions": regions, "ended": ended, **_options(args)}
+    with make_stylizer(args.model, args.device, args.dtype) as stylizer:
+        sizes = {"style_size": args.style_size, "max_pixels": args.max_pixels}
+        style_of, regions = styles.encoded(lambda name: stylizer.as_style(name, **sizes))
+        more = {"regions": regions, "ended": ended, **_options(args)}
 
-            def outcomes(progress: Progress) -> Generator[Outcome, None, None]:
-                return stylize_files(stylizer, left, style_of, progress=progress, **more)
+        def outcomes(progress: Progress) -> Generator[Outcome, None, None]:
+            return stylize_files(stylizer, left, style_of, progress=progress, **more)
 
-            return _report(left, outcomes, styles, args)
+        return _report(left, outcomes, styles, manifest, args)
 
 
 def _styles(args: argparse.Namespace) -> _Styles:
@@ -148,7 +156,7 @@ def _plan(args: argparse.Namespace, styles: _Styles, manifest: Manifest | None) 
             style_name=styles.name,
             format=args.format,
             overwrite=args.overwrite,
-            protected=[*styles.inputs, *[args.mask] * bool(args.mask)],
+            protected=[*styles.inputs, *filter(None, (args.mask, args.manifest))],
             **more,
         )
     except ValueError as error:
@@ -165,10 +173,23 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
 def _facts(args: argparse.Namespace, styles: _Styles) -> dict[str, Any]:
     """What the manifest holds of every picture, and by which it knows whether a run goes on."""
     options = {name: value for name, value in vars(args).items() if name not in _NO_OPTIONS}
+    files = {name: _digest(name) for name in (*styles.fixed, *styles.masks, *filter(None, [args.mask]))}
+    published = models().get(args.model)
+    if published is None or published.available:  # else this run fetches it
+        files[args.model] = _digest(args.model if published is None else published.path)
     if styles.random is None:
-        return {"style": styles.fixed, "options": options, "seed": None}
+        return {"style": styles.fixed, "options": options, "seed": None, "files": files}
     options["random_style"] = styles.random.facts
-    return {"options": options, "seed": styles.random.seed}
+    files[str(styles.random.folder)] = styles.random.digest
+    return {"options": options, "seed": styles.random.seed, "files": files}
+
+
+def _digest(path: str | Path) -> str | None:
+    """None for what is no file: a preset, or a name whose error is told later."""
+    try:
+        return file_digest(Path(path))
+    except (OSError, ValueError):
+        return None
 
 
 def _row(outcome: Outcome, styles: _Styles) -> dict[str, Any]:
@@ -186,6 +207,7 @@ def _report(
     jobs: Sequence[Job],
     outcomes: Callable[[Progress], Generator[Outcome, None, None]],
     styles: _Styles,
+    manifest: Manifest | None,
     args: argparse.Namespace,
 ) -> int:
     """Do the jobs: a line for every picture as it is done, under a bar on a terminal; 1 if any failed."""
@@ -199,7 +221,8 @@ def _report(
             part = now / total if stage == "stylize" else (now / total + (stage == "decode")) / 2  # else two passes
             bar.update(max(0.0, done + part - bar.n))  # the one before may be on its way to the disk
 
-        with closing(outcomes(progress)) as found:
+        found = outcomes(progress)  # what no picture can be made with is told here: before there is a manifest
+        with manifest or nullcontext(), closing(found):
             for outcome in found:
                 with tqdm.external_write_mode(file=sys.stderr):
                     _tell(outcome, styles, args)
