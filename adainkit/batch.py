@@ -9,9 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from .executor import Executor, TileSize
-from .images import MAX_PIXELS, Picture, check_target, open_image, picture_size, save_image
+from .controls import Alpha, Controls
+from .executor import Executor, TileSize, memory_budget
+from .images import (
+    MAX_PIXELS,
+    ImageLike,
+    Picture,
+    check_target,
+    open_image,
+    open_strips,
+    picture_size,
+    save_image,
+)
 from .jobs import Job
 from .pipeline import Alone, Outcome, in_flight, run_jobs
 from .progress import Progress
@@ -19,7 +30,7 @@ from .streaming import fits_whole
 
 if TYPE_CHECKING:
     from .style import Style
-    from .stylizer import Stylizer
+    from .stylizer import Regions, Stylizer
 
 __all__ = ["stylize_files"]
 
@@ -45,8 +56,10 @@ def stylize_files(
     While one picture is computed, the next is decoded and the last one encoded. Several are in the memory at once,
     which all together keep to the budget of one; a picture that is too large for that goes through `stylize_file`
     alone. `style_of(job)`, called in another thread, is the style of each; `options` are those of `Stylizer.stylize`;
-    `ended` as in `pipeline.run_jobs`. Close the iterator to stop: no file is ever half-written.
+    `ended` as in `pipeline.run_jobs`. Close the iterator to stop: no file is ever half-written. Options that no picture
+    can be made with, and masks that cannot be opened, are an `AdaINKitError` of this call.
     """
+    _check(stylizer, max_pixels, **options)
     on_cpu = stylizer.device.type == "cpu"  # where the network itself uses the other cores
     threads = 1 if on_cpu else min(_GPU_THREADS, os.cpu_count() or 1)
     executor = Executor(stylizer.model, stylizer.device, stylizer.dtype, tile)
@@ -74,6 +87,22 @@ def stylize_files(
         save_image(result, _target(job), info=picture.info, **saving)  # type: ignore[arg-type]
 
     return run_jobs(jobs, read, work, write, threads=threads, ended=ended)
+
+
+def _check(
+    stylizer: Stylizer,
+    max_pixels: int | None,
+    *,
+    alpha: Alpha = 1.0,
+    mask: ImageLike | None = None,
+    regions: Regions | None = None,
+    **_: Any,
+) -> None:
+    """What is the same for all pictures, once instead of for each."""
+    Controls(alpha).alphas(len(stylizer.model.config.levels))
+    for each in (mask, *(of_region for of_region, _ in regions or ())):
+        if isinstance(each, (str, os.PathLike)):  # all of it is decoded, but for TIFF, which may be larger than memory
+            open_strips(each, max_pixels=max_pixels, limit=memory_budget(torch.device("cpu"))).close()
 
 
 def _for_file(picture: Picture) -> Picture:

@@ -252,6 +252,39 @@ def test_a_content_that_has_changed_is_made_again(run: Run, here: Path):
     assert [row["input"] for row in again.rows] == [str(Path("in/2.png"))]
 
 
+@pytest.mark.parametrize(
+    ("more", "code", "told"),
+    [
+        ("-o x.gif", 2, "must be a folder"),
+        ("--alpha 0,1", 1, "2 alphas for a model of 3 AdaIN levels"),
+        ("--mask missing.png", 1, "missing.png"),
+        ("--mask broken.png", 1, "broken.png"),
+        ("--mask cut.png", 1, "cut.png"),
+        ("--region art/wave.png=calanque --region missing.png=ember", 1, "missing.png"),
+    ],
+)
+def test_what_no_picture_can_be_made_with_is_told_once(run: Run, here: Path, more: str, code: int, told: str):
+    Path("broken.png").write_bytes(b"no picture")
+    Path("cut.png").write_bytes(Path("in/0.png").read_bytes()[:300])
+    before = files_below(here)
+    style = () if "--region" in more else ("--style", "calanque")
+    found = run("in", *style, "-o", "out", *more.split(), "--manifest", "m.jsonl", "--json")
+    assert (found.code, found.out) == (code, "")
+    assert told in found.err
+    assert found.err.count("error: ") == 1
+    assert files_below(here) == before, "nothing is begun, a manifest neither"
+
+
+def test_masks_that_are_pictures_and_arrays_are_not_opened_as_files(here: Path):
+    with adainkit.Stylizer("lite", device="cpu") as stylizer:
+        jobs, style = plan_jobs(["in/0.png"], "out", style_name=""), adainkit.Style.preset("calanque")
+        for mask in (np.ones((4, 5), np.float32), Image.new("L", (5, 4), 255)):
+            with_mask = stylize_files(stylizer, jobs, lambda job: style, mask=mask)
+            assert [o.error for o in with_mask] == [None]
+        with pytest.raises(StyleError, match="2 alphas"):
+            stylize_files(stylizer, jobs, lambda job: style, alpha=(0, 1))
+
+
 def test_a_manifest_is_never_a_target(run: Run, here: Path):
     for _ in range(2):
         found = run("in/0.png", "calanque", "--manifest", "o.png", "-o", "o.png", "--overwrite")
