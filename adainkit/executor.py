@@ -151,7 +151,7 @@ class Executor:
         per_cell = largest_per_pixel(self.model.config) * self.stride**2 * torch.finfo(self.dtype).bits // 8 * batch
         seen = isqrt(_PAGED // per_cell) - 1  # a cell less, for the layers' own padding
         most = seen - 2 * reach
-        if whole <= seen or most < _HALOS * reach:
+        if height * width * per_cell <= _PAGED or most < _HALOS * reach:
             return whole
         return max(-(-side // -(-side // most)) for side in (height, width))
 
@@ -215,9 +215,9 @@ class Executor:
 
 # How torch words it where it has no exception of its own: the CPU on Windows, on Linux, and MPS.
 _OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
-# Values per strip of statistics: their float32 copies, 8 MiB each, stay in the cache, and well below the 32 MiB from
+# Values per strip of statistics: their float32 copies, 2 MiB each, stay in the cache, and well below the 32 MiB from
 # which glibc asks the system for new pages at every allocation.
-_STRIP = 1 << 21
+_STRIP = 1 << 19
 # glibc asks the system for new pages at every allocation from here on (DEFAULT_MMAP_THRESHOLD_MAX), and touching them
 # takes longer than most layers' arithmetic: whole pictures of 2048 px took 1.36 times as long as tiles of 768.
 _PAGED = 32 << 20

@@ -66,8 +66,20 @@ class AdaINModel(nn.Module):
         Crop the result to the picture's size: `decode(...)[..., :height, :width]`.
         """
         maps = map(AffineMap, centers, gains, shifts)
-        output: Tensor = self.decoder([apply_affine(f, m) for f, m in zip(features, maps, strict=True)])
+        own, other = (getattr(next(part.parameters(), None), "dtype", None) for part in (self.encoder, self.decoder))
+        kind = None if own == other else other  # alike, the features decide: autocast's are not as the parameters
+        output: Tensor = self.decoder([apply_affine(f, m, kind) for f, m in zip(features, maps, strict=True)])
         return output
+
+    def cast(self, encoder: torch.dtype, decoder: torch.dtype) -> None:
+        """Round the parameters: the encoder's, and the decoder's but for its last layer, which stays float32.
+
+        Two types are a mixed precision: `decode` then brings features of the one to the other behind AdaIN, which
+        amplifies what was rounded before it (a flat picture's features up to `config.gain_cap` times).
+        """
+        self.encoder.to(encoder)
+        for layer in self.decoder.layers[:-1]:
+            layer.to(decoder)
 
     @property
     def digest(self) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .adain import Moments, merge_moments, split_moments
 from .controls import Alpha, Controls, PreserveColor
-from .devices import find_device, find_dtype
+from .devices import find_device, find_precision
 from .errors import AdaINKitError, ImageError, ModelError, StyleError
 from .executor import Executor, TileSize, ordinary_tensors
 from .images import (
@@ -52,8 +52,14 @@ class Stylizer:
     """A model on a device. May be used from several threads, and as a context manager.
 
     `model`: a name of `models()`, a .safetensors file, or an `AdaINModel` (copied). `device`: "auto" is cuda, else mps,
-    else cpu. `dtype`: "auto" is float16 on cuda, else float32. `cache`: where encoded styles are kept; None keeps none.
+    else cpu. `dtype`: "float32", "float16", "bfloat16", or "mixed", the encoder in float32 and the decoder in bfloat16
+    (its last layer in float32 always); "auto" is float16 on cuda; on a CPU with instructions for bfloat16 it is "mixed"
+    for models with a `gain_cap`, as `lite` is; else float32. `cache`: where encoded styles are kept; None keeps none.
     """
+
+    dtype: torch.dtype
+    """Of the encoder and its features: styles do not differ between "mixed" and float32."""
+    decoder_dtype: torch.dtype
 
     def __init__(
         self,
@@ -69,7 +75,7 @@ class Stylizer:
         self.cache = StyleCache() if cache == "auto" else cache
         self._model: AdaINModel | None = found.eval().requires_grad_(False)
         self.device: torch.device = find_device("cpu")
-        self.dtype: torch.dtype = torch.float32
+        self.dtype = self.decoder_dtype = torch.float32
         self.to(device, dtype)
 
     @property
@@ -85,10 +91,11 @@ class Stylizer:
         Weights that were rounded stay rounded: for more precision than a Stylizer has, make a new one.
         """
         target = self.device if device is None else find_device(device)
-        kind = self.dtype if dtype is None else find_dtype(dtype, target)
+        kinds = (self.dtype, self.decoder_dtype) if dtype is None else find_precision(dtype, target, self.model.config)
         with ordinary_tensors():
-            self._model = self.model.to(target, kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.device, self.dtype = target, kind
+            self.model.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.model.cast(*kinds)
+        self.device, (self.dtype, self.decoder_dtype) = target, kinds
         return self
 
     def close(self) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import random
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -292,3 +294,30 @@ def test_a_small_picture_is_replicated_to_the_smallest_size() -> None:
     assert wide.shape[2] == CONFIG.min_size
     for small, large in zip(model.encode(x), model.encode(wide), strict=True):
         assert torch.equal(small, large)
+
+
+@torch.no_grad()
+def test_a_mixed_model_rounds_the_decoder_alone_and_not_its_last_layer() -> None:
+    model, mixed = make(), make()
+    mixed.cast(torch.float32, torch.bfloat16)
+    x = torch.rand(1, 3, 33, 47, generator=torch.Generator().manual_seed(1))
+    features = mixed.encode(x)
+    assert all(torch.equal(a, b) for a, b in zip(features, model.encode(x), strict=True))
+    assert {p.dtype for p in mixed.encoder.parameters()} == {torch.float32}
+    assert {p.dtype for p in mixed.decoder.layers[:-1].parameters()} == {torch.bfloat16}
+    for own, other in zip(mixed.decoder.layers[-1].parameters(), model.decoder.layers[-1].parameters(), strict=True):
+        assert torch.equal(own, other)
+    zeros, ones = ([torch.full((1, f.shape[1]), v) for f in features] for v in (0.0, 1.0))
+    entered = []
+    mixed.decoder.layers[0].register_forward_hook(lambda _, given, __: entered.append(given[0].dtype))
+    result, exact = (m.decode(features, zeros, ones, zeros) for m in (mixed, model))
+    assert entered == [torch.bfloat16]
+    assert result.dtype == torch.float32
+    assert (result - exact).abs().mean() < 0.02 * exact.std()
+
+
+def test_loading_a_model_does_not_load_torch_s_compiler() -> None:
+    """It took a second and 150 MB, for random numbers that no tensor kept."""
+    code = "import sys, adainkit; adainkit.Stylizer(device='cpu'); print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.stdout.strip(), done.returncode) == ("False", 0), done.stderr
