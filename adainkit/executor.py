@@ -41,6 +41,9 @@ class Executor:
         self.model, self.device, self.dtype, self.tile = model, device, dtype, _checked(tile)
         self.stride = model.config.stride
         self.halo = halo(model.config)
+        self.kept = torch.float16 if model.mixed else dtype
+        """What features are kept as: with a decoder in bfloat16, float16's 11 bits are enough, in half the memory."""
+        self._fitting: dict[str, int] = {}  # by stage, the cells of a tile that may still fit, once one has not
 
     def encode(
         self, rgb: Tensor, weight: Tensor | None = None, progress: Progress | None = None
@@ -58,7 +61,7 @@ class Executor:
             x = rgb[:, :, rows, columns].to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
             found = self.model.encode(x)
             if len(parts) == 1 and tile == parts[0]:
-                features.extend(found)
+                features.extend(f.to(self.kept) for f in found)
                 return
             if not features:
                 with _memory_errors() as failed:
@@ -166,7 +169,7 @@ class Executor:
     ) -> None:
         """Run every tile, a tile that does not fit into memory as its halves; progress counts cells."""
         todo, done, total = list(reversed(parts)), 0, whole[0] * whole[1]
-        largest = total  # cells of a tile that may still fit
+        largest = self._fitting.get(stage, total)
         if progress is not None:
             progress(stage, 0, total)
         while todo:
@@ -184,7 +187,7 @@ class Executor:
                     ) from failed[0]
                 log.info("out of memory: going on with smaller tiles")
                 todo.append(tile)
-                largest = tile.cells - 1
+                largest = self._fitting[stage] = tile.cells - 1
                 continue
             done += tile.cells
             if progress is not None:
@@ -194,7 +197,7 @@ class Executor:
         for level in self.model.config.levels:
             sides = [-(-max(side, self.model.config.min_size) // level.stride) for side in (height, width)]
             shape = (batch, level.channels, *sides)
-            yield torch.empty(shape, device=self.device, dtype=self.dtype, memory_format=torch.channels_last)
+            yield torch.empty(shape, device=self.device, dtype=self.kept, memory_format=torch.channels_last)
 
     def _windows(self, tile: Tile, level: int, into: Tensor) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
         """Where the tile's own cells of a level are in its features, and where they go."""

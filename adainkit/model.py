@@ -66,10 +66,19 @@ class AdaINModel(nn.Module):
         Crop the result to the picture's size: `decode(...)[..., :height, :width]`.
         """
         maps = map(AffineMap, centers, gains, shifts)
-        own, other = (getattr(next(part.parameters(), None), "dtype", None) for part in (self.encoder, self.decoder))
-        kind = None if own == other else other  # alike, the features decide: autocast's are not as the parameters
+        kind = self._kind(self.decoder) if self.mixed else None  # None: the features', which autocast may have rounded
         output: Tensor = self.decoder([apply_affine(f, m, kind) for f, m in zip(features, maps, strict=True)])
         return output
+
+    @property
+    def mixed(self) -> bool:
+        """Whether encoder and decoder were given two types by `cast`."""
+        return self._kind(self.encoder) != self._kind(self.decoder)
+
+    @staticmethod
+    def _kind(part: nn.Module) -> torch.dtype | None:
+        first = next(part.parameters(), None)
+        return None if first is None else first.dtype
 
     def cast(self, encoder: torch.dtype, decoder: torch.dtype) -> None:
         """Round the parameters: the encoder's, and the decoder's but for its last layer, which stays float32.

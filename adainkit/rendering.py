@@ -19,7 +19,7 @@ from .progress import Progress
 from .regions import region_maps, region_shares, steady_moments
 from .style import Style, style_maps
 
-__all__ = ["Content", "encode_picture", "joined_pictures", "reduced", "render"]
+__all__ = ["Content", "encode_picture", "joined_pictures", "reduced", "render", "without_pixels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ def render(
     picture, config, device = content.picture, executor.model.config, executor.device
     alphas = controls.alphas(len(config.levels))
     with ordinary_tensors(), memory_guard("the result"):
-        features = [f.to(device, executor.dtype) for f in content.features]  # it may have been moved since
+        features = [f.to(device, executor.kept) for f in content.features]  # it may have been moved since
         size = working_size(picture.height, picture.width, content.scale)
         statistics, shares = [content.statistics] * len(found), []
         if covers is not None and not steady:
@@ -86,6 +86,15 @@ def render(
             cover = covers.sum(1, keepdim=True).clamp_(max=1).to(output.device)
             output = torch.where(cover > 0, torch.lerp(original, output, cover), original)
         return output
+
+
+def without_pixels(content: Content, controls: Controls, covers: Tensor | None) -> Content:
+    """The same for `render`, without the picture's floats, 12 bytes a pixel, where nothing of them is in the result."""
+    picture = content.picture
+    if covers is not None or content.scale != 1 or controls.detail or controls.preserve_color in ("luma", "match"):
+        return content
+    one = picture.rgb[:, :, :1, :1].clone().expand(picture.rgb.shape)  # what is left of them is their shape and device
+    return replace(content, picture=replace(picture, rgb=one))
 
 
 def _finished(output: Tensor, picture: Picture, controls: Controls) -> Tensor:

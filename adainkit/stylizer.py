@@ -37,7 +37,7 @@ from .masks import resize
 from .model import AdaINModel
 from .progress import Progress
 from .regions import RegionPlan
-from .rendering import Content, encode_picture, joined_pictures, reduced, render
+from .rendering import Content, encode_picture, joined_pictures, reduced, render, without_pixels
 from .streaming import fits_whole, stream_file
 from .style import Style, StyleCache, style_key, styles
 from .weights import load_model
@@ -151,7 +151,9 @@ class Stylizer:
             if style_size is not None and short > style_size:
                 size = [max(1, round(side * style_size / short)) for side in (picture.height, picture.width)]
                 rgb, alpha = resize(rgb, size), None if alpha is None else resize(alpha, size)
-            _, found = self._executor("auto").encode(rgb, alpha)
+            executor = self._executor("auto")
+            executor.kept = self.dtype  # a style is exact, whatever the decoder is
+            _, found = executor.encode(rgb, alpha)
             # a batch tensor is several pictures with equal shares
             means = tuple(m.mean.mean(0).cpu() for m in found)
             stds = tuple(m.std.mean(0).cpu() for m in found)
@@ -249,6 +251,7 @@ class Stylizer:
         else:
             content = self.encode_content(image, scale=scale, tile=tile, max_pixels=max_pixels, progress=progress)
         covers = plan.covers(content.picture, max_pixels)
+        content = without_pixels(content, controls, covers)
         result = self._render(content, plan.styles, controls, covers, content_statistics, tile, progress)
         with ordinary_tensors():
             return close_image(result, content.picture)
@@ -400,6 +403,7 @@ class Stylizer:
             )
         content = self.encode_content(source, scale=scale, tile=tile, max_pixels=max_pixels, progress=progress)
         covers = plan.covers(content.picture, max_pixels)
+        content = without_pixels(content, controls, covers)
         result = self._render(content, plan.styles, controls, covers, content_statistics, tile, progress)
         closed = close_image(result, content.picture, deep=True)
         assert not isinstance(closed, Tensor)  # a path gives an image, or an array where it has 16 bits

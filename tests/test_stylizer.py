@@ -20,11 +20,13 @@ import adainkit
 from adainkit import style as style_module
 from adainkit import stylizer as stylizer_module
 from adainkit.color import preserve
+from adainkit.controls import Controls
 from adainkit.devices import fast_bfloat16, find_precision
 from adainkit.errors import AdaINKitError, Cancelled, ImageError, OutOfMemoryError, StyleError
 from adainkit.images import open_image, save_image
 from adainkit.model import AdaINModel
 from adainkit.network import ModelConfig
+from adainkit.rendering import without_pixels
 from adainkit.style import Preset, Style, StyleCache, write_presets
 from adainkit.stylizer import Content, Stylizer, stylize
 
@@ -912,6 +914,26 @@ def test_styles_of_mixed_precision_are_those_of_float32(stylizer: Stylizer) -> N
     assert all(map(torch.equal, (*found.means, *found.stds), (*expected.means, *expected.stds)))
     Stylizer("lite", device=stylizer.device, dtype="float32", cache=cache).encode_style(noise(40, 40))
     assert len(cache) == 1
+
+
+def test_mixed_precision_keeps_features_in_half_the_memory_and_tiles_change_nothing(
+    stylizer: Stylizer, photos: dict[str, np.ndarray]
+) -> None:
+    mixed, photo = Stylizer("lite", device=stylizer.device, dtype="mixed"), photos["coffee"]
+    contents = [mixed.encode_content(photo, tile=tile) for tile in (None, 200)]
+    assert {f.dtype for content in contents for f in content.features} == {torch.float16}
+    results = [np.int16(mixed.stylize(c, "calanque", tile=t)) for c, t in zip(contents, (None, 200), strict=True)]
+    assert np.abs(results[0] - results[1]).max() <= 1
+
+
+def test_a_picture_s_floats_are_let_go_where_the_result_needs_none(stylizer: Stylizer) -> None:
+    content = stylizer.encode_content(noise(20, 30))
+    slim = without_pixels(content, Controls(), None)
+    assert slim.picture.rgb.untyped_storage().nbytes() == 3 * 4
+    assert slim.picture.rgb.shape == content.picture.rgb.shape
+    for controls in (Controls(detail=0.1), Controls(preserve_color="luma"), Controls(preserve_color="match")):
+        assert without_pixels(content, controls, None) is content
+    assert without_pixels(content, Controls(), torch.ones(1, 1, 20, 30)) is content
 
 
 def test_moving_keeps_a_mixed_precision() -> None:
