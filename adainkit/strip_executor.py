@@ -2,7 +2,7 @@
 
 Pass one encodes tiles and merges their statistics, pass two encodes them again, decodes them under the GLOBAL
 statistics and gives the result away in strips, rows of tiles. What is held at a time is a tile's work, and a strip of
-the input and of the output, as integers. Color matching needs the statistics of the result as well: a pass between.
+the input and two of the output, as integers. Color matching needs the statistics of the result as well: a pass between.
 """
 
 from __future__ import annotations
@@ -252,8 +252,10 @@ class StripExecutor(Executor):
         whole, tiles = self._plan(torch.empty(1, 3, self.source.height, self.source.width, device="meta"), self._reach)
         size = max(span.stop - span.start for span in (tiles[0].rows, tiles[0].columns))
         if self.tile == "auto":
-            row = self.source.width * self.stride * 4 * self.kind.itemsize  # bytes of a row of cells, in and out
-            most = memory_budget(torch.device("cpu")) // (2 * row) - self._reach
+            row = (
+                self.source.width * self.stride * 4 * self.kind.itemsize
+            )  # bytes of a row of cells: one strip in, two out
+            most = memory_budget(torch.device("cpu")) // (3 * row) - self._reach
             least = self._reach  # below that a tile is less than a ninth of what it sees
             size = max(min(size, most), min(least, max(whole)))
         return whole, plan_tiles(*whole, size, self._reach)

@@ -4,8 +4,8 @@ A synthetic picture (deterministic: smooth gradients and noise, tiles of 256 pix
 tile by tile and stylized in a fresh process, whose peak resident memory is printed with the time as a line of JSON.
 
 32768 x 32768 stays under 3 GB with the default `--memory 1G` by construction. What is resident is: Python and torch,
-about 0.7 GB; the work of a tile, which `ADAINKIT_MEMORY` bounds at 1 GB; a strip of the input and one of the output, as
-bytes, which `StripExecutor` bounds at as much together (at this width they are 0.3 GB); the tables of the two files,
+about 0.6 GB; the work of a tile, which `ADAINKIT_MEMORY` bounds at 1 GB; a strip of the input and two of the output, as
+bytes, which `StripExecutor` bounds at as much together (at this width they are 0.4 GB); the tables of the two files,
 under 1 MB. None of it but these tables knows the height.
 """
 

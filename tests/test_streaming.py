@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import zlib
 from collections.abc import Iterator
 from functools import cache
@@ -22,7 +23,7 @@ from PIL import Image, ImageCms
 from adainkit import streaming
 from adainkit.errors import Cancelled, ImageError
 from adainkit.executor import Executor
-from adainkit.images import open_image, open_strips, save_image
+from adainkit.images import open_image, open_strips, save_image, write_tiff_rows
 from adainkit.images import tiff as tiff_module
 from adainkit.masks import MaskWindows, resize
 from adainkit.model import AdaINModel
@@ -347,6 +348,34 @@ def test_a_file_beyond_4_gb_is_a_bigtiff(tmp_path: Path, monkeypatch: pytest.Mon
     with tifffile.TiffFile(tmp_path / "streamed.tif") as file:
         assert file.is_bigtiff
         assert file.pages[0].rowsperstrip == TINY.stride
+
+
+def test_a_strip_is_deflated_while_the_next_one_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed, compress = threading.Event(), zlib.compress
+
+    def told(data: Any) -> bytes:
+        packed.set()
+        return compress(data)
+
+    monkeypatch.setattr(zlib, "compress", told)
+    x = picture(48, 20, 3)
+
+    def rows() -> Iterator[np.ndarray]:
+        yield x[:16]
+        assert packed.wait(30), "nothing was deflated before the second part was there"
+        yield x[16:32]
+        yield x[32:]
+
+    write_tiff_rows(rows(), tmp_path / "a.tif", x.shape, x.dtype, 8, {})
+    assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), x)
+
+    def broken() -> Iterator[np.ndarray]:
+        yield x[:16]
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        write_tiff_rows(broken(), tmp_path / "b.tif", x.shape, x.dtype, 8, {})
+    assert not [thread for thread in threading.enumerate() if "adainkit" in thread.name]
 
 
 def test_a_bigtiff_keeps_its_texts_without_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
