@@ -20,7 +20,7 @@ from torch import Tensor
 from .adain import AffineMap, Moments, affine_parts, merge_moments
 from .color import ColorMap, ColorStatistics, apply_map, color_statistics, keep_luma, match_map
 from .controls import Controls
-from .executor import Executor, memory_budget
+from .executor import HALOS, Executor, memory_budget
 from .guided import DETAIL_REACH, keep_detail
 from .images import Picture, Strips, close_image, premix
 from .progress import Progress
@@ -252,9 +252,10 @@ class StripExecutor(Executor):
         whole, tiles = self._plan(torch.empty(1, 3, self.source.height, self.source.width, device="meta"), self._reach)
         size = max(span.stop - span.start for span in (tiles[0].rows, tiles[0].columns))
         if self.tile == "auto":
-            row = (
-                self.source.width * self.stride * 4 * self.kind.itemsize
-            )  # bytes of a row of cells: one strip in, two out
+            if self.device.type == "cpu":  # beyond that, tiles take memory and gain no time
+                size = min(size, HALOS * self._reach)
+            # bytes of a row of cells; there are one strip of the input and two of the output
+            row = self.source.width * self.stride * 4 * self.kind.itemsize
             most = memory_budget(torch.device("cpu")) // (3 * row) - self._reach
             least = self._reach  # below that a tile is less than a ninth of what it sees
             size = max(min(size, most), min(least, max(whole)))

@@ -314,7 +314,7 @@ class Stylizer:
     ) -> list[Any]:
         """`stylize` for many pictures: one style for all, or one `Style` for each. Results in the order of `images`.
 
-        Pictures of equal size run `batch_size` at a time, the others one by one.
+        Pictures of equal size run together, `batch_size` at most and on the CPU no more than is fast; others one by one.
         """
         controls = Controls(alpha, preserve_color, color_strength, scale, detail)
         if isinstance(style, Sequence) and not isinstance(style, str) and all(isinstance(s, Style) for s in style):
@@ -332,9 +332,10 @@ class Stylizer:
             groups.setdefault((p.height, p.width, p.alpha is None, alone), []).append(index)
         results: list[Any] = [None] * len(images)
         done = 0
-        for group in groups.values():
-            for start in range(0, len(group), max(1, batch_size)):
-                chosen = group[start : start + max(1, batch_size)]
+        for (height, width, *_), group in groups.items():
+            step = min(max(1, batch_size), self._executor(tile).fast_batch(height, width))
+            for start in range(0, len(group), step):
+                chosen = group[start : start + step]
                 with ordinary_tensors():
                     joined = joined_pictures([pictures[i] for i in chosen], self.device)
                     content = encode_picture(self._executor(tile), joined, scale, self.digest)

@@ -21,13 +21,15 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from adainkit import streaming
+from adainkit.controls import Controls
 from adainkit.errors import Cancelled, ImageError
 from adainkit.executor import Executor
 from adainkit.images import open_image, open_strips, save_image, write_tiff_rows
 from adainkit.images import tiff as tiff_module
 from adainkit.masks import MaskWindows, resize
 from adainkit.model import AdaINModel
-from adainkit.network import ModelConfig
+from adainkit.network import LITE, ModelConfig
+from adainkit.strip_executor import StripExecutor
 from adainkit.style import Style
 from adainkit.stylizer import Stylizer
 
@@ -559,6 +561,21 @@ def test_out_of_memory_halves_the_tile_and_the_strip_is_whole(tmp_path: Path, mo
 
 
 # ---- memory ----
+
+
+def test_strips_take_no_larger_tiles_than_pay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a 100-megapixel picture under a budget of gigabytes they took 3.4 GB."""
+    write_tiff(tmp_path / "a.tif", picture(8, 8, 3))
+    executor = Executor(AdaINModel(LITE), torch.device("cpu"), torch.float32)
+    monkeypatch.setenv("ADAINKIT_MEMORY", "5G")
+    with open_strips(tmp_path / "a.tif", max_pixels=None, limit=1 << 20) as strips:
+        strips.height = strips.width = 10_000
+        work = StripExecutor(executor, strips, None, Controls(), None)
+    sides = [(tile.rows, tile.columns) for tile in work._tiles]
+    seen = max((rows.last - rows.first) * (columns.last - columns.first) for rows, columns in sides) * LITE.stride**2
+    assert seen < 1600**2
+    assert max(rows.stop - rows.start for rows, _ in sides) >= 100  # cells: the halo is a small part
+
 
 _MEASURE = """
 import re, sys

@@ -294,6 +294,13 @@ def test_auto_keeps_the_cpu_s_tensors_below_what_glibc_maps_anew(size: tuple[int
         assert sum(seen) < 1.36 * size[0] * size[1]
 
 
+def test_as_many_pictures_run_together_as_are_fast() -> None:
+    executor = Executor(AdaINModel(LITE), torch.device("cpu"), torch.float32)
+    assert [executor.fast_batch(side, side) for side in (64, 256, 512, 1024, 4096)] == [128, 8, 2, 1, 1]
+    executor.device = torch.device("meta")  # as on a GPU: what the caller says counts
+    assert executor.fast_batch(4096, 4096) > 1000
+
+
 @pytest.mark.parametrize(("config", "size", "batch"), [(LITE, 1024, 1), (LITE, 1024, 8), (VGG19, 1024, 1)])
 def test_auto_takes_no_tiles_that_are_small_for_their_halo(config: ModelConfig, size: int, batch: int) -> None:
     executor = Executor(AdaINModel(config), torch.device("cpu"), torch.float32)
