@@ -314,7 +314,7 @@ class Stylizer:
     ) -> list[Any]:
         """`stylize` for many pictures: one style for all, or one `Style` for each. Results in the order of `images`.
 
-        Pictures of equal size run together, `batch_size` at most and on the CPU no more than is fast; others one by one.
+        Pictures of equal size run together, `batch_size` at most and on the CPU no more than is fast; the others alone.
         """
         controls = Controls(alpha, preserve_color, color_strength, scale, detail)
         if isinstance(style, Sequence) and not isinstance(style, str) and all(isinstance(s, Style) for s in style):
