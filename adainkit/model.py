@@ -84,9 +84,11 @@ class AdaINModel(nn.Module):
         """Round the parameters: the encoder's, and the decoder's but for its last layer, which stays float32.
 
         Two types are a mixed precision: `decode` then brings features of the one to the other behind AdaIN, which
-        amplifies what was rounded before it (a flat picture's features up to `config.gain_cap` times).
+        amplifies what was rounded before it (a flat picture's features up to `config.gain_cap` times). Of the encoder's
+        levels the coarsest, where the least of that is seen, goes with the decoder, unless it is the only one.
         """
         self.encoder.to(encoder)
+        self.encoder.cast_coarsest(decoder if decoder != encoder else None)
         for layer in self.decoder.layers[:-1]:
             layer.to(decoder)
 

@@ -340,6 +340,7 @@ class Encoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.layers, self.taps, channels = nn.ModuleList(), set[int](), 3
+        self._coarsest: torch.dtype | None = None
         for word, width in _words(config.encoder):
             if word == "tap":
                 self.taps.add(len(self.layers) - 1)
@@ -351,10 +352,20 @@ class Encoder(nn.Module):
         """Run it; see the class."""
         found = []
         for index, layer in enumerate(self.layers):
-            x = layer(x)
+            x = layer(x if self._coarsest is None or index < self._bound else x.to(self._coarsest))
             if index in self.taps:
                 found.append(x)
         return tuple(found)
+
+    def cast_coarsest(self, dtype: torch.dtype | None) -> None:
+        """What lies behind the last but one level runs, and gives its features, in `dtype`; None: as it is."""
+        self._coarsest = dtype if len(self.taps) > 1 else None
+        for layer in self.layers[self._bound :] if self._coarsest is not None else ():
+            layer.to(self._coarsest)
+
+    @property
+    def _bound(self) -> int:
+        return 1 + sorted(self.taps)[-2] if len(self.taps) > 1 else len(self.layers)
 
 
 class Decoder(nn.Module):

@@ -52,13 +52,14 @@ class Stylizer:
     """A model on a device. May be used from several threads, and as a context manager.
 
     `model`: a name of `models()`, a .safetensors file, or an `AdaINModel` (copied). `device`: "auto" is cuda, else mps,
-    else cpu. `dtype`: "float32", "float16", "bfloat16", or "mixed", the encoder in float32 and the decoder in bfloat16
-    (its last layer in float32 always); "auto" is float16 on cuda; on a CPU with instructions for bfloat16 it is "mixed"
-    for models with a `gain_cap`, as `lite` is; else float32. `cache`: where encoded styles are kept; None keeps none.
+    else cpu. `dtype`: "float32", "float16", "bfloat16", or "mixed": the encoder in float32, its coarsest level and the
+    decoder in bfloat16, but for the last layer and for styles; "auto" is float16 on cuda; on a CPU with instructions for
+    bfloat16 it is "mixed" for models with a `gain_cap`, as `lite` is; else float32. `cache`: where encoded styles are
+    kept; None keeps none.
     """
 
     dtype: torch.dtype
-    """Of the encoder and its features: styles do not differ between "mixed" and float32."""
+    """Of the encoder, but for what "mixed" says; styles are encoded in it wholly."""
     decoder_dtype: torch.dtype
 
     def __init__(
@@ -74,6 +75,7 @@ class Stylizer:
         self.digest = found.digest  # before any rounding to another dtype
         self.cache = StyleCache() if cache == "auto" else cache
         self._model: AdaINModel | None = found.eval().requires_grad_(False)
+        self._exact: AdaINModel | None = None  # under mixed precision the float32 one, for styles
         self.device: torch.device = find_device("cpu")
         self.dtype = self.decoder_dtype = torch.float32
         self.to(device, dtype)
@@ -93,14 +95,20 @@ class Stylizer:
         target = self.device if device is None else find_device(device)
         kinds = (self.dtype, self.decoder_dtype) if dtype is None else find_precision(dtype, target, self.model.config)
         with ordinary_tensors():
-            self.model.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            if kinds[0] == kinds[1]:
+                self._exact = None
+            elif self._exact is None:
+                self._exact = copy.deepcopy(self.model)
+                self._exact.cast(kinds[0], kinds[0])
+            for own in (self.model, *([] if self._exact is None else [self._exact])):
+                own.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.model.cast(*kinds)
         self.device, (self.dtype, self.decoder_dtype) = target, kinds
         return self
 
     def close(self) -> None:
         """Let go of the model and its memory. Safe to call twice."""
-        self._model = None
+        self._model = self._exact = None
 
     def __enter__(self) -> Stylizer:
         return self
@@ -151,8 +159,7 @@ class Stylizer:
             if style_size is not None and short > style_size:
                 size = [max(1, round(side * style_size / short)) for side in (picture.height, picture.width)]
                 rgb, alpha = resize(rgb, size), None if alpha is None else resize(alpha, size)
-            executor = self._executor("auto")
-            executor.kept = self.dtype  # a style is exact, whatever the decoder is
+            executor = Executor(self._exact or self.model, self.device, self.dtype)
             _, found = executor.encode(rgb, alpha)
             # a batch tensor is several pictures with equal shares
             means = tuple(m.mean.mean(0).cpu() for m in found)

@@ -939,8 +939,12 @@ def test_a_picture_s_floats_are_let_go_where_the_result_needs_none(stylizer: Sty
 def test_moving_keeps_a_mixed_precision() -> None:
     own = Stylizer(tiny(), device="cpu", dtype="mixed").to("cpu")
     assert (own.dtype, own.decoder_dtype) == (torch.float32, torch.bfloat16)
-    assert own.to(dtype="bfloat16").dtype == torch.bfloat16
-    assert own.stylize(noise(9, 9), noise(9, 9)).shape == (9, 9, 3)
+    exact = Stylizer(tiny(), device="cpu", dtype="float32").encode_style(noise(9, 9))
+    assert all(map(torch.equal, own.encode_style(noise(9, 9)).means, exact.means))
+    for kind in ("bfloat16", "mixed", "float32"):
+        own.to(dtype=kind)
+        assert own.stylize(noise(9, 9), noise(8, 9)).shape == (9, 9, 3)
+    assert (own.dtype, own.decoder_dtype) == (torch.float32, torch.float32)
 
 
 @pytest.mark.parametrize(
