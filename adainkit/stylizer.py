@@ -53,7 +53,7 @@ class Stylizer:
 
     `model`: a name of `models()`, a .safetensors file, or an `AdaINModel` (copied). `device`: "auto" is cuda, else mps,
     else cpu. `dtype`: "float32", "float16", "bfloat16", or "mixed": the encoder in float32, its coarsest level and the
-    decoder in bfloat16, but for the last layer and for styles; "auto" is float16 on cuda; on a CPU with instructions for
+    decoder in bfloat16, but for styles and the last layer; "auto" is float16 on cuda; on a CPU with instructions for
     bfloat16 it is "mixed" for models with a `gain_cap`, as `lite` is; else float32. `cache`: where encoded styles are
     kept; None keeps none.
     """
