@@ -11,19 +11,13 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .arguments import parse_arguments
+from .commands import grid, stylize
+from .commands.console import complain, make_stylizer
 from .errors import AdaINKitError
-from .jobs import Job, Outcome, default_name, plan_jobs, run_jobs
-
-if TYPE_CHECKING:
-    from .progress import Progress
-    from .stylizer import Stylizer
 
 __all__ = ["main"]
 
@@ -38,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return code
     except AdaINKitError as error:
-        _complain(error, args.debug)
+        complain(error, args.debug)
     except BrokenPipeError:  # the reader, `head` say, has had enough: no words about it, now or at the exit
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -47,97 +41,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"adainkit: {'terminated' if terminated else 'interrupted'}", file=sys.stderr)
         return 143 if terminated else 130
     return 1
-
-
-def _stylize(args: argparse.Namespace) -> int:
-    styles: list[tuple[str, float]] = args.style or [(style, 1.0) for _, style in args.region or []]
-    if args.style and args.region:
-        args.usage_error("--style and --region exclude each other: each region names its style")
-    if not styles:
-        if len(args.pictures) < 2:
-            args.usage_error("a style is missing: CONTENT... STYLE, or --style STYLE")
-        styles = [(args.pictures.pop(), 1.0)]
-    if not any(weight for _, weight in styles):
-        args.usage_error("at least one --style needs a weight above 0")
-    masks = [args.mask, *(mask for mask, _ in args.region or [])]
-    try:
-        jobs = plan_jobs(
-            args.pictures,
-            args.output,
-            style_name=default_name(name for name, _ in styles),
-            format=args.format,
-            overwrite=args.overwrite,
-            protected=[name for name, _ in styles] + [m for m in masks if m],
-        )
-    except ValueError as error:
-        args.usage_error(str(error))
-    if all(job.problem for job in jobs):  # nothing to do: no need to load a model
-        return _report(jobs, lambda *_: None, args)
-    from .style import Style
-
-    with _stylizer(args.model, args.device, args.dtype) as stylizer:
-        sizes = {"style_size": args.style_size, "max_pixels": args.max_pixels}
-        found = [(stylizer.as_style(name, **sizes), weight) for name, weight in styles]
-        regions = [(mask, style) for mask, (style, _) in zip(masks[1:], found, strict=True)] if args.region else None
-        style = None if regions else Style.blend(found)
-
-        def work(source: Path, target: Path, progress: Progress | None = None) -> None:
-            stylizer.stylize_file(
-                source,
-                target,
-                style,
-                alpha=args.alpha,
-                preserve_color=args.preserve_color,
-                color_strength=args.color_strength,
-                mask=args.mask,
-                regions=regions,
-                scale=args.scale,
-                detail=args.detail,
-                tile=args.tile,
-                format=args.format,
-                quality=args.quality,
-                overwrite=args.overwrite,
-                max_pixels=args.max_pixels,
-                progress=progress,
-            )
-
-        return _report(jobs, work, args)
-
-
-def _report(jobs: Sequence[Job], work: Callable[[Path, Path, Progress], object], args: argparse.Namespace) -> int:
-    """Do the jobs: a line for every picture as it is done, under a bar on a terminal; 1 if any failed."""
-    from tqdm import tqdm
-
-    done = failed = 0
-    form = "{percentage:3.0f}%|{bar}| {n:.1f}/{total} pictures [{elapsed}<{remaining}]"
-    with tqdm(total=len(jobs), bar_format=form, leave=False, disable=None, file=sys.stderr) as bar:
-
-        def progress(stage: str, now: int, total: int) -> None:
-            part = now / total if stage == "stylize" else (now / total + (stage == "decode")) / 2  # else two passes
-            bar.update(done + part - bar.n)
-
-        for outcome in run_jobs(jobs, lambda source, target: work(source, target, progress)):
-            with tqdm.external_write_mode(file=sys.stderr):
-                _tell(outcome, args)
-            failed += outcome.error is not None
-            done += 1
-            bar.update(done - bar.n)
-    if len(jobs) > 1:
-        told = f"{len(jobs) - failed} of {len(jobs)} pictures done" + f", {failed} failed" * bool(failed)
-        print(f"adainkit: {told}", file=sys.stderr)
-    return 1 if failed else 0
-
-
-def _tell(outcome: Outcome, args: argparse.Namespace) -> None:
-    job, error = outcome.job, outcome.error
-    if error is not None:
-        _complain(error, args.debug)
-    if args.json:
-        target = None if error or job.target is None else str(job.target)
-        row = {"input": str(job.source), "output": target, "seconds": round(outcome.seconds, 3)}
-        print(json.dumps({**row, "error": _line(error) if error else None}), flush=True)
-    elif error is None:
-        print(f"{job.source} -> {job.target}  ({outcome.seconds:.1f} s)", flush=True)
 
 
 def _styles(args: argparse.Namespace) -> int:
@@ -201,7 +104,7 @@ def _demo(args: argparse.Namespace) -> int:
     from .style import styles
 
     started = time.perf_counter()
-    with _stylizer("lite", "auto", "auto") as stylizer:
+    with make_stylizer("lite", "auto", "auto") as stylizer:
         written = run_demo(stylizer, list(styles("lite")), args.output)
     seconds = time.perf_counter() - started
     if args.json:
@@ -222,28 +125,10 @@ def _train(args: argparse.Namespace) -> int:
     return int(train(args.rest))
 
 
-def _stylizer(model: str, device: str, dtype: str) -> Stylizer:
-    from .style import StyleCache
-    from .stylizer import Stylizer
-    from .weights import cache_dir
-
-    return Stylizer(model, device=device, dtype=dtype, cache=StyleCache(folder=cache_dir() / "styles"))
-
-
 def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _complain(error: BaseException, debug: bool) -> None:
-    print(f"adainkit: error: {_line(error)}", file=sys.stderr)
-    if debug:
-        traceback.print_exception(error, file=sys.stderr)
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 class _Terminated(KeyboardInterrupt):
@@ -289,7 +174,8 @@ def _console(debug: bool) -> Iterator[None]:
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "stylize": _stylize,
+    "stylize": stylize.run,
+    "grid": grid.run,
     "styles": _styles,
     "models": _models,
     "download": _download,

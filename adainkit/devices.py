@@ -40,7 +40,7 @@ def find_precision(
     """The types of the encoder and of the decoder (`AdaINModel.cast`). `AdaINKitError` for what torch cannot compute.
 
     "auto" as `Stylizer` says. Mixed, and measured on `lite` by `python -m benchmarks precision`, a result differs from
-    float32's by a seventh of an 8-bit level on photographs and a third on flat pictures, on average; all in bfloat16, by
+    float32's by a seventh of an 8-bit level on photographs and a third on flat pictures, on average; all in bfloat16 by
     half a level and by five. A model without a gain cap, as `vgg19`, was not measured and stays with float32.
     """
     if dtype == "auto":

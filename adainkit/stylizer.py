@@ -232,7 +232,7 @@ class Stylizer:
         - `style`: a `Style`, a picture, a list of them (equal shares), a path (of a picture or of a saved style), or a
           preset's name: an existing file first. None where there are `regions`.
         - `alpha`: 0 (the content as the decoder gives it back) to 1 (the style); or one number for each of the model's
-          AdaIN levels, finest first: texture, then structure and color.
+          AdaIN levels, finest first: in `lite`, palette and contrast, then strokes, then larger patches.
         - `preserve_color`: None or "none"; "luma" keeps the content's chroma, "match" the mean and covariance of its
           colors. `color_strength`: how much of that, 0 to 1.
         - `mask`: where to stylize, 1, and where to keep the content's own pixels, 0; soft, of any size; only what it
