@@ -28,7 +28,7 @@ from .network import activations_per_pixel, largest_per_pixel, no_autocast
 from .progress import Progress
 from .tiling import Span, Tile, halo, plan_tiles, split_tile
 
-__all__ = ["HALOS", "Executor", "TileSize", "memory_budget", "memory_guard", "ordinary_tensors"]
+__all__ = ["Executor", "TileSize", "memory_budget", "memory_guard", "ordinary_tensors"]
 
 log = logging.getLogger("adainkit")
 TileSize: TypeAlias = int | Literal["auto"] | None
@@ -164,7 +164,7 @@ class Executor:
         per_cell = largest_per_pixel(self.model.config) * self.stride**2 * torch.finfo(self.dtype).bits // 8 * batch
         seen = isqrt(_PAGED // per_cell) - 1  # a cell less, for the layers' own padding
         most = seen - 2 * reach
-        if height * width * per_cell <= _PAGED or most < HALOS * reach:
+        if height * width * per_cell <= _PAGED or most < _HALOS * reach:
             return whole
         return max(-(-side // -(-side // most)) for side in (height, width))
 
@@ -235,7 +235,7 @@ _STRIP = 1 << 19
 # takes longer than most layers' arithmetic: whole pictures of 2048 px took 1.36 times as long as tiles of 768.
 _PAGED = 32 << 20
 # What a tile sees twice costs, too: from 12 halos a side on at most (1 + 2 / 12)^2 = 1.36 times the work, that gain.
-HALOS = 12
+_HALOS = 12
 _OVERHEAD = 3  # what allocators and convolution libraries take on top of the activations, measured with room
 
 

@@ -296,7 +296,7 @@ class _Shuffle(nn.Module):
         the last, y(n), is y(n - 3) + y(n - 2) - y(n - 1).
         """
         with no_autocast(x.device.type):
-            x = F.pad(self.expand(x).float(), (1, 1, 1, 1), mode="replicate")
+            x = F.pad(self.expand(x), (1, 1, 1, 1), mode="replicate").float()
             cells = torch.unflatten(x, 1, (-1, 2, 2))
             cells[..., 0, :, -1] = cells[..., 1, :, -3] + cells[..., 0, :, -2] - cells[..., 1, :, -2]
             cells[:, :, 0, :, -1] = cells[:, :, 1, :, -3] + cells[:, :, 0, :, -2] - cells[:, :, 1, :, -2]

@@ -19,7 +19,7 @@ from torch import Tensor
 from .adain import AffineMap, Moments, affine_parts, merge_moments
 from .color import ColorMap, ColorStatistics, apply_map, color_statistics, keep_luma, match_map
 from .controls import Controls
-from .executor import HALOS, Executor, memory_budget
+from .executor import Executor, memory_budget
 from .guided import DETAIL_REACH, keep_detail
 from .images import Picture, Strips, close_image, premix
 from .progress import Progress
@@ -28,6 +28,10 @@ from .style import Style, style_maps
 from .tiling import Span, Tile, plan_tiles
 
 __all__ = ["StripExecutor"]
+
+# Halos a side of a tile on the CPU. With more of them less is seen twice, which new pages for larger tensors eat up
+# again, and 100 megapixels took 3.4 GB; with 8 of `lite`'s a tile sees 1120 pixels.
+_HALOS = 8
 
 
 class StripExecutor(Executor):
@@ -255,8 +259,8 @@ class StripExecutor(Executor):
         whole, tiles = self._plan(torch.empty(1, 3, self.source.height, self.source.width, device="meta"), self._reach)
         size = max(span.stop - span.start for span in (tiles[0].rows, tiles[0].columns))
         if self.tile == "auto":
-            if self.device.type == "cpu":  # beyond that, tiles take memory and gain no time
-                size = min(size, HALOS * self._reach)
+            if self.device.type == "cpu":
+                size = min(size, _HALOS * self._reach)
             # bytes of a row of cells; there are one strip of the input and two of the output
             row = self.source.width * self.stride * 4 * self.kind.itemsize
             most = memory_budget(torch.device("cpu")) // (3 * row) - self._reach

@@ -575,8 +575,8 @@ def test_strips_take_no_larger_tiles_than_pay(tmp_path: Path, monkeypatch: pytes
         work = StripExecutor(executor, strips, None, Controls(), None)
     sides = [(tile.rows, tile.columns) for tile in work._tiles]
     seen = max((rows.last - rows.first) * (columns.last - columns.first) for rows, columns in sides) * LITE.stride**2
-    assert seen < 1600**2
-    assert max(rows.stop - rows.start for rows, _ in sides) >= 100  # cells: the halo is a small part
+    assert seen < 1200**2
+    assert max(rows.stop - rows.start for rows, _ in sides) >= 8 * work._reach  # cells: the halo is a small part
 
 
 _MEASURE = """
