@@ -218,7 +218,7 @@ def _machine_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", default="lite", help="a name of `adainkit models`, or a file (default: lite)")
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
-    add("--dtype", choices=("auto", "float32", "float16", "bfloat16"), default="auto", help="precision")
+    add("--dtype", choices=("auto", "mixed", "float32", "float16", "bfloat16"), default="auto", help="precision")
     add(
         "--max-pixels",
         type=values.count,

@@ -19,7 +19,7 @@ from .progress import Progress
 from .regions import region_maps, region_shares, steady_moments
 from .style import Style, style_maps
 
-__all__ = ["Content", "encode_picture", "joined_pictures", "paint", "reduced", "render"]
+__all__ = ["Content", "encode_picture", "joined_pictures", "paint", "reduced", "render", "without_pixels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +77,15 @@ def render(
         return output
 
 
+def without_pixels(content: Content, controls: Controls, covers: Tensor | None) -> Content:
+    """The same for `render`, without the picture's floats, 12 bytes a pixel, where nothing of them is in the result."""
+    picture = content.picture
+    if covers is not None or content.scale != 1 or controls.detail or controls.preserve_color in ("luma", "match"):
+        return content
+    one = picture.rgb[:, :, :1, :1].clone().expand(picture.rgb.shape)  # what is left of them is their shape and device
+    return replace(content, picture=replace(picture, rgb=one))
+
+
 def paint(
     executor: Executor,
     features: Sequence[Tensor],
@@ -92,7 +101,7 @@ def paint(
     """Features under their regions' styles, decoded, `(B, 3, *size)`; `covers` and `visible` (alpha) are of that size,
     `statistics` those of the whole picture."""
     config, device = executor.model.config, executor.device
-    features = [f.to(device, executor.dtype) for f in features]  # they may have been moved since
+    features = [f.to(device, executor.kept) for f in features]  # they may have been moved since
     by_region, shares = [tuple(statistics)] * len(found), []
     if covers is not None and not steady:
         inside = covers if visible is None else covers * visible.to(covers.device)

@@ -2,7 +2,7 @@
 
 Pass one encodes tiles and merges their statistics, pass two encodes them again, decodes them under the GLOBAL
 statistics and gives the result away in strips, rows of tiles. What is held at a time is a tile's work, and a strip of
-the input and of the output, as integers. Color matching needs the statistics of the result as well: a pass between.
+the input and two of the output, as integers. Color matching needs the statistics of the result as well: a pass between.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ from .style import Style, style_maps
 from .tiling import Span, Tile, plan_tiles
 
 __all__ = ["StripExecutor"]
+
+# Halos a side of a tile on the CPU. With more of them less is seen twice, which new pages for larger tensors eat up
+# again, and 100 megapixels took 3.4 GB; with 8 of `lite`'s a tile sees 1120 pixels.
+_HALOS = 8
 
 
 class StripExecutor(Executor):
@@ -255,8 +259,11 @@ class StripExecutor(Executor):
         whole, tiles = self._plan(torch.empty(1, 3, self.source.height, self.source.width, device="meta"), self._reach)
         size = max(span.stop - span.start for span in (tiles[0].rows, tiles[0].columns))
         if self.tile == "auto":
-            row = self.source.width * self.stride * 4 * self.kind.itemsize  # bytes of a row of cells, in and out
-            most = memory_budget(torch.device("cpu")) // (2 * row) - self._reach
+            if self.device.type == "cpu":
+                size = min(size, _HALOS * self._reach)
+            # bytes of a row of cells; there are one strip of the input and two of the output
+            row = self.source.width * self.stride * 4 * self.kind.itemsize
+            most = memory_budget(torch.device("cpu")) // (3 * row) - self._reach
             least = self._reach  # below that a tile is less than a ninth of what it sees
             size = max(min(size, most), min(least, max(whole)))
         return whole, plan_tiles(*whole, size, self._reach)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .adain import Moments, merge_moments, split_moments
 from .controls import Alpha, Controls, PreserveColor
-from .devices import find_device, find_dtype
+from .devices import find_device, find_precision
 from .errors import AdaINKitError, ImageError, ModelError, StyleError
 from .executor import Executor, TileSize, ordinary_tensors
 from .images import (
@@ -37,7 +37,7 @@ from .masks import resize
 from .model import AdaINModel
 from .progress import Progress
 from .regions import RegionPlan
-from .rendering import Content, encode_picture, joined_pictures, reduced, render
+from .rendering import Content, encode_picture, joined_pictures, reduced, render, without_pixels
 from .streaming import fits_whole, stream_file
 from .style import Style, StyleCache, style_key, styles
 from .weights import load_model
@@ -52,8 +52,15 @@ class Stylizer:
     """A model on a device. May be used from several threads, and as a context manager.
 
     `model`: a name of `models()`, a .safetensors file, or an `AdaINModel` (copied). `device`: "auto" is cuda, else mps,
-    else cpu. `dtype`: "auto" is float16 on cuda, else float32. `cache`: where encoded styles are kept; None keeps none.
+    else cpu. `dtype`: "float32", "float16", "bfloat16", or "mixed": the encoder in float32, its coarsest level and the
+    decoder in bfloat16, but for styles and the last layer; "auto" is float16 on cuda; on a CPU with instructions for
+    bfloat16 it is "mixed" for models with a `gain_cap`, as `lite` is; else float32. `cache`: where encoded styles are
+    kept; None keeps none.
     """
+
+    dtype: torch.dtype
+    """Of the encoder, but for what "mixed" says; styles are encoded in it wholly."""
+    decoder_dtype: torch.dtype
 
     def __init__(
         self,
@@ -68,8 +75,9 @@ class Stylizer:
         self.digest = found.digest  # before any rounding to another dtype
         self.cache = StyleCache() if cache == "auto" else cache
         self._model: AdaINModel | None = found.eval().requires_grad_(False)
+        self._exact: AdaINModel | None = None  # under mixed precision the float32 one, for styles
         self.device: torch.device = find_device("cpu")
-        self.dtype: torch.dtype = torch.float32
+        self.dtype = self.decoder_dtype = torch.float32
         self.to(device, dtype)
 
     @property
@@ -85,15 +93,22 @@ class Stylizer:
         Weights that were rounded stay rounded: for more precision than a Stylizer has, make a new one.
         """
         target = self.device if device is None else find_device(device)
-        kind = self.dtype if dtype is None else find_dtype(dtype, target)
+        kinds = (self.dtype, self.decoder_dtype) if dtype is None else find_precision(dtype, target, self.model.config)
         with ordinary_tensors():
-            self._model = self.model.to(target, kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.device, self.dtype = target, kind
+            if kinds[0] == kinds[1]:
+                self._exact = None
+            elif self._exact is None:
+                self._exact = copy.deepcopy(self.model)
+                self._exact.cast(kinds[0], kinds[0])
+            for own in (self.model, *([] if self._exact is None else [self._exact])):
+                own.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.model.cast(*kinds)
+        self.device, (self.dtype, self.decoder_dtype) = target, kinds
         return self
 
     def close(self) -> None:
         """Let go of the model and its memory. Safe to call twice."""
-        self._model = None
+        self._model = self._exact = None
 
     def __enter__(self) -> Stylizer:
         return self
@@ -144,7 +159,8 @@ class Stylizer:
             if style_size is not None and short > style_size:
                 size = [max(1, round(side * style_size / short)) for side in (picture.height, picture.width)]
                 rgb, alpha = resize(rgb, size), None if alpha is None else resize(alpha, size)
-            _, found = self._executor("auto").encode(rgb, alpha)
+            executor = Executor(self._exact or self.model, self.device, self.dtype)
+            _, found = executor.encode(rgb, alpha)
             # a batch tensor is several pictures with equal shares
             means = tuple(m.mean.mean(0).cpu() for m in found)
             stds = tuple(m.std.mean(0).cpu() for m in found)
@@ -242,6 +258,7 @@ class Stylizer:
         else:
             content = self.encode_content(image, scale=scale, tile=tile, max_pixels=max_pixels, progress=progress)
         covers = plan.covers(content.picture, max_pixels)
+        content = without_pixels(content, controls, covers)
         result = self._render(content, plan.styles, controls, covers, content_statistics, tile, progress)
         with ordinary_tensors():
             return close_image(result, content.picture)
@@ -304,7 +321,7 @@ class Stylizer:
     ) -> list[Any]:
         """`stylize` for many pictures: one style for all, or one `Style` for each. Results in the order of `images`.
 
-        Pictures of equal size run `batch_size` at a time, the others one by one.
+        Pictures of equal size run together, `batch_size` at most and on the CPU no more than is fast; the others alone.
         """
         controls = Controls(alpha, preserve_color, color_strength, scale, detail)
         if isinstance(style, Sequence) and not isinstance(style, str) and all(isinstance(s, Style) for s in style):
@@ -322,9 +339,10 @@ class Stylizer:
             groups.setdefault((p.height, p.width, p.alpha is None, alone), []).append(index)
         results: list[Any] = [None] * len(images)
         done = 0
-        for group in groups.values():
-            for start in range(0, len(group), max(1, batch_size)):
-                chosen = group[start : start + max(1, batch_size)]
+        for (height, width, *_), group in groups.items():
+            step = min(max(1, batch_size), self._executor(tile).fast_batch(height, width))
+            for start in range(0, len(group), step):
+                chosen = group[start : start + step]
                 with ordinary_tensors():
                     joined = joined_pictures([pictures[i] for i in chosen], self.device)
                     content = encode_picture(self._executor(tile), joined, scale, self.digest)
@@ -393,6 +411,7 @@ class Stylizer:
             )
         content = self.encode_content(source, scale=scale, tile=tile, max_pixels=max_pixels, progress=progress)
         covers = plan.covers(content.picture, max_pixels)
+        content = without_pixels(content, controls, covers)
         result = self._render(content, plan.styles, controls, covers, content_statistics, tile, progress)
         closed = close_image(result, content.picture, deep=True)
         assert not isinstance(closed, Tensor)  # a path gives an image, or an array where it has 16 bits
