@@ -99,6 +99,23 @@ def _doctor(args: argparse.Namespace) -> int:
     return 1 if broken else 0
 
 
+def _comfyui(args: argparse.Namespace) -> int:
+    from . import comfyui_install
+
+    change = getattr(comfyui_install, args.action)(args.path)
+    if args.json:
+        print(json.dumps(vars(change), default=str))
+        return 0
+    before = f" (was {change.before})" if change.action == "upgraded" else ""
+    print(f"{change.action} adainkit {change.version}{before}: {change.files} files in {change.folder}")
+    if change.kept:
+        print("left, since they are not the pack's:", *change.kept, sep="\n  ")
+    if change.action != "uninstalled":
+        needed = change.folder / "requirements.txt"
+        print(f"next: run ComfyUI's own Python once with `-m pip install -r {needed}`, then restart ComfyUI")
+    return 0
+
+
 def _demo(args: argparse.Namespace) -> int:
     from .demo import run_demo
     from .style import styles
@@ -181,5 +198,6 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "download": _download,
     "doctor": _doctor,
     "demo": _demo,
+    "comfyui": _comfyui,
     "train": _train,
 }
