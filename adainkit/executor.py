@@ -12,7 +12,7 @@ import operator
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from math import isqrt
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -287,8 +287,9 @@ def memory_guard(what: str) -> Iterator[None]:
 
 @contextmanager
 def ordinary_tensors() -> Iterator[None]:
-    """No gradients, and no inference tensors either, whatever mode the caller is in: results can be used anywhere."""
-    with torch.inference_mode(False), torch.no_grad():
+    """No gradients, no autocast, and no inference tensors either, whatever mode the caller is in."""
+    gpu = no_autocast("cuda") if torch.cuda.is_available() else nullcontext()
+    with torch.inference_mode(False), torch.no_grad(), no_autocast("cpu"), gpu:
         yield
 
 

@@ -37,7 +37,7 @@ from .masks import resize
 from .model import AdaINModel
 from .progress import Progress
 from .regions import RegionPlan
-from .rendering import Content, encode_picture, joined_pictures, reduced, render, without_pixels
+from .rendering import Content, bounded, encode_picture, joined_pictures, reduced, render, without_pixels
 from .streaming import fits_whole, stream_file
 from .style import Style, StyleCache, style_key, styles
 from .weights import load_model
@@ -241,7 +241,8 @@ class Stylizer:
         - `preserve_color`: None or "none"; "luma" keeps the content's chroma, "match" the mean and covariance of its
           colors. `color_strength`: how much of that, 0 to 1.
         - `mask`: where to stylize, 1, and where to keep the content's own pixels, 0; soft, of any size; only what it
-          covers counts as content. A gray picture, a path, a `(H, W)` array or tensor in [0, 1], or `(B, H, W)`.
+          covers counts as content. A gray picture, a path, a `(H, W)` array or tensor in [0, 1], or a tensor `(B,
+          H, W)`.
         - `regions`: `[(mask, style), ...]`, a style of its own where each mask is; only what a mask covers counts as
           content there. Masks that sum to more than 1 share in proportion; what none covers keeps its pixels.
         - `scale`: how many times as bold strokes are, from 1. The picture is stylized at 1 / `scale` of its size, then
@@ -254,12 +255,11 @@ class Stylizer:
 
         Errors: `ImageError`, `StyleError` (the style and the numbers), `OutOfMemoryError`.
         """
-        controls = Controls(alpha, preserve_color, color_strength, scale, detail)
+        controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
         plan = self._plan(style, regions, mask, style_size, max_pixels)
         if isinstance(image, Content):
             content = image
-            if scale not in (1, content.scale):
-                raise ImageError(f"this Content is of scale {content.scale:g}, not {scale:g}; encode it with this one")
+            _scale_of(content, scale)
         else:
             content = self.encode_content(image, scale=scale, tile=tile, max_pixels=max_pixels, progress=progress)
         covers = plan.covers(content.picture, max_pixels)
@@ -281,6 +281,7 @@ class Stylizer:
         regions: Regions | None = None,
         scale: float = 1.0,
         detail: float = 0.0,
+        content_statistics: Sequence[Moments] | None = None,
         style_size: int | None = 512,
         max_pixels: int | None = MAX_PIXELS,
     ) -> Any:
@@ -290,12 +291,13 @@ class Stylizer:
         full result, but single strokes only where `scale` makes them large enough to be seen. Options and errors as of
         `stylize`.
         """
-        Controls(alpha, preserve_color, color_strength, scale, detail)
+        self._controls(alpha, preserve_color, color_strength, scale, detail)
         if size < 1:
             raise ImageError(f"the size of a preview must be 1 pixel or more, got {size}")
         picture = image.picture if isinstance(image, Content) else open_image(image, max_pixels=max_pixels)
+        scale = _scale_of(image, scale)
         with ordinary_tensors():
-            small = reduced(picture, _PREVIEW * size)
+            small = reduced(picture, bounded(picture, _PREVIEW * size))
             shrunk = max(small.height, small.width) / max(picture.height, picture.width)
             hidden = 1 - min(1, scale * shrunk)  # strokes that the thumbnail is too small for: they come to their mean
             smooth = detail + (1 - detail) * hidden
@@ -303,9 +305,9 @@ class Stylizer:
             plan = self._plan(style, regions, mask, style_size, max_pixels)
             content = encode_picture(self._executor("auto"), small, controls.scale, self.digest)
             covers = plan.covers(small, max_pixels)
-            result = self._render(content, plan.styles, controls, covers, None, "auto", None)
-            thumbnail = reduced(picture, size)
-            return close_image(resize(result, (thumbnail.height, thumbnail.width)), thumbnail)
+            result = self._render(content, plan.styles, controls, covers, content_statistics, "auto", None)
+            thumbnail = reduced(small, bounded(picture, size))
+            return close_image(_fitted(result, thumbnail), thumbnail)
 
     def stylize_batch(
         self,
@@ -328,7 +330,7 @@ class Stylizer:
 
         Pictures of equal size run together, `batch_size` at most and on the CPU no more than is fast; the others alone.
         """
-        controls = Controls(alpha, preserve_color, color_strength, scale, detail)
+        controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
         if isinstance(style, Sequence) and not isinstance(style, str) and all(isinstance(s, Style) for s in style):
             if len(style) != len(images):
                 raise StyleError(
@@ -394,7 +396,7 @@ class Stylizer:
 
         `format` and `quality` as in `images.save_image`; with `overwrite` False an existing target is an `ImageError`.
         """
-        controls = Controls(alpha, preserve_color, color_strength, scale, detail)
+        controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
         if not isinstance(source, (str, os.PathLike)):
             raise ImageError(f"stylize_file expects the path of a picture, got {type(source).__name__}; use stylize")
         check_target(target, format=format, quality=quality, overwrite=overwrite)  # before the work, not after it
@@ -469,6 +471,12 @@ class Stylizer:
 
     def _executor(self, tile: TileSize) -> Executor:
         return Executor(self.model, self.device, self.dtype, tile)
+
+    def _controls(self, *options: Any) -> Controls:
+        """Checked, and their number of alphas too, before any of the work."""
+        controls = Controls(*options)
+        controls.alphas(len(self.model.config.levels))
+        return controls
 
     def _render(
         self,
@@ -587,6 +595,20 @@ if hasattr(os, "register_at_fork"):
 # A preview is stylized at up to twice its size: what is finer is a matter of its mean, and four times the pixels of a
 # thumbnail of 256 take a tenth of a second.
 _PREVIEW = 2
+
+
+def _fitted(result: Tensor, picture: Picture) -> Tensor:
+    size = (picture.height, picture.width)
+    return result if result.shape[2:] == size else resize(result, size)
+
+
+def _scale_of(image: ImageLike | Content, scale: float) -> float:
+    """The scale to work at: that of a `Content`, which has one already."""
+    if not isinstance(image, Content):
+        return scale
+    if scale not in (1, image.scale):
+        raise ImageError(f"this Content is of scale {image.scale:g}, not {scale:g}; encode it with this one")
+    return image.scale
 
 
 @lru_cache(maxsize=2)

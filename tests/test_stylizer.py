@@ -1235,10 +1235,11 @@ def test_a_transparent_picture_is_no_style(stylizer: Stylizer) -> None:
         stylizer.encode_style(picture)
 
 
-def test_somebodys_autocast_changes_nothing(stylizer: Stylizer, style: Style) -> None:
-    expected = stylizer.stylize(noise(33, 40), style)
+@pytest.mark.parametrize("options", [{}, {"scale": 2, "detail": 0.5, "preserve_color": "match"}])
+def test_somebodys_autocast_changes_nothing(stylizer: Stylizer, style: Style, options: dict[str, Any]) -> None:
+    expected = stylizer.stylize(noise(33, 40), style, **options)
     with torch.autocast(stylizer.device.type, torch.bfloat16):
-        assert np.array_equal(stylizer.stylize(noise(33, 40), style), expected)
+        assert np.array_equal(stylizer.stylize(noise(33, 40), style, **options), expected)
 
 
 def test_a_model_file_that_is_written_anew_is_loaded_anew(tmp_path: Path) -> None:
