@@ -295,8 +295,9 @@ class _Shuffle(nn.Module):
         two layers do it, the sub-pixels before the first cell are those of the first cell itself, and the one behind
         the last, y(n), is y(n - 3) + y(n - 2) - y(n - 1).
         """
+        x = self.expand(x)
         with no_autocast(x.device.type):
-            x = F.pad(self.expand(x), (1, 1, 1, 1), mode="replicate").float()
+            x = F.pad(x, (1, 1, 1, 1), mode="replicate").float()
             cells = torch.unflatten(x, 1, (-1, 2, 2))
             cells[..., 0, :, -1] = cells[..., 1, :, -3] + cells[..., 0, :, -2] - cells[..., 1, :, -2]
             cells[:, :, 0, :, -1] = cells[:, :, 1, :, -3] + cells[:, :, 0, :, -2] - cells[:, :, 1, :, -2]

@@ -87,6 +87,11 @@ class Stylizer:
             raise AdaINKitError("this Stylizer is closed; make another one")
         return self._model
 
+    @property
+    def precision(self) -> str:
+        """The name of what it runs in, as `dtype` takes it: never "auto"."""
+        return str(self.dtype).removeprefix("torch.") if self.dtype == self.decoder_dtype else "mixed"
+
     def to(self, device: str | torch.device | None = None, dtype: str | torch.dtype | None = None) -> Stylizer:
         """Move to a device and precision, as in the constructor; itself back. None keeps the one that it has.
 

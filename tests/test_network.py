@@ -232,6 +232,10 @@ def test_a_decoder_gives_the_same_with_gradients_and_without() -> None:
     assert all(f.grad is not None for f in features)
     with torch.no_grad():
         torch.testing.assert_close(model.decode(features, *identity(features)), exact, rtol=1e-5, atol=1e-5)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rounded = model.decode(model.encode(x), *identity(features))
+    assert rounded.dtype == torch.float32
+    assert 0 < (rounded - exact).abs().mean() < 0.05 * exact.std()
 
 
 # ---- the two published architectures ----

@@ -942,7 +942,7 @@ def test_moving_keeps_a_mixed_precision() -> None:
     exact = Stylizer(tiny(), device="cpu", dtype="float32").encode_style(noise(9, 9))
     assert all(map(torch.equal, own.encode_style(noise(9, 9)).means, exact.means))
     for kind in ("bfloat16", "mixed", "float32"):
-        own.to(dtype=kind)
+        assert own.to(dtype=kind).precision == kind
         assert own.stylize(noise(9, 9), noise(8, 9)).shape == (9, 9, 3)
     assert (own.dtype, own.decoder_dtype) == (torch.float32, torch.float32)
 

@@ -161,7 +161,7 @@ def _run(args: argparse.Namespace) -> None:
     for figure, why in judge.missing.items():
         log.warning("%s: left out: %s", figure, why)
     found = evaluate(stylizers, pairs, alphas, judge, args.size)
-    environment = report.environment(first.device, first.dtype)
+    environment = report.environment(first.device, first.precision)
     full = {
         "settings": {**{k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}, "alphas": alphas},
         "environment": environment,
