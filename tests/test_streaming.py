@@ -120,7 +120,7 @@ def assert_equal(streamed: np.ndarray, whole: np.ndarray, deep: bool) -> None:
     # float tolerance: one level of 8 bits where it falls on the edge of rounding, 2e-4 in 16 bits
     assert np.abs(streamed - whole).max() <= (14 if deep else 1)
     if not deep:
-        assert (streamed != whole).sum() <= max(2, 0.01 * whole.size)
+        assert (streamed != whole).sum() <= max(6, 0.01 * whole.size)
 
 
 # ---- streamed equals whole ----
