@@ -29,6 +29,7 @@ _EXAMPLES = {
     "download": "adainkit download vgg19\nadainkit download vgg19 --from ~/Downloads",
     "doctor": "adainkit doctor",
     "demo": "adainkit demo -o demo",
+    "comfyui": "adainkit comfyui install ~/ComfyUI\nadainkit comfyui uninstall ~/ComfyUI",
     "train": "adainkit train --config lite --content photos/ --style paintings/ --teacher vgg.safetensors --out run/",
 }
 
@@ -82,7 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     doctor = command("doctor", "tell what this installation can, what is missing and how to mend it")
     demo = command("demo", "draw a landscape and paint it in three presets")
     demo.add_argument("-o", "--output", metavar="DIR", default="adainkit-demo", help="folder (default: adainkit-demo)")
-    for sub in (styles, models, doctor, demo):
+    comfyui = command("comfyui", "put the node pack into a ComfyUI, upgrade it there, or take it out")
+    comfyui.add_argument("action", choices=("install", "uninstall"), help="what to do")
+    comfyui.add_argument("path", metavar="PATH", help="ComfyUI's folder, or its custom_nodes")
+    for sub in (styles, models, doctor, demo, comfyui):
         sub.add_argument("--json", action="store_true", help="print one JSON document")
     command("train", "train a model of your own: what follows goes to training.train")
     return parser
@@ -218,7 +222,7 @@ def _machine_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", default="lite", help="a name of `adainkit models`, or a file (default: lite)")
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
-    add("--dtype", choices=("auto", "float32", "float16", "bfloat16"), default="auto", help="precision")
+    add("--dtype", choices=("auto", "mixed", "float32", "float16", "bfloat16"), default="auto", help="precision")
     add(
         "--max-pixels",
         type=values.count,
