@@ -112,13 +112,13 @@ class Manifest:
                 row = json.loads(line)
                 source, target, error = row["input"], row["output"], row["error"]
                 folder = os.path.join(self._home, row["folder"]) if "folder" in row else ""  # noqa: PTH118
+                of, made = _key(source, folder), None if target is None else _key(target, folder)
             except (ValueError, KeyError, TypeError) as problem:
                 raise self._foreign(f"line {number}") from problem
-            made = None if target is None else _key(target, folder)
             if error is None and made is not None:
                 self._compare(row)
-                self._made[made] = _key(source, folder)
-            elif made is not None and self._made.get(made) == _key(source, folder):
+                self._made[made] = of
+            elif made is not None and self._made.get(made) == of:
                 del self._made[made]
 
     def _folder(self) -> str:

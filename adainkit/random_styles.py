@@ -56,7 +56,7 @@ class RandomStyles:
     def digest(self) -> str:
         """Of the names and the sizes of all styles: to read all that is in them would take minutes."""
         sizes = "\0".join(f"{name}\0{(self.folder / name).stat().st_size}" for name in self.names)
-        return hashlib.sha256(sizes.encode(errors="surrogateescape")).hexdigest()
+        return hashlib.sha256(sizes.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def choose(names: Sequence[str], name: str, seed: int = 0, count: int = 1) -> list[str]:

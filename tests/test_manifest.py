@@ -224,6 +224,7 @@ def test_facts_that_json_writes_otherwise_are_the_same(tmp_path: Path):
         (b'{"name": "somebody"}\n', "line 1"),
         (b'[1, 2]\n{"input": "a', "line 1"),
         (b"\n", "line 1"),
+        (b'{"input": "a", "output": 5, "error": null}\n', "line 1"),
     ],
 )
 def test_what_is_no_manifest_is_left_alone(tmp_path: Path, data: bytes, where: str):

@@ -187,7 +187,7 @@ def _facts(args: argparse.Namespace, styles: _Styles) -> dict[str, Any]:
 def _digest(path: str | Path) -> str | None:
     """None for what is no file: a preset, or a name whose error is told later."""
     try:
-        return file_digest(Path(path))
+        return file_digest(Path(path))[:16]
     except (OSError, ValueError):
         return None
 
