@@ -61,10 +61,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def noise(path: str | Path, seed: int) -> Path:
+def noise(path: str | Path, seed: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Path:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     small = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (5, 7, 3), np.uint8))
-    small.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC).save(path)
+    small.resize(size, Image.Resampling.BICUBIC).save(path)
     return Path(path)
 
 
@@ -145,6 +145,46 @@ def test_between_four_styles(run: Run, here: Path, sheets: list[Any], n: int):
         assert_shows(inner, stylized("in/a.png", f"art/{name}"))
 
 
+@pytest.mark.parametrize("options", [{}, {"scale": 2.5}, {"scale": 7, "detail": 0.4, "preserve_color": "luma"}])
+def test_cells_smaller_than_their_picture_are_its_previews(
+    run: Run, here: Path, sheets: list[Any], options: dict[str, Any], keep_picture: Callable[..., None]
+):
+    """Whose strokes are those of the full picture: finer than those of a small one."""
+    noise("in/b.png", 9, (400, 240))
+    flags = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", value)]
+    assert run("in/b.png", "--style", "art", "--size", 50, *flags, "-o", "sheet.png").code == 0
+    head, row = sheets[0]
+    assert_shows(row[0], Image.open("in/b.png").resize(row[0].picture.size, Image.Resampling.LANCZOS))
+    with adainkit.Stylizer("lite", device="cpu") as stylizer:
+        small = Image.open("in/b.png").resize((50, 30), Image.Resampling.LANCZOS)
+        for cell, name in zip(row[1:], (cell.label for cell in head[1:]), strict=True):
+            expected = np.asarray(stylizer.preview("in/b.png", f"art/{name}", size=50, **options)).astype(int)
+            other = np.asarray(stylizer.preview(small, f"art/{name}", size=50, **options)).astype(int)
+            keep_picture(name, cell.picture)
+            shown = np.asarray(cell.picture).astype(int)
+            assert shown.shape == expected.shape
+            assert abs(shown - expected).mean() < 0.1
+            assert abs(other - expected).mean() > 2
+
+
+def test_a_picture_is_opened_and_reduced_once_for_all_its_cells(
+    run: Run, here: Path, sheets: list[Any], monkeypatch: pytest.MonkeyPatch
+):
+    noise("in/b.png", 9, (400, 240))
+    seen = []
+    preview = adainkit.Stylizer.preview
+
+    def noted(self: Any, picture: Any, *args: Any, **more: Any) -> Any:
+        seen.append(picture)
+        return preview(self, picture, *args, **more)
+
+    monkeypatch.setattr(adainkit.Stylizer, "preview", noted)
+    assert run("in/b.png", "--style", "art", "--size", 50, "-o", "sheet.png").code == 0
+    assert len(seen) == 4
+    assert {id(picture) for picture in seen} == {id(seen[0])}
+    assert (seen[0].height, seen[0].width) == (60, 100)
+
+
 def test_cells_are_as_large_as_asked_and_long_names_are_short(run: Run, here: Path, sheets: list[Any]):
     Path("in/a.png").rename(here / f"in/{'a-long-name-' * 8}.png")
     assert run("in", "art/1.png", "--size", 30, "-o", "sheet.png").code == 0
@@ -164,13 +204,15 @@ def test_without_a_style_all_presets_are_shown(run: Run, here: Path, sheets: lis
 def test_broken_pictures_are_told_and_left_out(run: Run, here: Path, sheets: list[Any]):
     Path("in/b.png").write_bytes(b"no picture")
     Path("art/2.png").write_bytes(b"no picture")
-    found = run("in", "--style", "art", "-o", "sheet.png", "--json")
+    Path("bad.safetensors").write_bytes(b"no style")
+    found = run("in", "--style", "art", "--style", "bad.safetensors", "-o", "sheet.png", "--json")
     assert found.code == 1
     assert [row[0] for row in labels(sheets[0])] == ["", "a.png"]
     assert labels(sheets[0])[0][1:] == ["1.png", "3.png", "4.png"]
     report = json.loads(found.out)
     assert report["output"] == "sheet.png"
-    assert len(report["errors"]) == found.err.count("adainkit: error: ") == 2
+    assert len(report["errors"]) == found.err.count("adainkit: error: ") == 3
+    assert "bad.safetensors" in found.err
     assert "b.png" in found.err
     assert "2.png" in found.err
     nothing = run("in/b.png", "art/1.png", "-o", "other.png")
@@ -211,6 +253,7 @@ def test_nothing_is_replaced_unasked(run: Run, here: Path):
         ("in --style empty", 1, "no pictures in this folder"),
         ("in/a.png no-such-preset --alphas 0,1", 1, "no-such-preset"),
         ("in/a.png --style art/1.png --style no-such-preset", 1, "no-such-preset"),
+        ("in/a.png --style art/1.png --style ember --interpolate 3 --model in/b.png", 1, "cannot be read as a model"),
         ("in/a.png art/1.png -o sheet.gif", 1, "sheet.gif"),
     ],
 )

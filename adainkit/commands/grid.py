@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import AdaINKitError, ImageError
+from ..errors import AdaINKitError, ImageError, StyleError
 from ..finding import find_contents, find_pictures
 from ..jobs import same_file
 from .console import complain, make_stylizer, one_line
@@ -29,6 +29,7 @@ __all__ = ["run"]
 
 _T = TypeVar("_T")
 _BESIDE = 8  # columns, besides that of the contents: more go below
+_PREVIEW = 2  # times the size of a cell are what `Stylizer.preview` makes of it; a test proves it
 
 
 def run(args: argparse.Namespace) -> int:
@@ -112,8 +113,13 @@ class _Painter:
             return None
 
     def style(self, name: str) -> Style:
-        """A style by its name."""
-        return self.stylizer.as_style(name, **self.sizes)
+        """A style by its name; a file that is none is an `ImageError`, as if it were a broken picture."""
+        try:
+            return self.stylizer.as_style(name, **self.sizes)
+        except StyleError as error:
+            if not Path(name).is_file():  # a name that nothing has, which is an error of the command
+                raise
+            raise ImageError(str(error)) from error
 
     def head(self, name: str, height: int | None = None) -> Cell:
         """A style's picture, of that height at most, and its name; a preset has no picture."""
@@ -141,11 +147,24 @@ class _Painter:
         shown: Any = close_image(picture.rgb, picture)
         return thumbnail(shown, self.size)
 
-    def paint(self, picture: Picture, style: Style, alpha: float | Sequence[float]) -> Cell:
-        """What `stylize` would make of it, of the size of a cell."""
+    def painter_of(self, picture: Picture) -> Callable[[Style, float | Sequence[float]], Cell]:
+        """What shows it in a style and a strength, as `stylize` would make of it, of the size of a cell.
+
+        `Stylizer.preview` of the picture, which is reduced once for all of its cells: the strokes' scale and what is
+        smoothed are those of the picture as it was.
+        """
+        from ..rendering import bounded, reduced
         from ..sheet import Cell
 
-        return Cell(self.stylizer.preview(picture, style, alpha=alpha, **self.options))
+        small = reduced(picture, bounded(picture, _PREVIEW * self.size))
+        strokes = self.options["scale"] * max(small.height, small.width) / max(picture.height, picture.width)
+        detail = 1 - (1 - self.options["detail"]) * min(1.0, strokes)
+        options = {**self.options, "scale": max(1.0, strokes), "detail": detail}
+
+        def paint(style: Style, alpha: float | Sequence[float]) -> Cell:
+            return Cell(self.stylizer.preview(small, style, alpha=alpha, **options))
+
+        return paint
 
 
 def _columns(painter: _Painter, names: Sequence[str], args: argparse.Namespace) -> tuple[Cell, list[_Column]]:
@@ -185,9 +204,9 @@ def _table(painter: _Painter, contents: Sequence[Path], corner: Cell, columns: S
             picture = painter.attempt(painter.open, path)
             if picture is None:
                 continue
-            row = [Cell(painter.thumbnail(picture), path.name)]
+            row, paint = [Cell(painter.thumbnail(picture), path.name)], painter.painter_of(picture)
             for column in columns:
-                row.append(painter.paint(picture, column.style, column.alpha))
+                row.append(paint(column.style, column.alpha))
                 bar.update()
             rows.append(row)
     if not rows or not columns:
@@ -210,10 +229,10 @@ def _square(painter: _Painter, content: Path, names: Sequence[str], n: int) -> l
     from ..style import interpolate
 
     picture = painter.open(content)
-    shown = painter.thumbnail(picture)
+    shown, paint = painter.thumbnail(picture), painter.painter_of(picture)
     heads = [painter.head(name, shown.height) for name in names]
     grid = interpolate([painter.style(name) for name in names], n)
-    rows = [[Cell(), *(painter.paint(picture, style, painter.alpha) for style in row), Cell()] for row in grid]
+    rows = [[Cell(), *(paint(style, painter.alpha) for style in row), Cell()] for row in grid]
     for head, (row, column) in zip(heads, ((0, 0), (0, -1), (-1, 0), (-1, -1)), strict=True):
         rows[row][column] = head
     if n == 2:  # no room between the corners
