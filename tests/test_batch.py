@@ -7,20 +7,18 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from command_line import Run, files_below, noise, runner
 from PIL import Image, ImageCms
 
 import adainkit
 from adainkit import executor
 from adainkit.batch import stylize_files
-from adainkit.cli import main
 from adainkit.errors import StyleError
 from adainkit.finding import find_pictures
 from adainkit.images import open_image, save_image
@@ -28,23 +26,11 @@ from adainkit.jobs import Job, plan_jobs
 from adainkit.random_styles import RandomStyles, choose, once_each
 
 ROOT = Path(__file__).parent.parent
-Run = Callable[..., SimpleNamespace]
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """`run(...)`: `adainkit stylize ... --device cpu` in this process; `code`, `out`, `err`, and `rows` of --json."""
-
-    def call(*argv: object) -> SimpleNamespace:
-        try:
-            code: Any = main(["stylize", *map(str, argv), "--device", "cpu"])
-        except SystemExit as stop:
-            code = stop.code or 0
-        found = capsys.readouterr()
-        rows = [json.loads(line) for line in found.out.splitlines()] if "--json" in argv else []
-        return SimpleNamespace(code=code, out=found.out, err=found.err, rows=rows)
-
-    return call
+    return runner(capsys, "stylize", after=("--device", "cpu"))
 
 
 @pytest.fixture
@@ -56,18 +42,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for number, name in enumerate(("wave", "night", "old/wave", "old/garden")):
         noise(f"art/{name}.png", 100 + number, (40, 56))
     return tmp_path
-
-
-def noise(path: str | Path, seed: int, size: tuple[int, int] = (51, 38)) -> Path:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    random = np.random.default_rng(seed)
-    small = Image.fromarray(random.integers(0, 256, (5, 7, 3), np.uint8))
-    small.resize(size, Image.Resampling.BICUBIC).save(path)
-    return Path(path)
-
-
-def files_below(folder: str | Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file()}
 
 
 def lines(path: str | Path) -> list[dict[str, Any]]:

@@ -17,35 +17,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command_line import Run, files_below, runner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 import adainkit
 from adainkit import arguments, batch, jobs, style, values, weights
-from adainkit.cli import main
 from adainkit.demo import contact_sheet, draw_landscape
 from adainkit.images import MAX_PIXELS, files
 from adainkit.jobs import FORMATS, default_name, plan_jobs, split_weight
 
 ROOT = Path(__file__).parent.parent
-Run = Callable[..., SimpleNamespace]
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """`run("stylize", ...)`: the command in this process; `code`, `out` and `err` of it."""
-
-    def call(*argv: object) -> SimpleNamespace:
-        try:
-            code: Any = main([str(a) for a in argv])
-        except SystemExit as stop:
-            code = stop.code or 0
-        found = capsys.readouterr()
-        assert "Traceback" not in found.err or "--debug" in argv
-        return SimpleNamespace(code=code, out=found.out, err=found.err)
-
-    return call
+    return runner(capsys)
 
 
 @pytest.fixture
@@ -64,10 +52,6 @@ def picture(path: str | Path, seed: int = 0, size: tuple[int, int] = (51, 38), m
     random = np.random.default_rng(seed)
     Image.fromarray(random.integers(0, 256, (size[1], size[0], 3), np.uint8)).convert(mode).save(path)
     return Path(path)
-
-
-def files_below(folder: str | Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file()}
 
 
 def pixels(path: str | Path) -> np.ndarray:

@@ -3,37 +3,25 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from command_line import Run, noise, runner
 from PIL import Image
 from test_images import ADOBE
 
 import adainkit
-from adainkit.cli import main
 from adainkit.commands import grid
 from adainkit.images import open_image
 from adainkit.sheet import Cell
 
-Run = Callable[..., SimpleNamespace]
 WIDTH, HEIGHT = 60, 40
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """`run(...)`: `adainkit grid ... --device cpu` in this process; `code`, `out` and `err` of it."""
-
-    def call(*argv: object) -> SimpleNamespace:
-        try:
-            code: Any = main(["grid", *map(str, argv), "--device", "cpu"])
-        except SystemExit as stop:
-            code = stop.code or 0
-        found = capsys.readouterr()
-        return SimpleNamespace(code=code, out=found.out, err=found.err)
-
-    return call
+    return runner(capsys, "grid", after=("--device", "cpu"))
 
 
 @pytest.fixture
@@ -57,15 +45,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder: in/a.png, in/b.png; art/1.png to art/4.png."""
     monkeypatch.chdir(tmp_path)
     for number, name in enumerate(("in/a", "in/b", "art/1", "art/2", "art/3", "art/4")):
-        noise(f"{name}.png", number)
+        noise(f"{name}.png", number, (WIDTH, HEIGHT))
     return tmp_path
-
-
-def noise(path: str | Path, seed: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Path:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    small = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (5, 7, 3), np.uint8))
-    small.resize(size, Image.Resampling.BICUBIC).save(path)
-    return Path(path)
 
 
 def labels(rows: list[list[Cell]]) -> list[list[str]]:
