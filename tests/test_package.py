@@ -236,3 +236,17 @@ def test_tracked_files_name_no_path_of_a_machine():
             continue
         hits += [f"{name}: {match[0].decode(errors='replace')}" for match in pattern.finditer(path.read_bytes())]
     assert hits == []
+
+
+def test_the_checkout_is_a_package_that_is_empty_where_no_comfyui_is() -> None:
+    """pytest imports it under the name of the folder, whatever that is."""
+    code = """if True:
+        import importlib.util, sys
+        spec = importlib.util.spec_from_file_location("clone", sys.argv[1], submodule_search_locations=[])
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["clone"] = module
+        spec.loader.exec_module(module)
+        assert not hasattr(module, "comfy_entrypoint") and module.__package__ == "clone"
+    """
+    done = subprocess.run([sys.executable, "-c", code, str(ROOT / "__init__.py")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
