@@ -135,6 +135,7 @@ def test_a_picture_alone_has_nothing_beside_it(threads: int, large: set[int]):
     assert sorted(beside) == list(range(9))
     assert sorted(int(o.job.source.stem) for o in outcomes) == list(range(9))
     assert not any(beside[number] for number in large)
+    assert all(place - number <= threads for place, number in enumerate(beside)), "it waits for what is ahead"
     if len(large) < 9:
         assert any(beside.values())  # that of the others: the test would see it
 
