@@ -9,7 +9,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from .errors import AdaINKitError
 from .jobs import Job, Outcome, default_name, plan_jobs, run_jobs
 
 if TYPE_CHECKING:
+    from .doctor import Finding
     from .progress import Progress
     from .stylizer import Stylizer
 
@@ -167,8 +168,12 @@ def _download(args: argparse.Namespace) -> int:
 def _doctor(args: argparse.Namespace) -> int:
     from .doctor import examine
 
+    return _report_findings(examine(), args)
+
+
+def _report_findings(found: Iterable[Finding], args: argparse.Namespace) -> int:
     findings = []
-    for finding in examine():
+    for finding in found:
         findings.append(finding)
         if not args.json:
             print(f"{finding.status:8}{finding.name:18}{finding.value}", flush=True)
@@ -180,6 +185,27 @@ def _doctor(args: argparse.Namespace) -> int:
     else:
         print(f"\n{broken} broken: see the arrows above" if broken else "\nall that is needed works")
     return 1 if broken else 0
+
+
+def _gimp(args: argparse.Namespace) -> int:
+    from . import gimp_install
+
+    directory = Path(args.dir).expanduser().absolute() if args.dir else None
+    if args.action == "doctor":
+        return _report_findings(gimp_install.examine(directory), args)
+    if args.action == "uninstall":
+        folders, lines = gimp_install.uninstall(directory), []
+        done = "removed"
+    else:
+        installed = gimp_install.install(directory)
+        folders, lines, done = [i.folder for i in installed], gimp_install.advice(installed), "installed"
+    if args.json:
+        print(json.dumps({done: [str(folder) for folder in folders]}))
+    else:
+        print(*(f"{done}: {folder}" for folder in folders), *lines, sep="\n")
+        if not folders:
+            print("the plug-in is in none of GIMP's folders")
+    return 0
 
 
 def _demo(args: argparse.Namespace) -> int:
@@ -258,5 +284,6 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "download": _download,
     "doctor": _doctor,
     "demo": _demo,
+    "gimp": _gimp,
     "train": _train,
 }
