@@ -52,6 +52,7 @@ class AdaINKit(Gimp.PlugIn):
 
 
 def _add_arguments(procedure):
+    # Mnemonics: one each, none of the dialog's own buttons (C, L, O, R, S).
     config = read_json(os.path.join(FOLDER, CONFIG)) or {}  # where it is missing, running says so
     presets = [(p["name"], p["name"].replace("-", " ").capitalize(), p["description"]) for p in config.get("presets", [])]
     presets = presets or [("none", "None is installed", "")]
@@ -60,28 +61,28 @@ def _add_arguments(procedure):
     file, layer, choice, number = _adders(procedure)
     choice("style-from", "_From", "Where the style comes from", sources)
     choice("preset", "_Preset", "A style that comes with AdaINKit", presets)
-    file("style-file", "Pi_cture", "A painting, or a style that AdaINKit saved")
+    file("style-file", "Pict_ure", "A painting, or a style that AdaINKit saved")
     layer("style-layer", "La_yer", "A layer of any open image")
     choice("second-from", "Mi_x with", "A second style", [("none", "Nothing", ""), *sources])
-    choice("second-preset", "Preset", "The second style", presets)
-    file("second-file", "Picture", "The second style")
-    layer("second-layer", "Layer", "The second style")
+    choice("second-preset", "Secon_d preset", "The second style", presets)
+    file("second-file", "Seco_nd picture", "The second style")
+    layer("second-layer", "S_econd layer", "The second style")
     number("mix", "S_hare of the second", "0: the first style alone; 1: the second alone", 0, 1, 0.5)
     number("strength", "Stren_gth", "0: the picture; 1: the style", 0, 1, 1)
-    number("stroke-scale", "Strok_e size", "How many times as bold the strokes are", 1, 8, 1)
-    number("detail", "_Detail", "How much of the fine structure of the picture comes back", 0, 1, 0)
+    number("stroke-scale", "Stroke si_ze", "How many times as bold the strokes are", 1, 8, 1)
+    number("detail", "Det_ail", "How much of the fine structure of the picture comes back", 0, 1, 0)
     colors = [
         ("none", "No", "The colors of the style"),
         ("luma", "Hues", "The hues of the picture, the brightness of the style"),
         ("match", "Palette", "The style, recolored in the palette of the picture"),
     ]
     choice("keep-colors", "_Keep colors", "Whether the picture's own colors are kept", colors)
-    number("color-strength", "_How much", "How much of its colors are kept", 0, 1, 1)
+    number("color-strength", "Ho_w much", "How much of its colors are kept", 0, 1, 1)
     results = [("layer", "New layer", "Above the layer; the selection becomes its mask")]
     results += [("in-place", "In place", "The pixels of the layer are replaced")]
-    choice("result", "_Result", "Where the result goes", results)
+    choice("result", "Resul_t", "Where the result goes", results)
     choice("model", "_Model", "The network; lite is the default", [*models, ("file", "Model file", "")])
-    file("model-file", "Model _file", "A model of your own, made by `adainkit train`")
+    file("model-file", "Model f_ile", "A model of your own, made by `adainkit train`")
     procedure.add_layer_return_value("layer", "Layer", "The stylized layer", True, FLAGS)
 
 

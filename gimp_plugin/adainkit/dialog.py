@@ -19,6 +19,7 @@ _SECOND = ("second-from", "second-preset", "second-file", "second-layer", "mix")
 _PAINT = ("strength", "stroke-scale", "detail", "keep-colors", "color-strength")
 _RESULT = ("result", "model", "model-file")
 _SLIDERS = ("mix", "strength", "stroke-scale", "detail", "color-strength")
+_CHOICES = ("style-from", "preset", "second-from", "second-preset", "keep-colors", "result", "model")
 _SHOWN_FOR = {
     "preset": ("style-from", ("preset",)),
     "style-file": ("style-from", ("file",)),
@@ -39,9 +40,10 @@ def ask(procedure, config, render):
     """
     GimpUi.init("adainkit")
     dialog = GimpUi.ProcedureDialog.new(procedure, config, "AdaIN Style Transfer")
-    dialog.set_ok_label("_Stylize")
     for name in _SLIDERS:
-        dialog.get_spin_scale(name, 1.0)
+        dialog.get_spin_scale(name, 1.0).set_digits(2)
+    for name in _CHOICES:
+        dialog.get_widget(name, GimpUi.StringComboBox)  # GIMP 3.2 would make long lists of radio buttons
     columns = Gtk.Box(orientation=Gtk.Orientation.HORIZONTAL, spacing=18, border_width=12)
     preview = _Preview(config, render)
     columns.pack_start(preview.widget, True, True, 0)
@@ -50,13 +52,16 @@ def ask(procedure, config, render):
     for title, names in groups:
         key = title.lower().replace(" ", "-")
         dialog.get_label(f"{key}-title", title, False, False)
-        dialog.fill_box(f"{key}-box", list(names))
-        right.pack_start(dialog.fill_frame(f"{key}-frame", f"{key}-title", False, f"{key}-box"), False, False, 0)
+        dialog.fill_box(f"{key}-box", list(names)).show()
+        frame = dialog.fill_frame(f"{key}-frame", f"{key}-title", False, f"{key}-box")
+        frame.show()
+        right.pack_start(frame, False, False, 0)
     right.set_size_request(340, -1)
     columns.pack_start(right, False, False, 0)
     dialog.get_content_area().pack_start(columns, True, True, 0)
     columns.show()
     right.show()
+    _align_labels(dialog)
     _show_what_matters(dialog, config)
     preview.start()
     try:
@@ -64,6 +69,14 @@ def ask(procedure, config, render):
     finally:
         preview.stop()
         dialog.destroy()
+
+
+def _align_labels(dialog):
+    labels = Gtk.SizeGroup(mode=Gtk.SizeGroupMode.HORIZONTAL)
+    for name in (*_STYLE, *_SECOND, *_PAINT, *_RESULT):
+        widget = dialog.get_widget(name, GObject.TYPE_NONE)
+        if isinstance(widget, GimpUi.Labeled):
+            labels.add_widget(widget.get_label())
 
 
 def _show_what_matters(dialog, config):
