@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     )
     from .model import AdaINModel
     from .network import ModelConfig
+    from .rendering import Content
     from .style import Style, styles
-    from .stylizer import Content, Stylizer, stylize
+    from .stylizer import Stylizer, stylize
     from .weights import clear_cache, download, models
 
 __all__ = [
@@ -50,7 +51,7 @@ __version__: str  # read from the installed package when it is asked for
 
 _HOME = {
     "AdaINModel": "model",
-    "Content": "stylizer",
+    "Content": "rendering",
     "ModelConfig": "network",
     "Style": "style",
     "Stylizer": "stylizer",

@@ -23,12 +23,15 @@ __all__ = [
     "EPS",
     "AffineMap",
     "Moments",
+    "RegionMap",
     "affine_map",
+    "affine_parts",
     "apply_affine",
     "blend",
     "merge_moments",
     "moments",
     "normalize_weights",
+    "split_moments",
 ]
 
 EPS = 1e-5
@@ -60,11 +63,49 @@ class Moments:
 
 @dataclass(frozen=True)
 class AffineMap:
-    """`(f - center) * gain + shift` for one level; each part is `(B, C)` float32 (B may be 1)."""
+    """`(f - center) * gain + shift` for one level; each part is `(B, C)`, or `(B, C, h, w)` for every cell, float32 (B
+    may be 1)."""
 
     center: Tensor
     gain: Tensor
     shift: Tensor
+
+    @property
+    def batch(self) -> int:
+        """How many pictures it tells apart."""
+        return len(self.gain)
+
+    def window(self, rows: slice, columns: slice) -> AffineMap:
+        """The map of some cells: the same everywhere."""
+        return self
+
+
+@dataclass(frozen=True)
+class RegionMap:
+    """Several affine maps of one level, `(B, C)` each, and the share of each in every cell: `shares` `(B or 1, R, h,
+    w)`, float32, of sum 1."""
+
+    parts: tuple[AffineMap, ...]
+    shares: Tensor
+
+    @property
+    def batch(self) -> int:
+        """How many pictures it tells apart."""
+        return max(len(self.shares), *(part.batch for part in self.parts))
+
+    def window(self, rows: slice, columns: slice) -> AffineMap:
+        """The map of some cells. What the parts give, blended, is one affine map again:
+
+        sum_r w_r ((f - c_r) g_r + s_r) = (f - c) sum_r w_r g_r + sum_r w_r (s_r + (c - c_r) g_r), for any c.
+        """
+        shares, center = self.shares[:, :, rows, columns], self.parts[0].center
+        shifts = [part.shift + (center - part.center) * part.gain for part in self.parts]
+
+        def spread(values: Sequence[Tensor]) -> Tensor:  # no matmul: TF32 would take it down to 10 bits
+            cells = (v[:, :, None, None] * shares[:, i : i + 1] for i, v in enumerate(values))
+            return reduce(torch.add, cells)
+
+        return AffineMap(center, spread([part.gain for part in self.parts]), spread(shifts))
 
 
 def moments(features: Tensor, weight: Tensor | None = None) -> Moments:
@@ -95,6 +136,12 @@ def merge_moments(parts: Sequence[Moments]) -> Moments:
         return Moments(count, a.mean + delta * share, a.m2 + b.m2 + delta.square() * (a.count * share))
 
     return reduce(merge, parts)
+
+
+def split_moments(batch: Moments) -> list[Moments]:
+    """The statistics of every picture of a batch."""
+    parts = zip(*(v.chunk(len(v)) for v in (batch.count, batch.mean, batch.m2)), strict=True)
+    return [Moments(*part) for part in parts]
 
 
 def normalize_weights(weights: Sequence[float]) -> list[float]:
@@ -133,12 +180,18 @@ def affine_map(
     return AffineMap(content_mean, gain, shift)
 
 
+def affine_parts(maps: Sequence[AffineMap]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """The levels' maps as `AdaINModel.decode` takes them: centers, gains, shifts."""
+    return [m.center for m in maps], [m.gain for m in maps], [m.shift for m in maps]
+
+
 def apply_affine(features: Tensor, affine: AffineMap) -> Tensor:
     """`(features - center) * gain + shift` in float32, in the dtype of `features` (`(B, C, H, W)`) on return.
 
     Centered first: `f * a + b` in half precision loses everything on flat pictures, where gains are large.
     """
-    center, gain, shift = (v[:, :, None, None] for v in (affine.center, affine.gain, affine.shift))
+    parts = (affine.center, affine.gain, affine.shift)
+    center, gain, shift = (v if v.ndim == 4 else v[:, :, None, None] for v in parts)
     x = features.float() - center
     if len(gain) <= len(x) and not (x.requires_grad or gain.requires_grad or shift.requires_grad):
         return x.mul_(gain).add_(shift).to(features.dtype)  # in place: new pages cost more than the arithmetic

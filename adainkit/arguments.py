@@ -86,7 +86,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    forms = ("CONTENT... STYLE", "CONTENT... --style STYLE[:WEIGHT] [--style ...]")
+    forms = (
+        "CONTENT... STYLE",
+        "CONTENT... --style STYLE[:WEIGHT] [--style ...]",
+        "CONTENT... --region MASK=STYLE [--region ...]",
+    )
     parser.usage = "\n       ".join(f"adainkit stylize {form} [-o OUT] [options]" for form in forms)
     add(
         "pictures",
@@ -102,8 +106,24 @@ def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="STYLE[:WEIGHT]",
         help="a picture, a saved style or a preset; several are mixed by their weights (default 1)",
     )
-    add("--alpha", type=_fraction, default=1.0, help="strength, from 0 (content) to 1 (style, default)")
+    add(
+        "--region",
+        action="append",
+        type=_region,
+        metavar="MASK=STYLE",
+        help="a style of its own where the gray picture MASK is white; what no region covers stays",
+    )
+    add(
+        "--alpha",
+        type=_alphas,
+        default=1.0,
+        metavar="A|A,B,...",
+        help="strength, from 0 (content) to 1 (style, default); or one for each AdaIN level, finest first",
+    )
     add("--preserve-color", choices=("none", "luma", "match"), default="none", help="keep the content's colors")
+    add("--color-strength", type=_fraction, default=1.0, metavar="0-1", help="how much of that (default: 1)")
+    add("--scale", type=_scale, default=1.0, metavar="N", help="strokes N times as bold, from 1 (default)")
+    add("--detail", type=_fraction, default=0.0, metavar="0-1", help="the content's fine structure: text, faces")
     add(
         "--style-size",
         type=_count,
@@ -147,6 +167,25 @@ def _fraction(text: str) -> float:
         if 0 <= (value := float(text)) <= 1:
             return value
     raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
+
+
+def _alphas(text: str) -> float | list[float]:
+    found = [_fraction(part) for part in text.split(",")]
+    return found if len(found) > 1 else found[0]
+
+
+def _scale(text: str) -> float:
+    with suppress(ValueError):
+        if 1 <= (value := float(text)) <= 64:
+            return value
+    raise argparse.ArgumentTypeError(f"expected a number from 1 to 64, got {text!r}")
+
+
+def _region(text: str) -> tuple[str, str]:
+    mask, _, style = text.partition("=")
+    if not mask or not style:
+        raise argparse.ArgumentTypeError(f"expected MASK=STYLE, like sky.png=ukiyo-e, got {text!r}")
+    return mask, style
 
 
 def _count(text: str) -> int | None:

@@ -46,13 +46,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _stylize(args: argparse.Namespace) -> int:
-    styles: list[tuple[str, float]] = args.style or []
+    styles: list[tuple[str, float]] = args.style or [(style, 1.0) for _, style in args.region or []]
+    if args.style and args.region:
+        args.usage_error("--style and --region exclude each other: each region names its style")
     if not styles:
         if len(args.pictures) < 2:
             args.usage_error("a style is missing: CONTENT... STYLE, or --style STYLE")
         styles = [(args.pictures.pop(), 1.0)]
     if not any(weight for _, weight in styles):
         args.usage_error("at least one --style needs a weight above 0")
+    masks = [args.mask, *(mask for mask, _ in args.region or [])]
     try:
         jobs = plan_jobs(
             args.pictures,
@@ -60,7 +63,7 @@ def _stylize(args: argparse.Namespace) -> int:
             style_name=default_name(name for name, _ in styles),
             format=args.format,
             overwrite=args.overwrite,
-            protected=[name for name, _ in styles] + [args.mask] * bool(args.mask),
+            protected=[name for name, _ in styles] + [m for m in masks if m],
         )
     except ValueError as error:
         args.usage_error(str(error))
@@ -70,7 +73,9 @@ def _stylize(args: argparse.Namespace) -> int:
 
     with _stylizer(args.model, args.device, args.dtype) as stylizer:
         sizes = {"style_size": args.style_size, "max_pixels": args.max_pixels}
-        style = Style.blend([(stylizer.as_style(name, **sizes), weight) for name, weight in styles])
+        found = [(stylizer.as_style(name, **sizes), weight) for name, weight in styles]
+        regions = [(mask, style) for mask, (style, _) in zip(masks[1:], found, strict=True)] if args.region else None
+        style = None if regions else Style.blend(found)
 
         def work(source: Path, target: Path, progress: Progress | None = None) -> None:
             stylizer.stylize_file(
@@ -79,7 +84,11 @@ def _stylize(args: argparse.Namespace) -> int:
                 style,
                 alpha=args.alpha,
                 preserve_color=args.preserve_color,
+                color_strength=args.color_strength,
                 mask=args.mask,
+                regions=regions,
+                scale=args.scale,
+                detail=args.detail,
                 tile=args.tile,
                 format=args.format,
                 quality=args.quality,

@@ -17,6 +17,7 @@ __all__ = [
     "apply_map",
     "color_statistics",
     "keep_luma",
+    "luma",
     "match_color",
     "match_map",
     "preserve",
@@ -137,33 +138,39 @@ def keep_luma(result: Tensor, content: Tensor) -> Tensor:
     towards gray as far as needed: the luma is exact and the hue stays, where clipping channels would change both.
     """
     _check_pair(result, content)
-    luma = _luma(result).clamp_(0, 1)
-    chroma = content.to(result.device, torch.float32) - _luma(content).to(result.device)
+    light = luma(result).clamp_(0, 1)
+    chroma = content.to(result.device, torch.float32) - luma(content).to(result.device)
     red, green, blue = (chroma[:, i : i + 1] for i in range(3))
     high, low = red.maximum(green).maximum(blue), red.minimum(green).minimum(blue)
     tiny = torch.finfo(torch.float32).tiny
-    fit = torch.minimum((1 - luma) / high.clamp_min(tiny), luma / (-low).clamp_min(tiny)).clamp_(max=1)
-    return chroma.mul_(fit).add_(luma).clamp_(0, 1).to(result.dtype)
+    fit = torch.minimum((1 - light) / high.clamp_min(tiny), light / (-low).clamp_min(tiny)).clamp_(max=1)
+    return chroma.mul_(fit).add_(light).clamp_(0, 1).to(result.dtype)
 
 
-def _luma(x: Tensor) -> Tensor:
+def luma(x: Tensor) -> Tensor:
+    """``(B, 3, H, W)`` RGB -> ``(B, 1, H, W)`` float32 luma (Rec. 601)."""
     red, green, blue = (weight * x[:, i : i + 1].float() for i, weight in enumerate(_LUMA))
     return red + green + blue
 
 
 def preserve(
-    mode: Literal["luma", "match"] | None, result: Tensor, content: Tensor, weight: Tensor | None = None
+    mode: Literal["luma", "match"] | None,
+    result: Tensor,
+    content: Tensor,
+    weight: Tensor | None = None,
+    strength: float = 1.0,
 ) -> Tensor:
     """Color control by name: ``None`` gives `result` itself, "luma" is `keep_luma`, "match" is `match_color`.
 
-    Raises ValueError for any other name. `weight` ``(B, 1, H, W)`` (alpha) matters for "match" only.
+    Raises ValueError for any other name. `weight` ``(B, 1, H, W)`` (alpha) matters for "match" only. `strength`, 0 to
+    1: the share of the colors that are preserved.
     """
     if mode is None:
         return result
     if mode == "luma":
-        return keep_luma(result, content)
+        return torch.lerp(result, keep_luma(result, content), strength)
     if mode == "match":
-        return match_color(result, content, weight)
+        return torch.lerp(result, match_color(result, content, weight), strength)
     raise ValueError(f"preserve_color: expected None, {' or '.join(map(repr, PRESERVE_MODES))}, got {mode!r}")
 
 

@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from .adain import AffineMap, Moments, merge_moments, moments
+from .adain import AffineMap, Moments, RegionMap, affine_parts, merge_moments, moments
 from .errors import ModelError, OutOfMemoryError
 from .masks import cell_means
 from .model import AdaINModel
@@ -91,7 +91,7 @@ class Executor:
     def decode(
         self,
         features: Sequence[Tensor],
-        maps: Sequence[AffineMap],
+        maps: Sequence[AffineMap | RegionMap],
         height: int,
         width: int,
         progress: Progress | None = None,
@@ -101,17 +101,17 @@ class Executor:
         On the model's device; on the CPU where several tiles were needed, since then the device may be too small.
         """
         whole, parts = self._plan(features[-1], self.halo.decode, cells=True)
-        batch = max(len(features[-1]), len(maps[-1].gain))
-        centers, gains, shifts = ([getattr(m, kind) for m in maps] for kind in ("center", "gain", "shift"))
+        batch = max(len(features[-1]), maps[-1].batch)
         result: list[Tensor] = []
 
         def run(tile: Tile) -> None:
-            seen = []
-            for level, f in zip(self.model.config.levels, features, strict=True):
+            seen, local = [], []
+            for level, f, m in zip(self.model.config.levels, features, maps, strict=True):
                 scale = self.stride // level.stride
                 rows, columns = (slice(s.first * scale, s.last * scale) for s in (tile.rows, tile.columns))
                 seen.append(f[:, :, rows, columns])
-            output = self.model.decode(seen, centers, gains, shifts)
+                local.append(m.window(rows, columns))
+            output = self.model.decode(seen, *affine_parts(local))
             rows, columns = (self._given(s) for s in (tile.rows, tile.columns))
             top, left = tile.rows.start * self.stride, tile.columns.start * self.stride
             output = output[:, :, rows, columns][:, :, : max(0, height - top), : max(0, width - left)].clamp(0, 1)

@@ -60,8 +60,8 @@ class AdaINModel(nn.Module):
         gains: Sequence[Tensor],
         shifts: Sequence[Tensor],
     ) -> Tensor:
-        """Apply each level's affine map, `(B, C)` each, and decode to `(B, 3, h * stride, w * stride)` float32 RGB, not
-        clamped.
+        """Apply each level's affine map, `(B, C)` or `(B, C, h, w)` each, and decode to `(B, 3, h * stride, w *
+        stride)` float32 RGB, not clamped.
 
         Crop the result to the picture's size: `decode(...)[..., :height, :width]`.
         """

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 
+from .adain import Moments
 from .atomic import temporary_beside
+from .controls import Controls
 from .errors import ImageError
 from .executor import Executor, memory_budget, memory_guard, ordinary_tensors
-from .images import ImageLike, check_target, need_tifffile, open_strips, save_image, write_tiff_rows
-from .masks import MaskWindows
+from .images import check_target, need_tifffile, open_strips, save_image, write_tiff_rows
 from .progress import Progress
+from .regions import CoverWindows, RegionPlan
 from .strip_executor import StripExecutor
-from .style import Style
 
 __all__ = ["fits_whole", "stream_file"]
 
@@ -30,11 +31,12 @@ _SEGMENT = 1 << 26  # bytes of a TIFF's strip or tile that are decoded at once, 
 _SIDES = {"JPEG": 65500, "WEBP": 16383}  # what these formats, or Pillow's writers of them, can count
 
 
-def fits_whole(executor: Executor, height: int, width: int) -> bool:
+def fits_whole(executor: Executor, height: int, width: int, scale: float = 1.0) -> bool:
     """Whether a picture, its features between the passes and its result fit into `memory_budget` together."""
     config, size = executor.model.config, torch.finfo(executor.dtype).bits // 8
-    features = height * width * sum(level.channels / level.stride**2 for level in config.levels) * size
-    pixels, host = height * width * _WHOLE, torch.device("cpu")
+    cells = height * width / scale**2
+    features = cells * sum(level.channels / level.stride**2 for level in config.levels) * size
+    pixels, host = height * width * (_WHOLE if scale == 1 else 2 * _WHOLE), torch.device("cpu")
     if executor.device.type == "cpu":
         return features + pixels <= memory_budget(host)
     return features <= memory_budget(executor.device) and pixels <= memory_budget(host)
@@ -44,23 +46,27 @@ def stream_file(
     executor: Executor,
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
-    style: Style,
+    plan: RegionPlan,
+    controls: Controls,
     *,
-    alpha: float,
-    preserve_color: Literal["none", "luma", "match"] | None,
-    mask: ImageLike | None,
+    content_statistics: Sequence[Moments] | None,
     format: str | None,
     quality: int | None,
     overwrite: bool,
     max_pixels: int | None,
     progress: Progress | None,
 ) -> Path:
-    """`Stylizer.stylize_file` by strips, with its arguments and, but for the rounding of floats, its result.
+    """`Stylizer.stylize_file` by strips, and, but for the rounding of floats, its result; `scale` must be 1.
 
     What is read and written a strip at a time is TIFF (`images.open_strips` says which). Pillow decodes and encodes
     PNG, JPEG and the others whole: these are held as integers, a byte per sample or two. `progress` has one stage,
     "stylize", over all passes. Where it stops before the end, the log says at which strip; the target is as before.
     """
+    if controls.scale != 1:
+        raise ImageError(
+            f"{os.fspath(source)}: scale needs the whole picture in memory, which is more than ADAINKIT_MEMORY or a "
+            "quarter of the free memory; set ADAINKIT_MEMORY higher, or tile=None to try all the same"
+        )
     kind = check_target(target, format=format, quality=quality, overwrite=overwrite)
     if kind == "TIFF":
         need_tifffile("a TIFF that is written strip by strip")  # before the work, not after it
@@ -73,10 +79,12 @@ def stream_file(
         height, width = strips.height, strips.width
         if max(height, width) > _SIDES.get(kind, height + width):
             raise ImageError(f"{target}: {kind} has no room for {width} x {height} pixels; write TIFF or PNG")
-        cover = None if mask is None else MaskWindows(mask, height, width, max_pixels=max_pixels, limit=limit)
-        work = StripExecutor(executor, strips, cover, progress)
+        covers = None
+        if plan.masks:
+            covers = CoverWindows(plan, height, width, max_pixels=max_pixels, limit=limit)
+        work = StripExecutor(executor, strips, covers, controls, progress)
         try:
-            rows = work.result(style, alpha, preserve_color)
+            rows = work.result([styles[0] for styles in plan.styles], content_statistics)
             if kind == "TIFF":
                 with temporary_beside(os.path.realpath(target)) as part:
                     write_tiff_rows(rows, part, work.shape, work.kind, work.stride, strips.like.info)
@@ -96,5 +104,5 @@ def stream_file(
                 ) from error
             raise
         finally:
-            if cover is not None:
-                cover.close()
+            if covers is not None:
+                covers.close()

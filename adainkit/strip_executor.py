@@ -7,22 +7,24 @@ the input and of the output, as integers. Color matching needs the statistics of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .adain import AffineMap, Moments, merge_moments
+from .adain import AffineMap, Moments, affine_parts, merge_moments
 from .color import ColorMap, ColorStatistics, apply_map, color_statistics, keep_luma, match_map
+from .controls import Controls
 from .executor import Executor, memory_budget
+from .guided import DETAIL_REACH, keep_detail
 from .images import Picture, Strips, close_image, premix
-from .masks import MaskWindows
 from .progress import Progress
+from .regions import CoverWindows, region_maps, region_shares, steady_moments
 from .style import Style, style_maps
 from .tiling import Span, Tile, plan_tiles
 
@@ -30,13 +32,18 @@ __all__ = ["StripExecutor"]
 
 
 class StripExecutor(Executor):
-    """`executor` over the windows of `source`, stylized where `cover` says so."""
+    """`executor` over the windows of `source`, stylized where `covers` says so; `controls.scale` is 1."""
 
     def __init__(
-        self, executor: Executor, source: Strips, cover: MaskWindows | None, progress: Progress | None
+        self,
+        executor: Executor,
+        source: Strips,
+        covers: CoverWindows | None,
+        controls: Controls,
+        progress: Progress | None,
     ) -> None:
         super().__init__(executor.model, executor.device, executor.dtype, executor.tile)
-        self.source, self.cover, self.progress = source, cover, progress
+        self.source, self.covers, self.controls, self.progress = source, covers, controls, progress
         first = np.asarray(close_image(source.like.rgb, source.like, deep=True))
         self.kind = first.dtype
         self.shape = (source.height, source.width, first.shape[2])
@@ -47,31 +54,43 @@ class StripExecutor(Executor):
         """How far the work is, for people."""
         self.failure: BaseException | None = None
         """The error that the work itself, not the use of its rows, ended with."""
-        self._reach = self.halo.encode + self.halo.decode
+        self._margin = -(-DETAIL_REACH // self.stride) if controls.detail else 0  # cells of the result itself
+        self._reach = self.halo.encode + self.halo.decode + self._margin
         self._whole, self._tiles = self._plan_strips()
         self._hidden: ColorStatistics | None = None  # what transparent pixels are taken for
-        self._pass, self._passes, self._done = 0, 2, 0
+        self._pass, self._passes, self._done, self._cost = 0, 2, 0, 3
 
     def result(
-        self, style: Style, alpha: float, preserve_color: Literal["none", "luma", "match"] | None
+        self, styles: Sequence[Style], statistics: Sequence[Moments] | None = None
     ) -> Iterator[np.ndarray[Any, Any]]:
-        """The result's rows in order, `(rows, width, 3 | 4)` of integers; all but the last a multiple of the stride."""
-        self._passes = 3 if preserve_color == "match" else 2
+        """The result's rows in order, `(rows, width, 3 | 4)` of integers; all but the last a multiple of the stride.
+
+        `styles`: one for every region. `statistics`: of the content, instead of its own.
+        """
+        mode = self.controls.preserve_color
+        decoding = 2 if mode == "match" else 1
+        self._passes = decoding + (statistics is None)
+        self._cost = 2 * decoding + (statistics is None)
         try:
             if self.source.like.alpha is not None:
                 self._hidden = self._visible_colors()
-            maps = style_maps(self._statistics(), [style], alpha, self.model.config.gain_cap, self.device)
-            color = self._color_map(maps) if preserve_color == "match" else None
+            found = self._statistics() if statistics is None else [statistics] * len(styles)
+            config = self.model.config
+            alphas = self.controls.alphas(len(config.levels))
+            maps = [
+                style_maps(s, [style], alphas, config.gain_cap, self.device)
+                for s, style in zip(found, styles, strict=True)
+            ]
+            color = self._color_map(maps) if mode == "match" else None
             rows = np.empty((0, *self.shape[1:]), self.kind)
 
             def run(tile: Tile) -> None:
                 output, own = self._stylized(tile, maps)
-                if preserve_color == "luma":
-                    output = keep_luma(output, self._shown(own))
-                elif color is not None:
-                    output = apply_map(output, color)
-                if self.cover is not None:
-                    cover = self.cover.window(*self._box(tile))
+                if mode in ("luma", "match"):
+                    kept = keep_luma(output, self._shown(own)) if color is None else apply_map(output, color)
+                    output = torch.lerp(output, kept, self.controls.color_strength)
+                if self.covers is not None:
+                    cover = self.covers.window(*self._box(tile)).sum(1, keepdim=True).clamp_(max=1)
                     output = torch.where(cover > 0, torch.lerp(own.rgb, output, cover), own.rgb)
                 top, _, left, right = self._box(tile)
                 top -= self.written
@@ -87,9 +106,9 @@ class StripExecutor(Executor):
             self.failure = error
             raise
 
-    def _statistics(self) -> list[Moments]:
-        """Pass one: every level's statistics over the whole picture."""
-        found: list[list[Moments]] = [[] for _ in self.model.config.levels]
+    def _statistics(self) -> list[list[Moments]]:
+        """Pass one: every region's and level's statistics over the whole picture."""
+        found: list[list[list[Moments]]] = []  # the whole picture, then the regions; levels; parts
 
         def run(tile: Tile) -> None:
             near = self._seeing(tile, self.halo.encode)
@@ -97,20 +116,26 @@ class StripExecutor(Executor):
             for level, f in enumerate(features):
                 rows, columns = (self._cells(s, s.start, s.stop, level) for s in (near.rows, near.columns))
                 features[level] = f[:, :, rows, columns]
-            weight = self._own(picture, near).alpha
-            if self.cover is not None:
-                cover = self.cover.window(*self._box(tile))
-                weight = cover if weight is None else cover * weight
-            for level, part in enumerate(self.statistics(features, weight)):
-                # in float64, as the cells of many tiles are more than a float32 can count
-                found[level].append(Moments(*(t.cpu().double() for t in (part.count, part.mean, part.m2))))
+            alpha = self._own(picture, near).alpha
+            weights = [alpha]
+            if self.covers is not None:
+                covers = self.covers.window(*self._box(tile))
+                weights += (covers if alpha is None else covers * alpha).chunk(len(self.covers), 1)
+            parts = [[_wide(m) for m in self.statistics(features, weight)] for weight in weights]
+            found.extend([[] for _ in features] for _ in weights[len(found) :])
+            for levels, new in zip(found, parts, strict=True):
+                for merged, part in zip(levels, new, strict=True):
+                    merged.append(part)
 
         for band in self._bands(1):
             self._run(band, run, 1)
-            found = [[merge_moments(parts)] for parts in found]
-        return [Moments(*(t.float() for t in (m.count, m.mean, m.m2))) for (m,) in found]
+            found = [[[merge_moments(parts)] for parts in levels] for levels in found]
+        whole, *regions = [[_narrow(m) for (m,) in levels] for levels in found]
+        if self.covers is None:
+            return [whole]
+        return [[steady_moments(*pair) for pair in zip(region, whole, strict=True)] for region in regions]
 
-    def _color_map(self, maps: list[AffineMap]) -> ColorMap:
+    def _color_map(self, maps: Sequence[Sequence[AffineMap]]) -> ColorMap:
         """A pass of its own: the map from the colors of the whole result to those of the content."""
         found: list[tuple[ColorStatistics, ColorStatistics]] = []
 
@@ -143,22 +168,54 @@ class StripExecutor(Executor):
         x = self._shown(picture).to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
         return picture, list(self.model.encode(x))
 
-    def _stylized(self, tile: Tile, maps: list[AffineMap]) -> tuple[Tensor, Picture]:
-        """What a tile gives, `(1, 3, h, w)` float32 in [0, 1] on the CPU, and the picture there."""
+    def _stylized(self, tile: Tile, maps: Sequence[Sequence[AffineMap]]) -> tuple[Tensor, Picture]:
+        """What a tile gives, `(1, 3, h, w)` float32 in [0, 1] on the CPU, and the picture there; `maps` by region."""
         picture, features = self._encoded(tile)
-        near = self._seeing(tile, self.halo.decode)
+        grown = self._grown(tile)
+        wide, near = self._own(picture, grown), self._seeing(grown, self.halo.decode)
         for level, f in enumerate(features):
             rows, columns = (
                 self._cells(outer, inner.first, inner.last, level)
                 for outer, inner in ((tile.rows, near.rows), (tile.columns, near.columns))
             )
             features[level] = f[:, :, rows, columns]
-        centers, gains, shifts = ([getattr(m, kind) for m in maps] for kind in ("center", "gain", "shift"))
-        output = self.model.decode(features, centers, gains, shifts)
-        own = self._own(picture, tile)
+        everywhere = slice(None)
+        local = [m.window(everywhere, everywhere) for m in region_maps(maps, self._shares(near), self.device)]
+        output = self.model.decode(features, *affine_parts(local))
         rows, columns = self._given(near.rows), self._given(near.columns)
-        output = output[:, :, rows, columns][:, :, : own.height, : own.width]
-        return output.clamp(0, 1).cpu(), own
+        output = output[:, :, rows, columns][:, :, : wide.height, : wide.width].clamp(0, 1).cpu()
+        if self.controls.detail:
+            output = keep_detail(output, self._shown(wide), self.controls.detail)
+        own = self._own(picture, tile)
+        top, left = (
+            self.stride * (inner.start - outer.start)
+            for inner, outer in ((tile.rows, grown.rows), (tile.columns, grown.columns))
+        )
+        return output[:, :, top : top + own.height, left : left + own.width], own
+
+    def _shares(self, near: Tile) -> list[Tensor]:
+        """The regions' shares in the cells that `near` sees; none where there is one region."""
+        if self.covers is None or len(self.covers) == 1:
+            return []
+        sides = (self.source.height, self.source.width)
+        inner = [Span(s.first, s.last, s.first, s.last) for s in (near.rows, near.columns)]
+        seen = self._seeing(Tile(*inner), self.halo.decode)
+        spans = (seen.rows, seen.columns)
+        rows, columns = (self._seen(span, side) for span, side in zip(spans, sides, strict=True))
+        covers = self.covers.window(rows.start, rows.stop, columns.start, columns.stop)
+        ends = [max(side, self.model.config.min_size) for side in sides]
+        cells = [
+            [
+                -(-min(s.last * self.stride, end) // level.stride) - s.first * self.stride // level.stride
+                for s, end in zip(spans, ends, strict=True)
+            ]
+            for level in self.model.config.levels
+        ]
+        found = region_shares(covers, self.model.config, cells, self.halo.decode)
+        for level, shares in enumerate(found):
+            rows, columns = (self._cells(s, s.start, s.stop, level) for s in spans)
+            found[level] = shares[:, :, rows, columns]
+        return found
 
     def _shown(self, picture: Picture) -> Tensor:
         return picture.rgb if picture.alpha is None else premix(picture.rgb, picture.alpha, self._hidden)
@@ -168,6 +225,12 @@ class StripExecutor(Executor):
         rows, columns = self._given(tile.rows), self._given(tile.columns)
         alpha = None if picture.alpha is None else picture.alpha[:, :, rows, columns]
         return replace(picture, rgb=picture.rgb[:, :, rows, columns], alpha=alpha)
+
+    def _grown(self, tile: Tile) -> Tile:
+        """The same tile, seen as far, that gives the margin around its own cells, too."""
+        spans = zip((tile.rows, tile.columns), self._whole, strict=True)
+        m = self._margin
+        return Tile(*(Span(max(0, s.start - m), min(n, s.stop + m), s.first, s.last) for s, n in spans))
 
     def _seeing(self, tile: Tile, reach: int) -> Tile:
         """The same tile with another halo."""
@@ -198,7 +261,7 @@ class StripExecutor(Executor):
     @property
     def _total(self) -> int:
         """Work in cells: one for each that is encoded, one for each that is decoded."""
-        return self._whole[0] * self._whole[1] * (2 * self._passes - 1)
+        return self._whole[0] * self._whole[1] * self._cost
 
     def _bands(self, cost: int) -> Iterator[list[Tile]]:
         """A pass: the rows of tiles, from top to bottom."""
@@ -217,3 +280,12 @@ class StripExecutor(Executor):
                 self.progress("stylize", self._done + cost * done, self._total)
 
         self._each(band, self._whole, self._reach, run, "stylize", tell)
+
+
+def _wide(m: Moments) -> Moments:
+    """In float64, as the cells of many tiles are more than a float32 can count."""
+    return Moments(*(t.cpu().double() for t in (m.count, m.mean, m.m2)))
+
+
+def _narrow(m: Moments) -> Moments:
+    return Moments(*(t.float() for t in (m.count, m.mean, m.m2)))

@@ -226,13 +226,14 @@ def style_key(pixels: Iterable[Tensor], style_size: int | None, digest: str, dty
 def style_maps(
     statistics: Sequence[Moments],
     found: Sequence[Style],
-    alpha: float,
+    alphas: Sequence[float],
     gain_cap: float | None,
     device: torch.device,
 ) -> list[AffineMap]:
-    """Every level's affine map on `device`, from a content's statistics to one style, or to one for each of a batch."""
+    """Every level's affine map on `device`, from a content's statistics to one style, or to one for each of a batch;
+    `alphas` by level."""
     maps = []
-    for level, stats in enumerate(statistics):
+    for level, (stats, alpha) in enumerate(zip(statistics, alphas, strict=True)):
         mean = torch.stack([s.means[level] for s in found]).to(device, torch.float32)
         std = torch.stack([s.stds[level] for s in found]).to(device, torch.float32)
         maps.append(affine_map(stats.mean.to(device), stats.std.to(device), mean, std, alpha, gain_cap))

@@ -870,7 +870,7 @@ def test_a_dtype_that_torch_cannot_compute_with_here_is_an_error_with_a_remedy(m
     def no_padding(*_: Any, **__: Any) -> torch.Tensor:
         raise RuntimeError("\"reflection_pad2d\" not implemented for 'Half'")
 
-    monkeypatch.setattr("adainkit.stylizer.F.pad", no_padding)
+    monkeypatch.setattr("adainkit.devices.F.pad", no_padding)
     with pytest.raises(AdaINKitError, match=r"cannot compute with torch.float16 on cpu; use bfloat16"):
         Stylizer(tiny(), device="cpu", dtype="float16")
 

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-from adainkit.adain import affine_map, apply_affine, moments
+from adainkit.adain import affine_map, affine_parts, apply_affine, moments
 from adainkit.model import AdaINModel
 
 from . import losses
@@ -39,7 +39,7 @@ def restyle(model: AdaINModel, features: Levels, styles: Levels, alpha: Tensor) 
     stats = [(moments(f), moments(s)) for f, s in zip(features, styles, strict=True)]
     cap = model.config.gain_cap
     maps = [affine_map(c.mean, c.std, s.mean, s.std, alpha, cap) for c, s in stats]
-    return model.decode(features, [m.center for m in maps], [m.gain for m in maps], [m.shift for m in maps])
+    return model.decode(features, *affine_parts(maps))
 
 
 class Objective(nn.Module):

@@ -1,0 +1,128 @@
+"""One picture, or a batch of one size, whole in memory: encoded, then rendered under styles, regions and controls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from .adain import Moments
+from .color import preserve
+from .controls import Controls
+from .executor import Executor, memory_guard, ordinary_tensors
+from .guided import keep_detail, upsample, working_size
+from .images import Picture, premix
+from .masks import resize
+from .progress import Progress
+from .regions import region_maps, region_shares, steady_moments
+from .style import Style, style_maps
+
+__all__ = ["Content", "encode_picture", "joined_pictures", "reduced", "render"]
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """An encoded picture: what a slider moves over. `features` and `statistics` per AdaIN level, finest first, on the
+    device, of the picture at 1 / `scale` of its size."""
+
+    picture: Picture
+    features: tuple[Tensor, ...] = field(repr=False)
+    statistics: tuple[Moments, ...] = field(repr=False)
+    digest: str
+    scale: float = 1.0
+
+
+def encode_picture(
+    executor: Executor, picture: Picture, scale: float, digest: str, progress: Progress | None = None
+) -> Content:
+    """The `Content` of a picture; `digest` is the encoder's."""
+    with ordinary_tensors(), memory_guard("the picture"):
+        rgb, weight = _shown(picture), picture.alpha
+        size = working_size(picture.height, picture.width, scale)
+        if size != rgb.shape[2:]:
+            rgb, weight = resize(rgb, size), None if weight is None else resize(weight, size)
+        return Content(picture, *executor.encode(rgb, weight, progress), digest, scale)
+
+
+def render(
+    executor: Executor,
+    content: Content,
+    found: Sequence[Sequence[Style]],
+    controls: Controls,
+    covers: Tensor | None = None,
+    steady: bool = False,
+    progress: Progress | None = None,
+) -> Tensor:
+    """The result `(B, 3, H, W)`, float32, in [0, 1].
+
+    `found`: of every region one style for all of the batch, or one for each picture; `covers` `(B or 1, R, H, W)`.
+    `steady`: the content's statistics count for all regions, too.
+    """
+    picture, config, device = content.picture, executor.model.config, executor.device
+    alphas = controls.alphas(len(config.levels))
+    with ordinary_tensors(), memory_guard("the result"):
+        features = [f.to(device, executor.dtype) for f in content.features]  # it may have been moved since
+        size = working_size(picture.height, picture.width, content.scale)
+        statistics, shares = [content.statistics] * len(found), []
+        if covers is not None and not steady:
+            inside = covers if picture.alpha is None else covers * picture.alpha.to(covers.device)
+            statistics = [
+                tuple(map(steady_moments, executor.statistics(features, weight), content.statistics))
+                for weight in _sized(inside, size).chunk(len(found), 1)
+            ]
+        if covers is not None and len(found) > 1:
+            cells = [f.shape[2:] for f in features]
+            shares = region_shares(_sized(covers, size), config, cells, executor.halo.decode)
+        maps = [
+            style_maps(s, styles, alphas, config.gain_cap, device) for s, styles in zip(statistics, found, strict=True)
+        ]
+        output = executor.decode(features, region_maps(maps, shares, device), *size, progress)
+        original = picture.rgb.to(output.device, torch.float32)
+        visible = None if picture.alpha is None else picture.alpha.to(output.device)
+        output = _finished(output, replace(picture, rgb=original, alpha=visible), controls)
+        if covers is not None:
+            cover = covers.sum(1, keepdim=True).clamp_(max=1).to(output.device)
+            output = torch.where(cover > 0, torch.lerp(original, output, cover), original)
+        return output
+
+
+def _finished(output: Tensor, picture: Picture, controls: Controls) -> Tensor:
+    """At the picture's size, with its detail and its colors, as far as they are wanted."""
+    larger, colored = output.shape[2:] != picture.rgb.shape[2:], controls.preserve_color in ("luma", "match")
+    if not (larger or controls.detail or colored):
+        return output
+    shown = _shown(picture)
+    if larger:
+        output = upsample(output, shown)
+    output = keep_detail(output, shown, controls.detail)
+    mode = controls.preserve_color if controls.preserve_color != "none" else None
+    return preserve(mode, output, shown, picture.alpha, controls.color_strength)
+
+
+def joined_pictures(pictures: Sequence[Picture], device: torch.device) -> Picture:
+    """Pictures of one size as a batch; a single one as it is."""
+    if len(pictures) == 1:
+        return pictures[0]
+    rgb = torch.cat([p.rgb.to(device) for p in pictures])
+    alphas = [p.alpha.to(device) for p in pictures if p.alpha is not None]
+    return Picture(rgb, torch.cat(alphas) if alphas else None, "tensor", torch.float32)
+
+
+def reduced(picture: Picture, factor: float) -> Picture:
+    """The picture at 1 / `factor` of its size, or itself if that is no less."""
+    if factor <= 1:
+        return picture
+    size = working_size(picture.height, picture.width, factor)
+    alpha = None if picture.alpha is None else resize(picture.alpha.float(), size)
+    return replace(picture, rgb=resize(picture.rgb.float(), size), alpha=alpha)
+
+
+def _shown(picture: Picture) -> Tensor:
+    """What the network sees: what is hidden is no content."""
+    return picture.rgb if picture.alpha is None else premix(picture.rgb, picture.alpha)
+
+
+def _sized(x: Tensor, size: Sequence[int]) -> Tensor:
+    return x if list(x.shape[2:]) == list(size) else resize(x, size)
