@@ -172,12 +172,13 @@ def _examine_python() -> Iterator[Finding]:
     python = shutil.which("python3")
     if not sys.platform.startswith("linux") or python is None:
         return
-    found = subprocess.run([python, "-c", "import gi"], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    if found.returncode == 0:
+    if subprocess.run([python, "-c", "import gi"], capture_output=True, check=False).returncode == 0:
         yield Finding("python3", f"{python}, has gi")
         return
     told = f"{python} has no gi: a GIMP started from this terminal loses all its Python plug-ins"
-    yield Finding("python3", told, "missing", "start GIMP from the desktop, or leave the environment (deactivate) before")
+    yield Finding(
+        "python3", told, "missing", "start GIMP from the desktop, or leave the environment (deactivate) before"
+    )
 
 
 def _config() -> dict[str, Any]:
@@ -205,7 +206,7 @@ def _environment() -> dict[str, str]:
     found = {name: value for name, value in sorted(os.environ.items()) if name.startswith("ADAINKIT_")}
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     ask = [sys.executable, "-c", "import adainkit; print(adainkit.__path__[0])"]
-    told = subprocess.run(ask, capture_output=True, text=True, check=False, env=clean, cwd=Path.home())
+    told = subprocess.run(ask, capture_output=True, text=True, check=False, env=clean, cwd=package.anchor)
     if told.returncode or Path(told.stdout.strip()).resolve() != package:
         found["PYTHONPATH"] = str(package.parent)
     return found

@@ -17,7 +17,7 @@ __all__ = ["Connection"]
 
 _HEADER_SECONDS = 10.0
 _STALL_SECONDS = 30.0
-"""How long a caller may neither send nor take a byte: an editor that reads a slow disk between two pieces needs less."""
+"""How long a caller may neither send nor take a byte: an editor that reads its swap between two pieces needs less."""
 _PROGRESS_SECONDS = 0.05
 
 
@@ -51,7 +51,7 @@ class Connection:
     def read_pixels(self, shape: Pixels) -> np.ndarray[Any, Any]:
         """One picture of the payload. `Refusal` if the caller stalls, `MemoryError` if there is no room for it."""
         found = np.empty(shape.shape, shape.dtype)
-        rest = memoryview(found.reshape(-1).view(np.uint8))
+        rest = _bytes_of(found)
         self.stream.settimeout(_STALL_SECONDS)
         while rest:
             try:
@@ -68,7 +68,7 @@ class Connection:
         self.stream.settimeout(_STALL_SECONDS)
         self.stream.sendall(reply(message))
         if pixels is not None:
-            rest = memoryview(np.ascontiguousarray(pixels).reshape(-1).view(np.uint8))
+            rest = _bytes_of(np.ascontiguousarray(pixels))
             while rest:  # not sendall: its time limit is for all of the bytes
                 rest = rest[self.stream.send(rest[: 1 << 20]) :]
 
@@ -104,3 +104,7 @@ class Connection:
                 if not self.stream.recv(1 << 16):
                     break
         self.stream.close()
+
+
+def _bytes_of(pixels: np.ndarray[Any, Any]) -> memoryview:
+    return memoryview(pixels.reshape(-1).view(np.uint8).data)

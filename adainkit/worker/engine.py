@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+from PIL import Image
 
-from ..errors import StyleError
 from ..progress import Progress
 from ..style import Style, StyleCache
 from ..stylizer import Stylizer
@@ -43,14 +43,10 @@ class Engine:
                 shares.append((stylizer.as_style(source, **sizes), weight))
         mixed = Style.blend(shares) if len(shares) > 1 else shares[0][0]
         options = {name: value for name, value in request.options.items() if name != "style_size"}
-        # TEMPORARY-UNTIL-CORE-LANDS
-        options = {k: v for k, v in options.items() if not ((k in ("color_strength", "scale") and v == 1) or (k == "detail" and v == 0))}
-        if request.do == "preview" and not hasattr(stylizer, "preview"):
-            return np.asarray(stylizer.stylize(content, mixed, **options))
         if request.mask is not None:
             options["mask"] = todo.pop(0)[:, :, 0]
         if request.do == "preview":
-            return np.asarray(stylizer.preview(content, mixed, size=request.size, **options))
+            return np.asarray(stylizer.preview(_on_screen(content), mixed, size=request.size, **options))
         return np.asarray(stylizer.stylize(content, mixed, progress=progress, **options))
 
     def warm(self) -> None:
@@ -73,3 +69,13 @@ def _readable(pixels: Array) -> Array:
     if pixels.dtype.kind == "f":
         pixels = np.nan_to_num(pixels).clip(0, 1)
     return pixels[:, :, [0, 0, 0, 1]] if pixels.shape[2] == 2 else pixels
+
+
+def _on_screen(pixels: Array) -> Image.Image:
+    """8 bits a sample, for a thumbnail is to be looked at."""
+    if pixels.dtype.kind == "f":
+        pixels = pixels * 255
+    elif pixels.dtype.itemsize == 2:
+        pixels = pixels / 257
+    shown = np.rint(pixels).astype(np.uint8)
+    return Image.fromarray(shown[:, :, 0] if shown.shape[2] == 1 else shown)

@@ -22,7 +22,7 @@ HEADER_BYTES = 1 << 16
 PAYLOAD_BYTES = 16 * MAX_PIXELS
 """All pictures of a request together: the largest picture as float32 RGBA."""
 _STYLES = 8
-_TYPES = {"u8": np.dtype("u1"), "u16": np.dtype("<u2"), "f32": np.dtype("<f4")}
+_TYPES: dict[str, np.dtype[Any]] = {"u8": np.dtype("u1"), "u16": np.dtype("<u2"), "f32": np.dtype("<f4")}
 _OPTIONS = {"alpha", "preserve_color", "color_strength", "scale", "detail", "style_size"}
 _CODES: tuple[tuple[type[Exception], str], ...] = (
     (ImageError, "image"),

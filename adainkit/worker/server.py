@@ -96,7 +96,7 @@ class Server:
 
     def _warm(self) -> None:
         try:
-            with self._turns.take(lambda *_: None):
+            with self._turns.take(lambda _: None):
                 self.work.warm()
         except Exception as error:  # a job that needs what is missing tells its caller
             log.warning("not warm: %s", error)
@@ -129,10 +129,9 @@ class Server:
             connection.send({"ok": True, "version": __version__, "protocol": PROTOCOL, "pid": os.getpid()})
             return
 
-        def wait(before: int, first: bool) -> None:
+        def wait(before: int) -> None:
             connection.check()
-            if first:
-                connection.send({"waiting": before})
+            connection.send({"waiting": before})
 
         with self._turns.take(wait):
             connection.send({"ready": True})
@@ -162,8 +161,8 @@ class _Turns:
         self._line: deque[object] = deque()
 
     @contextmanager
-    def take(self, wait: Callable[[int, bool], None]) -> Iterator[None]:
-        """Wait for the turn and have it within the block. `wait(how many before, first call)` is called now and then;
+    def take(self, wait: Callable[[int], None]) -> Iterator[None]:
+        """Wait for the turn, and have it within the block. `wait(how many come before)` is called every now and then;
         it may raise to leave the line."""
         me = object()
         with self._changed:
@@ -171,12 +170,8 @@ class _Turns:
                 raise Refusal("busy", f"{_QUEUE} jobs are waiting already; try again later")
             self._line.append(me)
         try:
-            told = -1
-            while (before := self._before(me)) > 0:
-                wait(before, before != told)
-                told = before
-                with self._changed:
-                    self._changed.wait_for(lambda: self._line.index(me) != told, _TICK)
+            while before := self._before(me):
+                wait(before)
             yield
         finally:
             with self._changed:
@@ -184,7 +179,9 @@ class _Turns:
                 self._changed.notify_all()
 
     def _before(self, me: object) -> int:
+        """How many come before, after a short wait for the turn."""
         with self._changed:
+            self._changed.wait_for(lambda: self._line[0] is me, _TICK if len(self._line) > 1 else 0)
             return self._line.index(me)
 
 

@@ -4,8 +4,8 @@
 GIMP's own Python has no torch: the work is done by AdaINKit's worker, which `adainkit gimp install` made known here.
 """
 
-import os
 import sys
+from pathlib import Path
 
 import gi
 
@@ -13,12 +13,12 @@ gi.require_version("Gimp", "3.0")
 gi.require_version("Gegl", "0.4")
 from gi.repository import Gegl, Gimp, GLib, GObject  # noqa: E402
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+FOLDER = Path(__file__).absolute().parent
+sys.path.insert(0, str(FOLDER))
 import layers  # noqa: E402
 import painting  # noqa: E402
 from worker_link import CONFIG, Failure, Worker, read_json  # noqa: E402
 
-FOLDER = os.path.dirname(os.path.abspath(__file__))
 PROCEDURE = "adainkit-stylize"
 FLAGS = GObject.ParamFlags.READWRITE
 
@@ -27,17 +27,18 @@ class AdaINKit(Gimp.PlugIn):
     """The plug-in: one procedure, for people and for scripts."""
 
     def do_query_procedures(self):
+        """The procedures' names."""
         return [PROCEDURE]
 
     def do_set_i18n(self, name):
+        """No translations are shipped."""
         return False
 
     def do_create_procedure(self, name):
+        """The procedure, its place in the menu and its arguments."""
         procedure = Gimp.ImageProcedure.new(self, name, Gimp.PDBProcType.PLUGIN, run, None)
         procedure.set_image_types("RGB*, GRAY*")
-        procedure.set_sensitivity_mask(
-            Gimp.ProcedureSensitivityMask.DRAWABLE
-        )
+        procedure.set_sensitivity_mask(Gimp.ProcedureSensitivityMask.DRAWABLE)
         procedure.set_menu_label("AdaIN Style _Transfer...")
         procedure.add_menu_path("<Image>/Filters/Artistic")
         procedure.set_documentation(
@@ -53,8 +54,10 @@ class AdaINKit(Gimp.PlugIn):
 
 def _add_arguments(procedure):
     # Mnemonics: one each, none of the dialog's own buttons (C, L, O, R, S).
-    config = read_json(os.path.join(FOLDER, CONFIG)) or {}  # where it is missing, running says so
-    presets = [(p["name"], p["name"].replace("-", " ").capitalize(), p["description"]) for p in config.get("presets", [])]
+    config = read_json(FOLDER / CONFIG) or {}  # where it is missing, running says so
+    presets = [
+        (p["name"], p["name"].replace("-", " ").capitalize(), p["description"]) for p in config.get("presets", [])
+    ]
     presets = presets or [("none", "None is installed", "")]
     models = [(name, name, "") for name in config.get("models", [])] or [("lite", "lite", "")]
     sources = [("preset", "Preset", ""), ("file", "Picture file", ""), ("layer", "Open layer", "")]
@@ -64,7 +67,7 @@ def _add_arguments(procedure):
     file("style-file", "Pict_ure", "A painting, or a style that AdaINKit saved")
     layer("style-layer", "La_yer", "A layer of any open image")
     choice("second-from", "Mi_x with", "A second style", [("none", "Nothing", ""), *sources])
-    choice("second-preset", "Secon_d preset", "The second style", presets)
+    choice("second-preset", "Secon_d preset", "The second style", presets, default=presets[-1][0])
     file("second-file", "Seco_nd picture", "The second style")
     layer("second-layer", "S_econd layer", "The second style")
     number("mix", "S_hare of the second", "0: the first style alone; 1: the second alone", 0, 1, 0.5)
@@ -93,11 +96,11 @@ def _adders(procedure):
     def layer(name, nick, blurb):
         procedure.add_drawable_argument(name, nick, blurb, True, FLAGS)
 
-    def choice(name, nick, blurb, values):
+    def choice(name, nick, blurb, values, default=None):
         known = Gimp.Choice.new()
         for index, (value, label, text) in enumerate(values):
             known.add(value, index, label, text)
-        procedure.add_choice_argument(name, nick, blurb, known, values[0][0], FLAGS)
+        procedure.add_choice_argument(name, nick, blurb, known, default or values[0][0], FLAGS)
 
     def number(name, nick, blurb, low, high, default):
         procedure.add_double_argument(name, nick, blurb, low, high, default, FLAGS)

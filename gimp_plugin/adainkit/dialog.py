@@ -43,7 +43,7 @@ def ask(procedure, config, render):
     for name in _SLIDERS:
         dialog.get_spin_scale(name, 1.0).set_digits(2)
     for name in _CHOICES:
-        dialog.get_widget(name, GimpUi.StringComboBox)  # GIMP 3.2 would make long lists of radio buttons
+        dialog.get_widget(name, Gtk.ComboBox)  # GIMP 3.2 would make long lists of radio buttons
     columns = Gtk.Box(orientation=Gtk.Orientation.HORIZONTAL, spacing=18, border_width=12)
     preview = _Preview(config, render)
     columns.pack_start(preview.widget, True, True, 0)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 __all__ = ["CONFIG", "PROTOCOL", "Answer", "Failure", "Worker", "read_json"]
 
@@ -36,10 +37,10 @@ class Worker:
     """The worker of a plug-in's folder, which holds its configuration, state file and log."""
 
     def __init__(self, folder):
-        self.folder = folder
-        self.state = os.path.join(folder, STATE)
-        self.log = os.path.join(folder, LOG)
-        self.config = _read_config(os.path.join(folder, CONFIG))
+        self.folder = Path(folder)
+        self.state = self.folder / STATE
+        self.log = self.folder / LOG
+        self.config = _read_config(self.folder / CONFIG)
 
     def request(self, header, pieces=(), progress=None, waiting=None):
         """Send a request and the bytes of its pictures; the `Answer`. The worker is started if there is none.
@@ -129,23 +130,28 @@ class Worker:
 
     def _start(self, tell):
         tell("Starting AdaINKit")
-        command = [*self.config["command"], "--state", self.state]
+        command = [*self.config["command"], "--state", str(self.state)]
         environment = {k: v for k, v in os.environ.items() if k not in _FOREIGN and not k.startswith("DYLD_")}
         environment.update(self.config.get("environment") or {})
-        if os.path.exists("/.flatpak-info"):  # the host's Python needs the host's libraries
+        if Path("/.flatpak-info").exists():  # the host's Python needs the host's libraries
             more = [f"--env={k}={v}" for k, v in (self.config.get("environment") or {}).items()]
             command = ["flatpak-spawn", "--host", *more, *command]
         details = {"start_new_session": True}
         if sys.platform == "win32":
             details = {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
-        home = os.path.expanduser("~")
-        details["cwd"] = home if os.path.isdir(home) else self.folder
         try:
-            mode = "ab" if os.path.exists(self.log) and os.path.getsize(self.log) < _LOG_BYTES else "wb"
-            with open(self.log, mode) as log:
+            with open(self.log, "ab") as log:
+                if log.tell() > _LOG_BYTES:
+                    log.truncate(0)
                 began = log.tell()
                 process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, **details
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=environment,
+                    cwd=self.folder.absolute().anchor,  # Python looks there first: it must hold no "adainkit"
+                    **details,
                 )
         except OSError as error:
             raise self._no_interpreter(command[0], error) from error
@@ -162,8 +168,8 @@ class Worker:
     def _no_interpreter(self, program, error):
         if program == "flatpak-spawn":
             return Failure("start", f"GIMP may not start programs outside its Flatpak. Allow it by: {_FLATPAK}")
-        if os.path.exists(program) and not os.path.exists(self.folder):
-            return Failure("start", f"{self.log} cannot be written ({error.strerror}).")
+        if error.filename == str(self.log):
+            return Failure("start", f"{self.log} cannot be written ({error.strerror}). Run: adainkit gimp install")
         return Failure(
             "interpreter",
             f"The Python that AdaINKit was installed with cannot be started ({program}: {error.strerror}). "
@@ -191,14 +197,14 @@ class Worker:
     def _died(self):
         return Failure(
             "died",
-            "The AdaINKit worker ended in the middle of the work; the memory may have been full. Select a smaller part, "
-            f"or scale the picture down, and try again: the next call starts it anew. Its log is {self.log}",
+            "The AdaINKit worker ended in the middle of the work; the memory may have been full. Select a smaller "
+            f"part, or scale the picture down, and try again: that starts it anew. Its log is {self.log}",
         )
 
     def _read_log(self, began=0):
         try:
             with open(self.log, "rb") as log:
-                log.seek(max(began, os.path.getsize(self.log) - 8192))
+                log.seek(max(began, self.log.stat().st_size - 8192))
                 return log.read().decode("utf-8", "replace")
         except OSError:
             return ""
