@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,7 @@ def uninstall(directory: Path | None = None) -> list[Path]:
             continue
         try:
             _stop_worker(folder)
-            shutil.rmtree(folder)
+            _remove(folder)
         except OSError as error:
             raise AdaINKitError(f"{folder}: cannot be removed ({error.strerror or error})") from error
         removed.append(folder)
@@ -224,6 +225,18 @@ def _copy(folder: Path, config: Mapping[str, Any]) -> None:
     for path in folder.iterdir():  # of older releases
         if path.name not in files.keys() | _KEPT:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _remove(folder: Path, seconds: float = 10.0) -> None:
+    """A worker that has just been told to end may hold its log for a moment, which Windows minds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return shutil.rmtree(folder)
+        except OSError:
+            if os.name != "nt" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def _handshake(folder: Path) -> None:

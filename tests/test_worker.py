@@ -184,7 +184,7 @@ def test_slow_callers_are_let_go(server: Server, monkeypatch: pytest.MonkeyPatch
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_nothing_that_is_sent_ends_the_worker(server: Server, data: st.DataObject):
-    """Raw bytes, right headers with wrong values, and right headers cut or with wrong payloads, then a right request."""
+    """Raw bytes, headers with wrong values, cut ones and ones with wrong payloads; then a right request is served."""
     value: st.SearchStrategy[Any] = st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),

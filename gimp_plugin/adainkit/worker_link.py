@@ -143,7 +143,7 @@ class Worker:
             with open(self.log, "ab") as log:
                 if log.tell() > _LOG_BYTES:
                     log.truncate(0)
-                began = log.tell()
+                began = log.seek(0, os.SEEK_END)
                 process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
