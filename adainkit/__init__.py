@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .model import AdaINModel
     from .network import ModelConfig
     from .rendering import Content
-    from .style import Style, styles
+    from .style import Style, interpolate, styles
     from .stylizer import Stylizer, stylize
     from .weights import clear_cache, download, models
 
@@ -42,6 +42,7 @@ __all__ = [
     "__version__",
     "clear_cache",
     "download",
+    "interpolate",
     "models",
     "styles",
     "stylize",
@@ -57,6 +58,7 @@ _HOME = {
     "Stylizer": "stylizer",
     "clear_cache": "weights",
     "download": "weights",
+    "interpolate": "style",
     "models": "weights",
     "styles": "style",
     "stylize": "stylizer",

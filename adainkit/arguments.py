@@ -1,21 +1,28 @@
-"""What the `adainkit` command understands: its commands, their options and ranges. Nothing heavy: `--help` is quick."""
+"""What the `adainkit` command understands: its commands, and their options. Nothing heavy: `--help` is quick."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, NoReturn
 
-from .jobs import FORMATS, split_weight
+from . import values
+from .jobs import FORMATS
 
 __all__ = ["parse_arguments"]
 
 _EXAMPLES = {
     "stylize": (
         "adainkit stylize photo.jpg painting.jpg -o out.png\n"
-        "adainkit stylize holiday/ --style wave.jpg:0.7 --style PRESET:0.3 -o painted/ --alpha 0.8"
+        "adainkit stylize holiday/ --style wave.jpg:0.7 --style PRESET:0.3 -o painted/ --alpha 0.8\n"
+        "adainkit stylize photos/ --random-style paintings/ --seed 1 -o augmented/ --manifest run.jsonl"
+    ),
+    "grid": (
+        "adainkit grid photos/*.jpg --style wave.jpg --style PRESET -o sheet.png\n"
+        "adainkit grid photo.jpg PRESET --alphas 0,0.25,0.5,0.75,1\n"
+        "adainkit grid photo.jpg --style a.jpg --style b.jpg --style c.jpg --style d.jpg --interpolate 5\n"
+        "adainkit grid photo.jpg"
     ),
     "styles": "adainkit styles",
     "models": "adainkit models --json",
@@ -36,7 +43,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         return argparse.Namespace(command="train", rest=list(arguments[1:]), debug=False)
     args, rest = _parser().parse_known_args(arguments)
     # argparse ends a list of pictures at the first option: `photo.jpg -o out.png painting.jpg` leaves one over
-    if args.command != "stylize" or any(text.startswith("-") for text in rest):
+    if args.command not in ("stylize", "grid") or any(text.startswith("-") for text in rest):
         if rest:
             args.usage_error(f"unrecognized arguments: {' '.join(rest)}")
     else:
@@ -65,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     _stylize_arguments(command("stylize", "paint pictures in the style of others or of presets"))
+    _grid_arguments(command("grid", "paint pictures in many styles, strengths or blends, on one sheet with labels"))
     styles = command("styles", "list the presets")
     styles.add_argument("--model", default="lite", help="whose presets (default: lite)")
     models = command("models", "list the models")
@@ -90,6 +98,7 @@ def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
         "CONTENT... STYLE",
         "CONTENT... --style STYLE[:WEIGHT] [--style ...]",
         "CONTENT... --region MASK=STYLE [--region ...]",
+        "CONTENT... --random-style DIR",
     )
     parser.usage = "\n       ".join(f"adainkit stylize {form} [-o OUT] [options]" for form in forms)
     add(
@@ -102,51 +111,125 @@ def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--style",
         action="append",
-        type=_style_share,
+        type=values.style_share,
         metavar="STYLE[:WEIGHT]",
         help="a picture, a saved style or a preset; several are mixed by their weights (default 1)",
     )
     add(
         "--region",
         action="append",
-        type=_region,
+        type=values.region,
         metavar="MASK=STYLE",
         help="a style of its own where the gray picture MASK is white; what no region covers stays",
     )
     add(
         "--alpha",
-        type=_alphas,
+        type=values.alphas,
         default=1.0,
         metavar="A|A,B,...",
         help="strength, from 0 (content) to 1 (style, default); or one for each AdaIN level, finest first",
     )
-    add("--preserve-color", choices=("none", "luma", "match"), default="none", help="keep the content's colors")
-    add("--color-strength", type=_fraction, default=1.0, metavar="0-1", help="how much of that (default: 1)")
-    add("--scale", type=_scale, default=1.0, metavar="N", help="strokes N times as bold, from 1 (default)")
-    add("--detail", type=_fraction, default=0.0, metavar="0-1", help="the content's fine structure: text, faces")
-    add(
-        "--style-size",
-        type=_count,
-        default=512,
-        metavar="N|none",
-        help="its shorter side; less: finer strokes",
-    )
+    _look_arguments(parser)
     add("--mask", metavar="FILE", help="gray picture: white is stylized, black stays")
-    add("--model", default="lite", help="a name of `adainkit models`, or a file (default: lite)")
-    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
-    add("--dtype", choices=("auto", "float32", "float16", "bfloat16"), default="auto", help="precision")
+    _machine_arguments(parser)
     add(
         "--tile",
-        type=_tile,
+        type=values.tile,
         default="auto",
         metavar="N|none|auto",
         help="pixels a side worked on at once (default: auto, what memory allows); the result is the same",
     )
-    add("--format", type=_format, choices=FORMATS, help="default: as OUT, else as CONTENT")
-    add("--quality", type=_quality, metavar="1-100", help="of JPEG, WebP and AVIF (default: visually lossless)")
+    add("--format", type=values.extension, choices=FORMATS, help="default: as OUT, else as CONTENT")
+    add("--quality", type=values.quality, metavar="1-100", help="of JPEG, WebP and AVIF (default: visually lossless)")
     add("--overwrite", action="store_true", help="replace files that exist (never a content or a style)")
-    add("--max-pixels", type=_count, default=1 << 28, metavar="N|none", help="refuse larger pictures (default: 2^28)")
-    add("--json", action="store_true", help="print one JSON object a line: input, output, seconds, error")
+    add("--json", action="store_true", help="print one JSON object a line: input, output, style, seconds, error")
+    batch = parser.add_argument_group("folders and data sets")
+    batch.add_argument(
+        "--manifest",
+        metavar="FILE",
+        help="add a JSON line for each picture as it ends; the same command again then does what is not done yet",
+    )
+    batch.add_argument(
+        "--random-style", metavar="DIR", help="a random picture of this folder for each CONTENT, always the same one"
+    )
+    batch.add_argument("--seed", type=int, default=0, metavar="N", help="of the random choice (default: 0)")
+    batch.add_argument(
+        "--styles-per-image",
+        type=values.positive,
+        default=1,
+        metavar="K",
+        help="styles for each CONTENT (default: 1)",
+    )
+
+
+def _grid_arguments(parser: argparse.ArgumentParser) -> None:
+    forms = (
+        "CONTENT... STYLE",
+        "CONTENT... --style STYLE [--style ...]",
+        "CONTENT... STYLE --alphas A,B,...",
+        "CONTENT... --style STYLE --style STYLE [...] --interpolate N",
+        "CONTENT",
+    )
+    parser.usage = "\n       ".join(f"adainkit grid {form} [-o OUT] [options]" for form in forms)
+    add = parser.add_argument
+    add(
+        "pictures", nargs="+", metavar="CONTENT", help="a row each: files, folders (and all below), patterns like *.jpg"
+    )
+    add("-o", "--output", metavar="OUT", default="adainkit-grid.png", help="file (default: adainkit-grid.png)")
+    add(
+        "--style",
+        action="append",
+        type=values.style_share,
+        metavar="STYLE",
+        help="a column each: a picture, a folder of them, a saved style or a preset (default: all presets)",
+    )
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument(
+        "--alpha", type=values.alphas, default=1.0, metavar="A|A,B,...", help="as of stylize (default: 1)"
+    )
+    kinds.add_argument(
+        "--alphas", type=values.fractions, metavar="A,B,...", help="a column for each strength, of one style"
+    )
+    add(
+        "--interpolate",
+        type=values.steps,
+        metavar="N",
+        help="N steps between two styles, or N x N between four, on one CONTENT",
+    )
+    add("--size", type=values.positive, default=256, metavar="N", help="longer side of a cell (default: 256 pixels)")
+    _look_arguments(parser)
+    _machine_arguments(parser)
+    add("--overwrite", action="store_true", help="replace OUT if it exists")
+    add("--json", action="store_true", help="print one JSON document")
+
+
+def _look_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--preserve-color", choices=("none", "luma", "match"), default="none", help="keep the content's colors")
+    add("--color-strength", type=values.fraction, default=1.0, metavar="0-1", help="how much of that (default: 1)")
+    add("--scale", type=values.scale, default=1.0, metavar="N", help="strokes N times as bold, from 1 (default)")
+    add("--detail", type=values.fraction, default=0.0, metavar="0-1", help="the content's fine structure: text, faces")
+    add(
+        "--style-size",
+        type=values.count,
+        default=512,
+        metavar="N|none",
+        help="the style's shorter side; less: finer strokes",
+    )
+
+
+def _machine_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--model", default="lite", help="a name of `adainkit models`, or a file (default: lite)")
+    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    add("--dtype", choices=("auto", "float32", "float16", "bfloat16"), default="auto", help="precision")
+    add(
+        "--max-pixels",
+        type=values.count,
+        default=1 << 28,
+        metavar="N|none",
+        help="refuse larger pictures (default: 2^28)",
+    )
 
 
 class _Version(argparse.Action):
@@ -160,60 +243,3 @@ class _Version(argparse.Action):
 
         sys.stdout.write(f"adainkit {__version__}\n")
         parser.exit()
-
-
-def _fraction(text: str) -> float:
-    with suppress(ValueError):
-        if 0 <= (value := float(text)) <= 1:
-            return value
-    raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
-
-
-def _alphas(text: str) -> float | list[float]:
-    found = [_fraction(part) for part in text.split(",")]
-    return found if len(found) > 1 else found[0]
-
-
-def _scale(text: str) -> float:
-    with suppress(ValueError):
-        if 1 <= (value := float(text)) <= 64:
-            return value
-    raise argparse.ArgumentTypeError(f"expected a number from 1 to 64, got {text!r}")
-
-
-def _region(text: str) -> tuple[str, str]:
-    mask, _, style = text.partition("=")
-    if not mask or not style:
-        raise argparse.ArgumentTypeError(f"expected MASK=STYLE, like sky.png=ukiyo-e, got {text!r}")
-    return mask, style
-
-
-def _count(text: str) -> int | None:
-    if text.lower() == "none":
-        return None
-    with suppress(ValueError):
-        if (value := int(text)) >= 1:
-            return value
-    raise argparse.ArgumentTypeError(f"expected a whole number from 1, or none, got {text!r}")
-
-
-def _tile(text: str) -> int | str | None:
-    return text.lower() if text.lower() == "auto" else _count(text)
-
-
-def _quality(text: str) -> int:
-    with suppress(ValueError):
-        if 1 <= (value := int(text)) <= 100:
-            return value
-    raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 100, got {text!r}")
-
-
-def _format(text: str) -> str:
-    return text.lower().lstrip(".")
-
-
-def _style_share(text: str) -> tuple[str, float]:
-    try:
-        return split_weight(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error

@@ -31,6 +31,7 @@ _LUMA = (0.299, 0.587, 0.114)
 # than that is rounding, not color; flat and gray pictures (singular covariances) then still have a Cholesky
 # factor.
 _RIDGE = (1 / 1020) ** 2
+_LIVELY = 2  # times its chroma that a brighter result may have: more makes the noise of shadows visible
 _STRIP = 1 << 18  # pixels per step of the statistics: bounds their memory to some tens of megabytes
 
 
@@ -134,15 +135,17 @@ def keep_luma(result: Tensor, content: Tensor) -> Tensor:
     `result`.
 
     Luma and chroma are those of JPEG's YCbCr (Rec. 601): they are linear in the RGB values of a file, so that gray
-    stays gray and no gamma is guessed. Where the content's chroma does not fit at the result's luma, it is scaled
-    towards gray as far as needed: the luma is exact and the hue stays, where clipping channels would change both.
+    stays gray and no gamma is guessed. Where the result is brighter than the content, the chroma grows with the luma,
+    up to twice, so that what was dark and colored does not turn gray. Where the chroma does not fit at the result's
+    luma, it is scaled towards gray as far as needed: the luma is exact and the hue stays, where clipping channels
+    would change both.
     """
     _check_pair(result, content)
-    light = luma(result).clamp_(0, 1)
-    chroma = content.to(result.device, torch.float32) - luma(content).to(result.device)
+    tiny = torch.finfo(torch.float32).tiny
+    light, own = luma(result).clamp_(0, 1), luma(content).to(result.device)
+    chroma = (content.to(result.device, torch.float32) - own).mul_((light / own.clamp_min(tiny)).clamp_(1, _LIVELY))
     red, green, blue = (chroma[:, i : i + 1] for i in range(3))
     high, low = red.maximum(green).maximum(blue), red.minimum(green).minimum(blue)
-    tiny = torch.finfo(torch.float32).tiny
     fit = torch.minimum((1 - light) / high.clamp_min(tiny), light / (-low).clamp_min(tiny)).clamp_(max=1)
     return chroma.mul_(fit).add_(light).clamp_(0, 1).to(result.dtype)
 

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from .errors import StyleError
+from .sheet import Cell, draw_sheet
 
 if TYPE_CHECKING:
     from .stylizer import Stylizer
@@ -69,18 +70,10 @@ def run_demo(stylizer: Stylizer, styles: Sequence[str], folder: str | os.PathLik
     return [save_image(picture, Path(folder) / f"{_PREFIX}{name}.png") for name, picture in pictures.items()]
 
 
-def contact_sheet(pictures: dict[str, Image.Image], columns: int = 2, gap: int = 12) -> Image.Image:
-    """Pictures of one size in a grid, each above its name."""
-    width, height = next(iter(pictures.values())).size
-    line = 18  # pixels: Pillow's built-in font and some air
-    rows = -(-len(pictures) // columns)
-    sheet = Image.new("RGB", (gap + columns * (width + gap), gap + rows * (height + line + gap)), "white")
-    draw = ImageDraw.Draw(sheet)
-    for index, (name, picture) in enumerate(pictures.items()):
-        left, top = gap + index % columns * (width + gap), gap + index // columns * (height + line + gap)
-        sheet.paste(picture, (left, top))
-        draw.text((left, top + height + 4), name, fill=(40, 40, 40))
-    return sheet
+def contact_sheet(pictures: dict[str, Image.Image], columns: int = 2) -> Image.Image:
+    """Pictures in rows of `columns`, each above its name."""
+    cells = [Cell(picture, name) for name, picture in pictures.items()]
+    return draw_sheet([cells[start : start + columns] for start in range(0, len(cells), columns)], gap=12)
 
 
 def _mountains(canvas: _Array, random: np.random.Generator, x: _Array, y: _Array) -> _Array:

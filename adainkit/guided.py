@@ -7,7 +7,7 @@ style does to colors and drops what it does to edges.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from torch import Tensor
 from .color import luma
 from .masks import resize
 
-__all__ = ["DETAIL_REACH", "keep_detail", "upsample", "working_size"]
+__all__ = ["DETAIL_REACH", "Upsampler", "keep_detail", "upsample", "working_size"]
 
 _RADIUS = 8
 """Pixels on either side of a window for `keep_detail`: wider than the strokes and the grain that it drops."""
@@ -27,7 +27,7 @@ _FLAT = (8 / 255) ** 2
 _UP_RADIUS = 4  # pixels of the small size
 # An edge of the content comes back with at most this times its contrast: a style's own contrast, but no ringing.
 _MOST_GAIN = 1.5
-_STRIP = 1 << 22  # pixels that are worked on at once: bounds the float copies to some hundreds of megabytes
+_STRIP = 1 << 20  # pixels that are worked on at once: bounds the float copies to some tens of megabytes
 
 
 def working_size(height: int, width: int, scale: float) -> tuple[int, int]:
@@ -35,19 +35,42 @@ def working_size(height: int, width: int, scale: float) -> tuple[int, int]:
     return max(1, round(height / scale)), max(1, round(width / scale))
 
 
-def upsample(small: Tensor, content: Tensor) -> Tensor:
-    """`(B, 3, h, w)`, the result for `content` at a smaller size, at the size of `content` `(B or 1, 3, H, W)`.
+class Upsampler:
+    """A result that was made at a smaller size, at `size`, with the edges of the content.
 
-    Both RGB in [0, 1]; float32 in [0, 1] on the device of `small` back. What the content has beyond its own small
-    version, in luma, is added with the contrast that its edges have in the small result (negative where the style
-    inverts them), so that strokes keep their width and edges get their sharpness.
+    `small`: `(B, 3, h, w)` RGB in [0, 1], float32; `light`: `(B or 1, 1, h, w)`, the content's luma at that size. What
+    the content has beyond its small version, in luma, is added with the contrast that its edges have in the small
+    result (negative where the style inverts them), so that strokes keep their width and edges get their sharpness.
     """
-    size = content.shape[2:]
-    content = content.to(small.device, torch.float32)
-    tiny = resize(content, small.shape[2:])
-    gain = _box(_slope(luma(tiny), small, _UP_RADIUS)[0], _UP_RADIUS).clamp_(-_MOST_GAIN, _MOST_GAIN)
-    missing = luma(content).sub_(_bicubic(luma(tiny), size))
-    return _bicubic(small, size).addcmul_(_bilinear(gain, size), missing).clamp_(0, 1)
+
+    def __init__(self, small: Tensor, light: Tensor, size: Sequence[int]) -> None:
+        self.small, self.light, (self.height, self.width) = small, light, size
+        gain = _box(_slope(light, small, _UP_RADIUS)[0], _UP_RADIUS)
+        self.gain = gain.clamp_(-_MOST_GAIN, _MOST_GAIN)
+
+    def rows(self, top: int, bottom: int, content: Tensor) -> Tensor:
+        """Rows `top` to `bottom`, `(B, 3, rows, width)` float32 in [0, 1]; `content`: those of the content, RGB."""
+        missing = luma(content.to(self.small.device)).sub_(self._larger(self.light, _cubic, top, bottom))
+        larger = self._larger(self.small, _cubic, top, bottom)
+        return larger.addcmul_(self._larger(self.gain, _linear, top, bottom), missing).clamp_(0, 1)
+
+    def _larger(self, x: Tensor, kernel: Callable[[Tensor], Tensor], top: int, bottom: int) -> Tensor:
+        """What `F.interpolate` gives in these rows: columns by itself, rows by their weights, for a window of them."""
+        first, weights = _row_weights(kernel, top, bottom, x.shape[2], self.height)
+        part = weights.to(x.device) @ x[:, :, first : first + weights.shape[1]]
+        mode = "bicubic" if kernel is _cubic else "bilinear"
+        return F.interpolate(part, [bottom - top, self.width], mode=mode, align_corners=False)
+
+
+def upsample(small: Tensor, content: Tensor) -> Tensor:
+    """`small`, the result for `content` `(B or 1, 3, H, W)` at a smaller size, at its own: what `Upsampler` gives."""
+    height, width = size = content.shape[2:]
+    light = luma(resize(content.to(small.device, torch.float32), small.shape[2:]))
+    larger = Upsampler(small, light, size)
+    result = small.new_empty(len(small), 3, *size)
+    for top, bottom in _strips(height, width, len(small)):
+        result[:, :, top:bottom] = larger.rows(top, bottom, content[:, :, top:bottom])
+    return result
 
 
 def keep_detail(result: Tensor, content: Tensor, amount: float) -> Tensor:
@@ -61,17 +84,16 @@ def keep_detail(result: Tensor, content: Tensor, amount: float) -> Tensor:
         return result
     content = content.to(result.device, torch.float32)
     height, width = result.shape[2:]
-    rows = max(DETAIL_REACH, _STRIP // (width * len(result)))
-    parts = []
-    for top in range(0, height, rows):
-        first, last = max(0, top - DETAIL_REACH), min(height, top + rows + DETAIL_REACH)
+    kept = torch.empty_like(result)
+    for top, bottom in _strips(height, width, len(result)):
+        first, last = max(0, top - DETAIL_REACH), min(height, bottom + DETAIL_REACH)
         seen = content[:, :, first:last]
         guide, change = luma(seen), result[:, :, first:last] - seen
         slope, level = _slope(guide, change, _RADIUS)
         smooth = _box(slope, _RADIUS).mul_(guide).add_(_box(level, _RADIUS))
-        kept = smooth.add_(seen).clamp_(0, 1)[:, :, top - first : top - first + rows]
-        parts.append(torch.lerp(result[:, :, top : top + rows], kept, amount))
-    return torch.cat(parts, 2)
+        smooth = smooth.add_(seen).clamp_(0, 1)[:, :, top - first : bottom - first]
+        torch.lerp(result[:, :, top:bottom], smooth, amount, out=kept[:, :, top:bottom])
+    return kept
 
 
 def _slope(guide: Tensor, x: Tensor, radius: int) -> tuple[Tensor, Tensor]:
@@ -84,15 +106,53 @@ def _slope(guide: Tensor, x: Tensor, radius: int) -> tuple[Tensor, Tensor]:
 
 def _box(x: Tensor, radius: int) -> Tensor:
     """The mean over `2 * radius + 1` pixels a side, of those that there are."""
-    side = 2 * radius + 1
-    for kernel, padding in (((side, 1), (radius, 0)), ((1, side), (0, radius))):
-        x = F.avg_pool2d(x, kernel, 1, padding, count_include_pad=False)
+    for dim in (2, 3):
+        sums = _window_sums(x, radius, dim)
+        there = _window_sums(torch.ones(1, 1, *(x.shape[d] if d == dim else 1 for d in (2, 3))), radius, dim)
+        x = sums.div_(there.to(x.device))
     return x
 
 
-def _bicubic(x: Tensor, size: Sequence[int]) -> Tensor:
-    return F.interpolate(x, list(size), mode="bicubic", align_corners=False)
+def _window_sums(x: Tensor, radius: int, dim: int) -> Tensor:
+    """Sums of `2 * radius + 1` neighbors, nothing beyond the border. By doubling: five additions for 17 values, where
+    pooling takes 17 and cumulated sums cancel."""
+    side, length = 2 * radius + 1, x.shape[dim]
+    power = F.pad(x, (0, 0, radius, radius) if dim == 2 else (radius, radius))
+    total, width, offset = power.narrow(dim, 0, length).clone(), 1, 1  # `power` holds sums of `width` values
+    while 2 * width <= side:
+        rest = power.shape[dim] - width
+        power, width = power.narrow(dim, 0, rest) + power.narrow(dim, width, rest), 2 * width
+        if side & width:
+            total += power.narrow(dim, offset, length)
+            offset += width
+    return total
 
 
-def _bilinear(x: Tensor, size: Sequence[int]) -> Tensor:
-    return F.interpolate(x, list(size), mode="bilinear", align_corners=False)
+def _strips(height: int, width: int, batch: int) -> Iterator[tuple[int, int]]:
+    rows = max(DETAIL_REACH, _STRIP // (width * batch))
+    return ((top, min(height, top + rows)) for top in range(0, height, rows))
+
+
+def _row_weights(kernel: Callable[[Tensor], Tensor], top: int, bottom: int, old: int, new: int) -> tuple[int, Tensor]:
+    """The first of `old` rows that the `new` ones from `top` to `bottom` need, and `(bottom - top, n)` weights of it
+    and the following ones; beyond the border the last row goes on."""
+    centers = (torch.arange(top, bottom, dtype=torch.float64) + 0.5) * (old / new) - 0.5
+    if kernel is _linear:  # as torch has it: never before the first row's center
+        centers.clamp_(min=0)
+    taps = centers.floor()[:, None] + torch.arange(-1, 3)
+    weights = kernel((taps - centers[:, None]).abs())
+    index = taps.clamp(0, old - 1).long()
+    first = int(index.min())
+    found = torch.zeros(bottom - top, int(index.max()) + 1 - first, dtype=torch.float64)
+    return first, found.scatter_add_(1, index - first, weights).float()
+
+
+def _linear(distance: Tensor) -> Tensor:
+    return (1 - distance).clamp_min(0)
+
+
+def _cubic(distance: Tensor) -> Tensor:
+    """Keys' kernel with a = -3/4, torch's bicubic."""
+    d, a = distance, -0.75
+    near, far = ((a + 2) * d - (a + 3)) * d * d + 1, ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+    return torch.where(d <= 1, near, torch.where(d < 2, far, 0.0))

@@ -4,55 +4,36 @@ Knows paths and nothing else: no torch, no pixels.
 """
 
 # os.path, not Path: its tests never raise, whatever the name and the permissions of the folders.
-# ruff: noqa: PTH100, PTH110, PTH112, PTH116, PTH118, PTH119, PTH207
+# ruff: noqa: PTH100, PTH110, PTH112, PTH116
 
 from __future__ import annotations
 
-import glob
 import math
 import os
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import AdaINKitError, Cancelled, ImageError
+from .finding import FORMATS, PICTURES, Found, find
 
-__all__ = ["FORMATS", "Job", "Outcome", "default_name", "plan_jobs", "run_jobs", "split_weight"]
+__all__ = ["FORMATS", "Job", "default_name", "plan_jobs", "same_file", "split_weight"]
 
-FORMATS = ("jpg", "jpeg", "png", "webp", "avif", "tif", "tiff", "bmp")
-"""Extensions that can be written; of another kind of picture, the result is a PNG."""
-_PICTURES = {f".{name}" for name in (*FORMATS, "gif", "jp2", "pgm", "ppm", "tga")}  # taken from a folder
 _SAME = {"jpeg": "jpg", "tiff": "tif"}
 
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to be made. `problem` says why it cannot be, else it is empty; `target` is None if it is unknown."""
+    """One picture to be made. `problem` says why it cannot be, else it is empty; `target` is None if it is unknown.
+
+    `style`: what `styles_of` chose for it. `done`: an earlier run has made it.
+    """
 
     source: Path
     target: Path | None
     problem: str = ""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a job: `error` is None for a picture that was written. `seconds` of wall clock."""
-
-    job: Job
-    seconds: float
-    error: Exception | None = None
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A content: `inner` is its path below `root`, the folder that was named, or its bare name."""
-
-    source: Path
-    inner: Path
-    root: Path | None = None
-    problem: str = ""
+    style: str = ""
+    done: bool = False
 
 
 def split_weight(text: str) -> tuple[str, float]:
@@ -76,7 +57,7 @@ def default_name(styles: Iterable[str]) -> str:
     >>> default_name(["art/the wave.jpg", "mosaic"])
     'the-wave+mosaic'
     """
-    known = ("safetensors", *(s[1:] for s in _PICTURES))
+    known = ("safetensors", *(s[1:] for s in PICTURES))
     stems = (re.sub(rf"\.({'|'.join(known)})$", "", re.split(r"[/\\]", s)[-1], flags=re.IGNORECASE) for s in styles)
     return re.sub(r"[^\w.+-]+", "-", "+".join(stems)).strip("-.")[:60] or "stylized"
 
@@ -89,6 +70,8 @@ def plan_jobs(
     format: str | None = None,
     overwrite: bool = False,
     protected: Iterable[str] = (),
+    styles_of: Callable[[str], Sequence[str]] = lambda inner: ("",),
+    is_done: Callable[[Path, Path], bool] = lambda source, target: False,
 ) -> list[Job]:
     """The jobs for files, patterns and folders, in the order in which they were named; folders by name, recursively.
 
@@ -96,7 +79,7 @@ def plan_jobs(
     folder), `style_name` in its name, under a number where the name is taken. Nothing that exists is a target but for
     `overwrite`, and no content nor any of the `protected` files ever is. `ValueError` for an impossible `output`.
     """
-    found = _unique(_expand(contents, output))
+    found = find(contents, output)
     folder = output is None or _is_folder(output, several=len(found) > 1 or any(f.root for f in found))
     if output is not None and not folder:
         extension = Path(output).suffix[1:].lower()
@@ -112,86 +95,26 @@ def plan_jobs(
             jobs.append(Job(each.source, None, each.problem))
             continue
         if output is None:
-            target = _beside(each, style_name, format)
-            while not overwrite and (os.path.lexists(target) or _identity(target) in taken):
-                target = _next_name(target)
+            plain = _beside(each, style_name, format)
         else:
-            target = Path(output) / _with_format(each.inner, format) if folder else Path(output)
-        problem = _problem(target, taken, overwrite)
-        if not problem:
-            taken[_identity(target)] = f"made of {each.source}"
-        jobs.append(Job(each.source, target, problem))
+            plain = Path(output) / _with_format(each.inner, format) if folder else Path(output)
+        chosen = styles_of(each.inner.as_posix())
+        for style, target in zip(chosen, _named_after(plain, chosen), strict=True):
+            while output is None and not overwrite and not is_done(each.source, target):
+                if not os.path.lexists(target) and _identity(target) not in taken:
+                    break
+                target = _next_name(target)
+            done = is_done(each.source, target)
+            problem = _problem(target, taken, overwrite or done)
+            if not problem:
+                taken[_identity(target)] = f"made of {each.source}"
+            jobs.append(Job(each.source, target, problem, style, done and not problem))
     return jobs
 
 
-def run_jobs(jobs: Iterable[Job], work: Callable[[Path, Path], object]) -> Iterator[Outcome]:
-    """Call `work(source, target)` for every job that has no problem. One that fails is told, and the rest is done."""
-    for job in jobs:
-        started = time.perf_counter()
-        error: Exception | None = None
-        if job.problem or job.target is None:
-            error = ImageError(f"{job.source}: {job.problem}")
-        else:
-            try:
-                work(job.source, job.target)
-            except Cancelled:
-                raise
-            except Exception as caught:  # whatever one picture breaks, the others are still wanted
-                error = caught if isinstance(caught, AdaINKitError) else _unforeseen(job.source, caught)
-        yield Outcome(job, time.perf_counter() - started, error)
-
-
-def _unforeseen(source: Path, caught: Exception) -> ImageError:
-    error = ImageError(f"{source}: {type(caught).__name__}: {caught}; --debug shows where")
-    error.__cause__ = caught
-    return error
-
-
-def _expand(contents: Sequence[str], output: str | None) -> Iterator[_Found]:
-    for text in contents:
-        path = Path(text)
-        if os.path.isdir(path):
-            yield from _walk(path, output)
-        elif os.path.exists(path) or not glob.has_magic(text):
-            problem = (
-                "" if os.path.exists(path) else "no such file; expected a picture, a folder or a pattern like *.jpg"
-            )
-            yield _Found(path, Path(path.name), problem=problem)
-        else:
-            matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
-            if not matches:
-                yield _Found(path, path, problem="no file fits this pattern")
-            for match in matches:
-                yield from _walk(match, output) if os.path.isdir(match) else [_Found(match, Path(match.name))]
-
-
-def _walk(root: Path, output: str | None) -> Iterator[_Found]:
-    """The pictures of a folder, less hidden ones and, so that results are no contents, the output folder within it."""
-    if output is not None and os.path.realpath(output) == os.path.realpath(root):
-        output = None
-    errors: list[OSError] = []
-    empty = True
-    for folder, subfolders, names in os.walk(root, onerror=errors.append):
-        here = (os.path.join(folder, name) for name in sorted(subfolders) if not name.startswith("."))
-        skipped = None if output is None else os.path.realpath(output)
-        subfolders[:] = [os.path.basename(path) for path in here if os.path.realpath(path) != skipped]
-        for name in sorted(names):
-            path = Path(folder, name)
-            if path.suffix.lower() in _PICTURES and not name.startswith("."):
-                empty = False
-                yield _Found(path, path.relative_to(root), root)
-    for error in errors:
-        yield _Found(Path(error.filename), root, root, f"cannot be read ({error.strerror})")
-    if empty and not errors:
-        yield _Found(root, root, root, "no pictures in this folder")
-
-
-def _unique(found: Iterable[_Found]) -> list[_Found]:
-    """Each name once, as first given: patterns like `**` and overlapping arguments meet it several times."""
-    unique: dict[str, _Found] = {}
-    for each in found:
-        unique.setdefault(os.path.normcase(os.path.abspath(each.source)), each)
-    return list(unique.values())
+def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    """Whether two names are those of one file, there or not."""
+    return _identity(Path(one)) == _identity(Path(other))
 
 
 def _is_folder(output: str, *, several: bool) -> bool:
@@ -200,17 +123,30 @@ def _is_folder(output: str, *, several: bool) -> bool:
     if output.endswith(separators) or os.path.isdir(output):
         return True
     suffix = Path(output).suffix
-    if several and (suffix.lower() in _PICTURES or os.path.exists(output)):
+    if several and (suffix.lower() in PICTURES or os.path.exists(output)):
         raise ValueError(f"several pictures do not fit into one file: -o {output} must be a folder")
     return several or not suffix
 
 
-def _beside(each: _Found, style_name: str, format: str | None) -> Path:
+def _beside(each: Found, style_name: str, format: str | None) -> Path:
     if each.root is None:
         named = each.source.with_name(f"{each.source.stem}-{style_name}{each.source.suffix}")
         return _with_format(named, format)
     root = Path(os.path.abspath(each.root))
     return root.parent / f"{root.name or 'pictures'}-{style_name}" / _with_format(each.inner, format)
+
+
+def _named_after(target: Path, styles: Sequence[str]) -> list[Path]:
+    """The target itself for one style; for several, one with each style's name in it, all different."""
+    if len(styles) == 1:
+        return [target]
+    names: list[Path] = []
+    for style in styles:
+        name = target.with_name(f"{target.stem}-{default_name([style])}{target.suffix}")
+        while name in names:
+            name = _next_name(name)
+        names.append(name)
+    return names
 
 
 def _with_format(path: Path, format: str | None) -> Path:

@@ -13,7 +13,7 @@ from torch import Tensor
 from .errors import ImageError
 from .images import MAX_PIXELS, ImageLike, Picture, Strips, open_image, open_strips
 
-__all__ = ["MaskWindows", "cell_means", "open_mask", "resize"]
+__all__ = ["MaskWindows", "cell_means", "open_mask", "resize", "triangle_weights"]
 
 
 def resize(x: Tensor, size: Sequence[int]) -> Tensor:
@@ -30,7 +30,8 @@ def cell_means(weight: Tensor, stride: int, cells: Sequence[int]) -> Tensor:
 
 
 def open_mask(mask: ImageLike, picture: Picture, max_pixels: int | None = MAX_PIXELS) -> Tensor:
-    """`(B or 1, 1, H, W)` float32 in [0, 1] of the picture's size, from a gray picture, array or tensor of any size.
+    """`(B or 1, 1, H, W)` float32 in [0, 1] of the picture's size, from a gray picture, array or tensor of any size; a
+    tensor `(B, H, W)` is a mask for each of a batch.
 
     `ImageError` if it is none, or if there are neither one nor as many as pictures.
     """
@@ -57,8 +58,8 @@ class MaskWindows:
         """`(1, 1, bottom - top, right - left)` float32 in [0, 1]."""
         if self._own == self._size:
             return _whole_ones(self._part(top, bottom, left, right))
-        first, rows = _triangles(top, bottom, self._own[0], self._size[0])
-        start, columns = _triangles(left, right, self._own[1], self._size[1])
+        first, rows = triangle_weights(top, bottom, self._own[0], self._size[0])
+        start, columns = triangle_weights(left, right, self._own[1], self._size[1])
         part = self._part(first, first + rows.shape[1], start, start + columns.shape[1])
         return _whole_ones((rows @ part[0, 0] @ columns.T).clamp(0, 1)[None, None])
 
@@ -77,7 +78,9 @@ def _gray(mask: ImageLike, pictures: int, max_pixels: int | None) -> Tensor:
     """`(B or 1, 1, h, w)` float32 in [0, 1], of the mask's own size."""
     if hasattr(mask, "dtype") and str(mask.dtype).endswith("bool"):
         mask = mask.float() if isinstance(mask, Tensor) else mask.astype("float32")  # type: ignore[union-attr]
-    if isinstance(mask, Tensor) and mask.ndim == 2:
+    if isinstance(mask, Tensor) and mask.ndim == 3 and len(mask) == pictures:
+        mask = mask[:, None]
+    elif isinstance(mask, Tensor) and mask.ndim == 2:
         mask = mask[None]
     x = open_image(mask, max_pixels=max_pixels).rgb.mean(1, keepdim=True)
     if len(x) not in (1, pictures):
@@ -90,7 +93,7 @@ def _whole_ones(x: Tensor) -> Tensor:
     return torch.where(x > 1 - 1e-6, 1.0, x)
 
 
-def _triangles(start: int, stop: int, side: int, new: int) -> tuple[int, Tensor]:
+def triangle_weights(start: int, stop: int, side: int, new: int) -> tuple[int, Tensor]:
     """The part of `resize` that is of one axis, `side` samples to `new`, for the new ones `start` to `stop`.
 
     The first old sample that they need, and `(stop - start, n)` weights of it and the following ones: a triangle around

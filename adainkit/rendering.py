@@ -19,7 +19,7 @@ from .progress import Progress
 from .regions import region_maps, region_shares, steady_moments
 from .style import Style, style_maps
 
-__all__ = ["Content", "encode_picture", "joined_pictures", "reduced", "render"]
+__all__ = ["Content", "encode_picture", "joined_pictures", "paint", "reduced", "render"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,25 +60,14 @@ def render(
     `found`: of every region one style for all of the batch, or one for each picture; `covers` `(B or 1, R, H, W)`.
     `steady`: the content's statistics count for all regions, too.
     """
-    picture, config, device = content.picture, executor.model.config, executor.device
-    alphas = controls.alphas(len(config.levels))
+    picture = content.picture
     with ordinary_tensors(), memory_guard("the result"):
-        features = [f.to(device, executor.dtype) for f in content.features]  # it may have been moved since
         size = working_size(picture.height, picture.width, content.scale)
-        statistics, shares = [content.statistics] * len(found), []
-        if covers is not None and not steady:
-            inside = covers if picture.alpha is None else covers * picture.alpha.to(covers.device)
-            statistics = [
-                tuple(map(steady_moments, executor.statistics(features, weight), content.statistics))
-                for weight in _sized(inside, size).chunk(len(found), 1)
-            ]
-        if covers is not None and len(found) > 1:
-            cells = [f.shape[2:] for f in features]
-            shares = region_shares(_sized(covers, size), config, cells, executor.halo.decode)
-        maps = [
-            style_maps(s, styles, alphas, config.gain_cap, device) for s, styles in zip(statistics, found, strict=True)
-        ]
-        output = executor.decode(features, region_maps(maps, shares, device), *size, progress)
+        small, visible = (None if x is None else _sized(x, size) for x in (covers, picture.alpha))
+        alphas = controls.alphas(len(content.features))
+        output = paint(
+            executor, content.features, content.statistics, found, alphas, size, small, visible, steady, progress
+        )
         original = picture.rgb.to(output.device, torch.float32)
         visible = None if picture.alpha is None else picture.alpha.to(output.device)
         output = _finished(output, replace(picture, rgb=original, alpha=visible), controls)
@@ -86,6 +75,36 @@ def render(
             cover = covers.sum(1, keepdim=True).clamp_(max=1).to(output.device)
             output = torch.where(cover > 0, torch.lerp(original, output, cover), original)
         return output
+
+
+def paint(
+    executor: Executor,
+    features: Sequence[Tensor],
+    statistics: Sequence[Moments],
+    found: Sequence[Sequence[Style]],
+    alphas: Sequence[float],
+    size: Sequence[int],
+    covers: Tensor | None = None,
+    visible: Tensor | None = None,
+    steady: bool = False,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Features under their regions' styles, decoded, `(B, 3, *size)`; `covers` and `visible` (alpha) are of that size,
+    `statistics` those of the whole picture."""
+    config, device = executor.model.config, executor.device
+    features = [f.to(device, executor.dtype) for f in features]  # they may have been moved since
+    by_region, shares = [tuple(statistics)] * len(found), []
+    if covers is not None and not steady:
+        inside = covers if visible is None else covers * visible.to(covers.device)
+        by_region = [
+            tuple(map(steady_moments, executor.statistics(features, weight), statistics))
+            for weight in inside.chunk(len(found), 1)
+        ]
+    if covers is not None and len(found) > 1:
+        shares = region_shares(covers, config, [f.shape[2:] for f in features], executor.halo.decode)
+    maps = [style_maps(s, styles, alphas, config.gain_cap, device) for s, styles in zip(by_region, found, strict=True)]
+    height, width = size
+    return executor.decode(features, region_maps(maps, shares, device), height, width, progress)
 
 
 def _finished(output: Tensor, picture: Picture, controls: Controls) -> Tensor:
@@ -110,13 +129,11 @@ def joined_pictures(pictures: Sequence[Picture], device: torch.device) -> Pictur
     return Picture(rgb, torch.cat(alphas) if alphas else None, "tensor", torch.float32)
 
 
-def reduced(picture: Picture, factor: float) -> Picture:
-    """The picture at 1 / `factor` of its size, or itself if that is no less."""
-    if factor <= 1:
-        return picture
-    size = working_size(picture.height, picture.width, factor)
-    alpha = None if picture.alpha is None else resize(picture.alpha.float(), size)
-    return replace(picture, rgb=resize(picture.rgb.float(), size), alpha=alpha)
+def reduced(picture: Picture, longest: int) -> Picture:
+    """The picture with a longer side of `longest` pixels at most."""
+    size = working_size(picture.height, picture.width, max(1.0, max(picture.height, picture.width) / longest))
+    alpha = None if picture.alpha is None else _sized(picture.alpha.float(), size)
+    return replace(picture, rgb=_sized(picture.rgb.float(), size), alpha=alpha)
 
 
 def _shown(picture: Picture) -> Tensor:

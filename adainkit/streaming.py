@@ -18,6 +18,7 @@ from .executor import Executor, memory_budget, memory_guard, ordinary_tensors
 from .images import check_target, need_tifffile, open_strips, save_image, write_tiff_rows
 from .progress import Progress
 from .regions import CoverWindows, RegionPlan
+from .scaled_strips import ScaledStrips
 from .strip_executor import StripExecutor
 
 __all__ = ["fits_whole", "stream_file"]
@@ -56,17 +57,12 @@ def stream_file(
     max_pixels: int | None,
     progress: Progress | None,
 ) -> Path:
-    """`Stylizer.stylize_file` by strips, and, but for the rounding of floats, its result; `scale` must be 1.
+    """`Stylizer.stylize_file` by strips, and, but for the rounding of floats, its result.
 
     What is read and written a strip at a time is TIFF (`images.open_strips` says which). Pillow decodes and encodes
     PNG, JPEG and the others whole: these are held as integers, a byte per sample or two. `progress` has one stage,
     "stylize", over all passes. Where it stops before the end, the log says at which strip; the target is as before.
     """
-    if controls.scale != 1:
-        raise ImageError(
-            f"{os.fspath(source)}: scale needs the whole picture in memory, which is more than ADAINKIT_MEMORY or a "
-            "quarter of the free memory; set ADAINKIT_MEMORY higher, or tile=None to try all the same"
-        )
     kind = check_target(target, format=format, quality=quality, overwrite=overwrite)
     if kind == "TIFF":
         need_tifffile("a TIFF that is written strip by strip")  # before the work, not after it
@@ -82,7 +78,8 @@ def stream_file(
         covers = None
         if plan.masks:
             covers = CoverWindows(plan, height, width, max_pixels=max_pixels, limit=limit)
-        work = StripExecutor(executor, strips, covers, controls, progress)
+        kind_of_work = StripExecutor if controls.scale == 1 else ScaledStrips
+        work = kind_of_work(executor, strips, covers, controls, progress)
         try:
             rows = work.result([styles[0] for styles in plan.styles], content_statistics)
             if kind == "TIFF":

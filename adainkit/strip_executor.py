@@ -8,7 +8,6 @@ the input and of the output, as integers. Color matching needs the statistics of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import reduce
 from itertools import groupby
 from typing import Any
@@ -32,7 +31,7 @@ __all__ = ["StripExecutor"]
 
 
 class StripExecutor(Executor):
-    """`executor` over the windows of `source`, stylized where `covers` says so; `controls.scale` is 1."""
+    """`executor` over the windows of `source`, stylized where `covers` says so; of `controls`, all but `scale`."""
 
     def __init__(
         self,
@@ -86,15 +85,9 @@ class StripExecutor(Executor):
 
             def run(tile: Tile) -> None:
                 output, own = self._stylized(tile, maps)
-                if mode in ("luma", "match"):
-                    kept = keep_luma(output, self._shown(own)) if color is None else apply_map(output, color)
-                    output = torch.lerp(output, kept, self.controls.color_strength)
-                if self.covers is not None:
-                    cover = self.covers.window(*self._box(tile)).sum(1, keepdim=True).clamp_(max=1)
-                    output = torch.where(cover > 0, torch.lerp(own.rgb, output, cover), own.rgb)
-                top, _, left, right = self._box(tile)
+                top, _, left, right = box = self._box(tile)
                 top -= self.written
-                rows[top : top + own.height, left:right] = np.asarray(close_image(output, own, deep=True))
+                rows[top : top + own.height, left:right] = self._samples(output, own, box, color)
 
             for band in self._bands(2):
                 top, bottom, _, _ = self._box(band[0])
@@ -217,14 +210,24 @@ class StripExecutor(Executor):
             found[level] = shares[:, :, rows, columns]
         return found
 
+    def _samples(
+        self, output: Tensor, own: Picture, box: tuple[int, int, int, int], color: ColorMap | None
+    ) -> np.ndarray[Any, Any]:
+        """The result in a box of the picture, with its colors and under its covers, as it is written."""
+        if self.controls.preserve_color in ("luma", "match"):
+            kept = keep_luma(output, self._shown(own)) if color is None else apply_map(output, color)
+            output = torch.lerp(output, kept, self.controls.color_strength)
+        if self.covers is not None:
+            cover = self.covers.window(*box).sum(1, keepdim=True).clamp_(max=1)
+            output = torch.where(cover > 0, torch.lerp(own.rgb, output, cover), own.rgb)
+        return np.asarray(close_image(output, own, deep=True))
+
     def _shown(self, picture: Picture) -> Tensor:
         return picture.rgb if picture.alpha is None else premix(picture.rgb, picture.alpha, self._hidden)
 
     def _own(self, picture: Picture, tile: Tile) -> Picture:
         """Of the pixels that a tile sees, those that it gives."""
-        rows, columns = self._given(tile.rows), self._given(tile.columns)
-        alpha = None if picture.alpha is None else picture.alpha[:, :, rows, columns]
-        return replace(picture, rgb=picture.rgb[:, :, rows, columns], alpha=alpha)
+        return picture.part(self._given(tile.rows), self._given(tile.columns))
 
     def _grown(self, tile: Tile) -> Tile:
         """The same tile, seen as far, that gives the margin around its own cells, too."""

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,7 +23,17 @@ from .adain import AffineMap, Moments, affine_map, blend
 from .atomic import write_atomically
 from .errors import StyleError
 
-__all__ = ["Preset", "Style", "StyleCache", "presets_file", "style_key", "style_maps", "styles", "write_presets"]
+__all__ = [
+    "Preset",
+    "Style",
+    "StyleCache",
+    "interpolate",
+    "presets_file",
+    "style_key",
+    "style_maps",
+    "styles",
+    "write_presets",
+]
 
 log = logging.getLogger("adainkit")
 FORMAT_VERSION = "1"
@@ -108,6 +119,37 @@ class Style:
             raise StyleError(f"no preset is called {name!r}; there are: {there}")
         facts, tensors = _read(file)
         return _style(tensors, f"{name}.", facts["encoder_sha256"], name, known[name].description, file)
+
+
+def interpolate(styles: Sequence[Style], n: int) -> list[Any]:
+    """Between two styles, `n` in even steps; between four, an `n` x `n` grid with these at its corners.
+
+    - two: `[Style] * n`, the first one first.
+    - four, row by row (top left, top right, bottom left, bottom right): `n` rows of `n`, in bilinear shares, as in the
+      figure of the AdaIN paper.
+
+    The ends and corners are the given styles themselves. `StyleError` for another number of styles, for `n` below 2,
+    and for styles of several encoders.
+
+    >>> [style.name for style in interpolate([Style.preset("iris"), Style.preset("ember")], 3)]
+    ['iris', 'iris:0.5 + ember:0.5', 'ember']
+    """
+    corners = list(styles)
+    if len(corners) not in (2, 4):
+        raise StyleError(f"interpolate is between 2 or 4 styles, got {len(corners)}; Style.blend mixes any number")
+    if isinstance(n, bool) or not isinstance(n, int) or n < 2:
+        raise StyleError(f"interpolate makes 2 or more steps, both ends among them, got {n!r}")
+    Style.blend([(corner, 1.0) for corner in corners])  # an error here, before any of the work
+    steps = [step / (n - 1) for step in range(n)]
+    if len(corners) == 2:
+        return [_mixed(corners, (1 - x, x)) for x in steps]
+    return [[_mixed(corners, ((1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x)) for x in steps] for y in steps]
+
+
+def _mixed(found: Sequence[Style], shares: Sequence[float]) -> Style:
+    """`Style.blend` of those that have a share; a style alone is itself."""
+    parts = [(style, share) for style, share in zip(found, shares, strict=True) if share]
+    return parts[0][0] if len(parts) == 1 else Style.blend(parts)
 
 
 @dataclass(frozen=True)

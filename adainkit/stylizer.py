@@ -216,11 +216,11 @@ class Stylizer:
         - `style`: a `Style`, a picture, a list of them (equal shares), a path (of a picture or of a saved style), or a
           preset's name: an existing file first. None where there are `regions`.
         - `alpha`: 0 (the content as the decoder gives it back) to 1 (the style); or one number for each of the model's
-          AdaIN levels, finest first: texture, then structure and color.
+          AdaIN levels, finest first: in `lite`, palette and contrast, then strokes, then larger patches.
         - `preserve_color`: None or "none"; "luma" keeps the content's chroma, "match" the mean and covariance of its
           colors. `color_strength`: how much of that, 0 to 1.
         - `mask`: where to stylize, 1, and where to keep the content's own pixels, 0; soft, of any size; only what it
-          covers counts as content. A gray picture, a path, or a `(H, W)` array or tensor in [0, 1].
+          covers counts as content. A gray picture, a path, a `(H, W)` array or tensor in [0, 1], or `(B, H, W)`.
         - `regions`: `[(mask, style), ...]`, a style of its own where each mask is; only what a mask covers counts as
           content there. Masks that sum to more than 1 share in proportion; what none covers keeps its pixels.
         - `scale`: how many times as bold strokes are, from 1. The picture is stylized at 1 / `scale` of its size, then
@@ -264,23 +264,26 @@ class Stylizer:
     ) -> Any:
         """A thumbnail of what `stylize` would give, its longer side at most `size` pixels, of the type of `image`.
 
-        The picture is stylized at no more than `_PREVIEW` times that size, whatever its own: strokes that are finer
-        than a pixel of the thumbnail are told by their mean.
+        The picture is stylized at no more than twice that size, whatever its own, so colors and shapes are those of the
+        full result, but single strokes only where `scale` makes them large enough to be seen. Options and errors as of
+        `stylize`.
         """
+        Controls(alpha, preserve_color, color_strength, scale, detail)
         if size < 1:
             raise ImageError(f"the size of a preview must be 1 pixel or more, got {size}")
         picture = image.picture if isinstance(image, Content) else open_image(image, max_pixels=max_pixels)
         with ordinary_tensors():
-            side = max(picture.height, picture.width)
-            small = reduced(picture, max(1.0, side / (_PREVIEW * size)))
-            bolder = max(1.0, scale * max(small.height, small.width) / side)
-            controls = Controls(alpha, preserve_color, color_strength, bolder, detail)
+            small = reduced(picture, _PREVIEW * size)
+            shrunk = max(small.height, small.width) / max(picture.height, picture.width)
+            hidden = 1 - min(1, scale * shrunk)  # strokes that the thumbnail is too small for: they come to their mean
+            smooth = detail + (1 - detail) * hidden
+            controls = Controls(alpha, preserve_color, color_strength, max(1.0, scale * shrunk), smooth)
             plan = self._plan(style, regions, mask, style_size, max_pixels)
-            content = encode_picture(self._executor("auto"), small, bolder, self.digest)
+            content = encode_picture(self._executor("auto"), small, controls.scale, self.digest)
             covers = plan.covers(small, max_pixels)
             result = self._render(content, plan.styles, controls, covers, None, "auto", None)
-            thumbnail = reduced(replace(small, rgb=result), max(small.height, small.width) / size)
-            return close_image(thumbnail.rgb, thumbnail)
+            thumbnail = reduced(picture, size)
+            return close_image(resize(result, (thumbnail.height, thumbnail.width)), thumbnail)
 
     def stylize_batch(
         self,

@@ -1,25 +1,131 @@
-"""Make the pictures of the README: python docs/make_pictures.py (needs scikit-image for its sample photograph)."""
+"""Make the pictures of the README and of docs/controls.md: python docs/make_pictures.py [NAME ...]
 
+Needs scikit-image, whose wheel brings the photographs: a cat (chelsea) and a cup of coffee, both CC0, and an astronaut,
+in the public domain. Styles are presets.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from PIL import Image
 from skimage import data
 
-import adainkit
+from adainkit import Stylizer, interpolate
+from adainkit.images import save_image
+from adainkit.sheet import Cell, draw_sheet, thumbnail
 
 PRESETS = ("calanque", "ukiyo-e", "engraving", "maiolica", "pen-and-wash", "iris", "rivers", "ember")
+Row = Sequence[Cell]
+
+
+def photo(name: str, size: int = 0) -> Image.Image:
+    """One of scikit-image's photographs, its longer side scaled down to `size` pixels if that is given."""
+    image = Image.fromarray(getattr(data, name)())
+    return thumbnail(image, size) if size else image
+
+
+def round_mask(image: Image.Image, x: float, y: float, radius: float) -> np.ndarray:
+    """A soft disc, in parts of the picture's width: 1 in the middle, 0 outside; float32 (H, W)."""
+    rows, columns = np.mgrid[0 : image.height, 0 : image.width].astype(np.float32) / image.width
+    return (1.5 - np.hypot(columns - x, rows - y) / radius * 1.2).clip(0, 1)
+
+
+def shown(mask: np.ndarray) -> Image.Image:
+    """A mask as a picture."""
+    return Image.fromarray((mask * 255).astype(np.uint8)).convert("RGB")
+
+
+def make_styles(stylizer: Stylizer) -> list[Row]:
+    """One photograph in eight of the presets."""
+    content = stylizer.encode_content(photo("chelsea"))
+    cells = [Cell(stylizer.stylize(content, name), name) for name in PRESETS]
+    return [cells[:4], cells[4:]]
+
+
+def make_alpha(stylizer: Stylizer) -> list[Row]:
+    """Strength as one number, and by level."""
+    content = stylizer.encode_content(photo("coffee", 330))
+    alphas: list[Any] = [0.0, 0.33, 0.66, 1.0, (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1)]
+    cells = [Cell(stylizer.stylize(content, "ukiyo-e", alpha=a), f"alpha={a}") for a in alphas]
+    return [cells[:4], cells[4:]]
+
+
+def make_regions(stylizer: Stylizer) -> list[Row]:
+    """Two styles in two regions, and a region that keeps the photograph."""
+    image = photo("astronaut", 400)
+    face = round_mask(image, 0.44, 0.22, 0.2)
+    both = stylizer.stylize(image, None, regions=[(face, "pen-and-wash"), (1 - face, "ember")])
+    masked = stylizer.stylize(image, "ember", mask=1 - face)
+    return [
+        [
+            Cell(shown(face), "a mask"),
+            Cell(both, "regions=[(face, ...), (1 - face, ...)]"),
+            Cell(masked, "mask=1 - face"),
+        ]
+    ]
+
+
+def make_blends(stylizer: Stylizer) -> list[Row]:
+    """Between four styles, as in the figure of the AdaIN paper."""
+    content = stylizer.encode_content(photo("coffee", 230))
+    corners = [stylizer.as_style(name) for name in ("ukiyo-e", "ember", "maiolica", "meadow")]
+    return [[Cell(stylizer.stylize(content, style)) for style in row] for row in interpolate(corners, 5)]
+
+
+def make_color(stylizer: Stylizer) -> list[Row]:
+    """Whose colors the result has."""
+    image = photo("coffee", 400)
+    content = stylizer.encode_content(image)
+    choices: list[dict[str, Any]] = [
+        {},
+        {"preserve_color": "luma"},
+        {"preserve_color": "luma", "color_strength": 0.5},
+        {"preserve_color": "match"},
+    ]
+    cells = [Cell(stylizer.stylize(content, "maiolica", **choice), _words(choice)) for choice in choices]
+    return [[Cell(image, "the photograph"), *cells[:2]], [*cells[2:]]]
+
+
+def make_scale(stylizer: Stylizer) -> list[Row]:
+    """Strokes of several widths: a part of each result, not scaled."""
+    image = photo("astronaut", 0).resize((1024, 1024), Image.Resampling.LANCZOS)
+    box = (270, 60, 670, 460)
+    cells = [Cell(stylizer.stylize(image, "ukiyo-e", scale=scale).crop(box), f"scale={scale}") for scale in (1, 2, 4)]
+    return [cells]
+
+
+def make_detail(stylizer: Stylizer) -> list[Row]:
+    """The content's fine structure."""
+    content = stylizer.encode_content(photo("astronaut", 400))
+    return [[Cell(stylizer.stylize(content, "iris", detail=d), f"detail={d}") for d in (0.0, 0.5, 1.0)]]
+
+
+def _words(options: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in options.items()) or "the style's"
+
+
+MAKERS: dict[str, Callable[[Stylizer], list[Row]]] = {
+    "styles": make_styles,
+    "controls-alpha": make_alpha,
+    "controls-regions": make_regions,
+    "controls-blends": make_blends,
+    "controls-color": make_color,
+    "controls-scale": make_scale,
+    "controls-detail": make_detail,
+}
 
 
 def main() -> None:
-    """Write styles.jpg beside this file: two rows of four presets on one photograph."""
-    photo = Image.fromarray(data.chelsea())  # 451 x 300, CC0
-    sheet = Image.new("RGB", (4 * photo.width, 2 * photo.height))
-    with adainkit.Stylizer("lite") as stylizer:
-        content = stylizer.encode_content(photo)
-        for index, name in enumerate(PRESETS):
-            row, column = divmod(index, 4)
-            sheet.paste(stylizer.stylize(content, name), (column * photo.width, row * photo.height))
-    sheet.save(Path(__file__).with_name("styles.jpg"), quality=88)
+    """Write the named pictures, or all, as JPEG files beside this one."""
+    with Stylizer("lite") as stylizer:
+        for name in sys.argv[1:] or MAKERS:
+            sheet = draw_sheet(MAKERS[name](stylizer), gap=6, font_size=14)
+            print(save_image(sheet, Path(__file__).with_name(f"{name}.jpg"), quality=82))
 
 
 if __name__ == "__main__":

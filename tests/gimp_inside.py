@@ -302,9 +302,8 @@ def check_refusals():
     select(image, soft=0)
     refused("does not touch", image, small)
     Gimp.Selection.none(image)
-    floating = Gimp.edit_copy([layer]) and Gimp.edit_paste(layer, False)
-    if floating:
-        refused("floating selection", image, floating[0])
+    select(image, soft=0)
+    refused("floating selection", image, Gimp.Selection.float(image, [layer], 5, 5))
 
 
 def check_a_link_layer_is_refused_in_place_and_taken_as_a_layer():

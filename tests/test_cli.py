@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import adainkit
-from adainkit import arguments, jobs, style, weights
+from adainkit import arguments, batch, jobs, style, weights
 from adainkit.cli import main
 from adainkit.demo import contact_sheet, draw_landscape
 from adainkit.images import MAX_PIXELS, files
@@ -335,14 +335,14 @@ def test_folder_with_a_broken_picture(run: Run, here: Path):
 
 
 def test_unforeseen_error_is_one_pictures_own(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch):
-    whole = adainkit.Stylizer.stylize_file
+    whole = batch.save_image
 
-    def fails(self: Any, source: Path, *args: Any, **more: Any) -> Path:
-        if source.name == "a.png":
+    def fails(result: Any, target: Path, **more: Any) -> Path:
+        if target.stem in "ax":
             raise ZeroDivisionError("by\nchance")
-        return whole(self, source, *args, **more)
+        return whole(result, target, **more)
 
-    monkeypatch.setattr(adainkit.Stylizer, "stylize_file", fails)
+    monkeypatch.setattr(batch, "save_image", fails)
     found = run("stylize", "a.png", "b.jpg", "art.png", "-o", "out")
     assert found.code == 1
     assert "adainkit: error: a.png: ZeroDivisionError: by chance; --debug shows where\n" in found.err
@@ -388,11 +388,13 @@ def test_json_lines(run: Run, here: Path):
     found = run("stylize", "a.png", "bad.png", "missing.png", "art.png", "-o", "out", "--json")
     rows = [json.loads(line) for line in found.out.splitlines()]
     assert found.code == 1
+    rows.sort(key=lambda row: row["input"])  # they come in the order in which they end
     assert [row["input"] for row in rows] == ["a.png", "bad.png", "missing.png"]
+    assert rows[0]["style"] == {"art.png": 1.0}
     assert [row["output"] for row in rows] == [str(Path("out/a.png")), None, None]
     assert [row["error"] is None for row in rows] == [True, False, False]
     assert rows[0]["seconds"] > 0
-    assert all(set(row) == {"input", "output", "seconds", "error"} for row in rows)
+    assert all(list(row) == ["input", "output", "style", "seconds", "error"] for row in rows)
 
 
 def test_max_pixels(run: Run, here: Path):
@@ -715,7 +717,7 @@ def test_train_without_its_extra_says_so(run: Run, monkeypatch: pytest.MonkeyPat
 # ---- help, interrupts, pipes
 
 
-COMMANDS = ("stylize", "styles", "models", "download", "doctor", "demo")
+COMMANDS = ("stylize", "grid", "styles", "models", "download", "doctor", "demo")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

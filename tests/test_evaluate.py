@@ -304,8 +304,8 @@ def test_an_evaluation_writes_figures_a_table_and_a_sheet(
     assert not {"lpips", "fid", "fid_met"} & set(rows[0])
 
     with Image.open(out / "sheet.png") as sheet:
-        assert sheet.width == 6 * 256
-        assert sheet.height == min(8, len(zero)) * 256 + 46  # two lines above
+        assert sheet.width == 6 * (256 + 4) + 4
+        assert sheet.height == min(8, len(zero)) * (256 + 4) + 4 + 44  # below two lines of text
     printed = capsys.readouterr().out
     assert printed.count("one/model") == 2 + 4
     assert "one/model: lpips < 0.3: not measured" in printed
@@ -410,16 +410,22 @@ def test_a_sheet_keeps_shapes_and_has_its_labels(tmp_path: Path) -> None:
     cell = fit(torch.zeros(1, 3, 20, 40), 64)
     assert cell.shape == (1, 3, 64, 64)
     rows, columns = (np.flatnonzero((cell[0, 0] < 0.5).any(d).numpy()) for d in (1, 0))
-    assert len(columns) == pytest.approx(2 * len(rows), abs=1)
-    assert rows[0] + rows[-1] == pytest.approx(63, abs=1)
-    columns = [torch.cat([cell, cell])] * 2
+    assert len(columns) == 2 * len(rows) == 64
+    assert rows[0] + rows[-1] == 63
+    gray = torch.full((1, 3, 64, 64), 128 / 255)
+    columns = [torch.cat([cell, gray]), torch.cat([gray, cell])]
     save_sheet(tmp_path / "plain.png", columns)
     save_sheet(tmp_path / "labelled.png", columns, ["a", "a/path/far/too/long/for/a/cell\nalpha 1"])
     with Image.open(tmp_path / "plain.png") as plain, Image.open(tmp_path / "labelled.png") as labelled:
-        assert plain.size == (128, 128)
-        assert labelled.size == (128, 128 + 46)
-        assert np.array_equal(np.asarray(labelled)[46:], np.asarray(plain))
-        ink = (np.asarray(labelled)[:46].min(2) < 128).any(0)
-        assert ink[:64].any()
-        assert ink[64:].any()
-        assert not ink[128 - 4 :].any(), "a long label stays in its cell"
+        pixels = np.asarray(plain)
+        assert pixels.shape == (64 * 2 + 4 * 3, 64 * 2 + 4 * 3, 3)
+        for row, column, sample in ((0, 0, cell), (0, 1, gray), (1, 0, gray), (1, 1, cell)):
+            top, left = 4 + row * 68, 4 + column * 68
+            expected = (sample[0] * 255).round().byte().permute(1, 2, 0).numpy()
+            assert np.array_equal(pixels[top : top + 64, left : left + 64], expected)
+        head = labelled.height - plain.height
+        assert np.array_equal(np.asarray(labelled)[head:], pixels)
+        ink = (np.asarray(labelled)[:head].min(2) < 128).any(0)
+        assert ink[4:68].any()
+        assert ink[72:136].any()
+        assert not ink[68:72].any(), "a long label stays in its column"

@@ -30,6 +30,7 @@ PROMISED = {
     "Stylizer",
     "clear_cache",
     "download",
+    "interpolate",
     "models",
     "styles",
     "stylize",

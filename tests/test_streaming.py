@@ -101,7 +101,7 @@ def levels(path: Path) -> np.ndarray:
 
 def both(stylizer: Stylizer, source: Path, folder: Path, suffix: str = ".tif", **options: Any) -> tuple[Any, Any]:
     """The result's samples, kept whole and streamed."""
-    style = style_of(stylizer)
+    style = None if options.get("regions") else style_of(stylizer)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("adainkit.stylizer.stream_file", None)
         stylizer.stylize_file(source, folder / f"whole{suffix}", style, **{**options, "tile": None})
@@ -134,8 +134,11 @@ def assert_equal(streamed: np.ndarray, whole: np.ndarray, deep: bool) -> None:
     alpha=st.floats(0, 1),
     color=st.sampled_from([None, "luma", "match"]),
     mask=st.sampled_from([None, (5, 5), (120, 9), "same"]),
+    regions=st.integers(0, 2),
+    detail=st.sampled_from([0, 0.6]),
+    scale=st.sampled_from([1, 1, 1.5, 4]),
 )
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_streamed_equals_whole(
     tmp_path: Path,
     name: str,
@@ -148,13 +151,20 @@ def test_streamed_equals_whole(
     alpha: float,
     color: Any,
     mask: Any,
+    regions: int,
+    detail: float,
+    scale: float,
 ) -> None:
     deep = deep and channels != 2  # Pillow has no 16-bit gray with alpha
     source = tmp_path / "source.tif"
     write_tiff(source, picture(height, width, channels, np.uint16 if deep else np.uint8), **LAYOUTS[layout])
     size = (height, width) if mask == "same" else mask
     cover = None if mask is None else np.random.default_rng(3).random(size).astype(np.float32).round(1)
-    options = {"alpha": alpha, "preserve_color": color, "mask": cover, "tile": tile}
+    options = {"alpha": alpha, "preserve_color": color, "mask": cover, "tile": tile, "detail": detail, "scale": scale}
+    if regions:
+        style, masks = style_of(STYLIZERS[name]), np.random.default_rng(4).random((2, 6, 4), dtype=np.float32).round(0)
+        other = Style(style.stds, style.means, style.digest)
+        options |= {"regions": list(zip(masks, (style, other), strict=True))[:regions], "color_strength": 0.4}
     whole, streamed = both(STYLIZERS[name], source, tmp_path, **options)
     assert_equal(streamed, whole, deep)
 

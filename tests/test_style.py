@@ -20,7 +20,7 @@ from adainkit import style as style_module
 from adainkit.errors import StyleError
 from adainkit.model import AdaINModel
 from adainkit.network import ModelConfig
-from adainkit.style import Preset, Style, StyleCache, presets_file, style_key, styles, write_presets
+from adainkit.style import Preset, Style, StyleCache, interpolate, presets_file, style_key, styles, write_presets
 
 CHANNELS = (4, 6)
 F32 = torch.float32
@@ -209,6 +209,44 @@ def test_a_blend_of_nothing_and_one_over_two_encoders_are_style_errors() -> None
             Style.blend(nothing)
     with pytest.raises(StyleError, match="different encoders"):
         Style.blend([(make(1), 1), (make(2, "cd" * 32), 1)])
+
+
+def test_a_strip_goes_from_one_style_to_the_other_in_even_steps() -> None:
+    a, b = make(1, name="a"), make(2, name="b")
+    strip = interpolate([a, b], 5)
+    assert strip[0] is a
+    assert strip[-1] is b
+    for step, style in enumerate(strip):
+        assert_same(style, Style.blend([(a, 4 - step), (b, step)]))
+    assert [style.name for style in strip] == ["a", "a:0.75 + b:0.25", "a:0.5 + b:0.5", "a:0.25 + b:0.75", "b"]
+    assert interpolate([a, b], 2) == [a, b]
+
+
+def test_a_grid_has_the_four_styles_at_its_corners_and_bilinear_shares() -> None:
+    corners = [make(seed, name="abcd"[seed]) for seed in range(4)]
+    grid = interpolate(corners, 3)
+    assert [len(row) for row in grid] == [3, 3, 3]
+    assert [grid[0][0], grid[0][2], grid[2][0], grid[2][2]] == corners
+    for (row, column), of in {(0, 1): "ab", (1, 0): "ac", (1, 2): "bd", (2, 1): "cd", (1, 1): "abcd"}.items():
+        expected = torch.stack([corners["abcd".index(name)].means[0] for name in of]).mean(0)
+        torch.testing.assert_close(grid[row][column].means[0], expected)
+        assert grid[row][column].name == " + ".join(f"{name}:{1 / len(of):g}" for name in of)
+    uneven = interpolate(corners, 5)[1][3].stds[1]  # a quarter down, three quarters to the right
+    shares = (0.75 * 0.25, 0.75 * 0.75, 0.25 * 0.25, 0.25 * 0.75)
+    torch.testing.assert_close(uneven, sum(w * c.stds[1] for w, c in zip(shares, corners, strict=True)))
+
+
+def test_impossible_interpolations_are_style_errors() -> None:
+    for count in (0, 1, 3, 5):
+        with pytest.raises(StyleError, match=f"2 or 4 styles, got {count}"):
+            interpolate([make(seed) for seed in range(count)], 3)
+    for n in (1, 0, -1, 2.5, True):
+        with pytest.raises(StyleError, match="2 or more steps"):
+            interpolate([make(1), make(2)], n)  # type: ignore[arg-type]
+    with pytest.raises(StyleError, match="different encoders"):
+        interpolate([make(1), make(2, "cd" * 32)], 2)
+    with pytest.raises(StyleError, match="a blend is of Styles"):
+        interpolate(["iris", "ember"], 2)  # type: ignore[list-item]
 
 
 # ---- presets ----

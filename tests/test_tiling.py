@@ -104,19 +104,35 @@ def test_the_halo_is_enough_and_one_cell_less_is_not(config: ModelConfig) -> Non
     st.sampled_from([None, "luma", "match"]),
     st.booleans(),
     st.floats(0, 1),
+    st.integers(0, 3),
+    st.sampled_from([1, 1.5, 4]),
+    st.sampled_from([0, 0.6]),
 )
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=60)
 def test_tiles_change_nothing(
-    name: str, height: int, width: int, tile: int, color: str | None, transparent: bool, alpha: float
+    name: str,
+    height: int,
+    width: int,
+    tile: int,
+    color: str | None,
+    transparent: bool,
+    alpha: float,
+    regions: int,
+    scale: float,
+    detail: float,
 ) -> None:
     rng = np.random.default_rng(height * 97 + width)
     small = torch.tensor(rng.random((1, 4 if transparent else 3, 7, 9), dtype=np.float32))
     photo = torch.nn.functional.interpolate(small, (height, width), mode="bilinear")
     photo = (photo + 0.05 * torch.tensor(rng.random(photo.shape, dtype=np.float32))).clamp(0, 1)
     stylizer = Stylizer(model(CONFIGS[name]), device="cpu")
-    style = stylizer.encode_style(torch.tensor(rng.random((3, 40, 50), dtype=np.float32)))
+    styles = [stylizer.encode_style(torch.tensor(rng.random((3, 40, 50), dtype=np.float32))) for _ in range(3)]
     mask = rng.random((5, 5), dtype=np.float32)
-    options = {"alpha": alpha, "preserve_color": color, "mask": mask}
+    options = {"alpha": alpha, "preserve_color": color, "mask": mask, "scale": scale, "detail": detail}
+    if regions:
+        masks = rng.random((3, 4, 6), dtype=np.float32).round(0)
+        options |= {"regions": list(zip(masks, styles, strict=True))[:regions], "color_strength": 0.5}
+    style = None if regions else styles[0]
     whole = stylizer.stylize(photo, style, tile=None, **options)
     tiled = stylizer.stylize(photo, style, tile=tile, **options)
     torch.testing.assert_close(tiled, whole, atol=2e-4, rtol=0)

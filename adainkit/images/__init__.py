@@ -34,7 +34,7 @@ __all__ = [
     "write_tiff_rows",
 ]
 
-ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray[Any, Any] | Tensor"
+ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray[Any, Any] | Tensor | Picture"
 
 MAX_PIXELS = 1 << 28
 """Pictures above 16384 x 16384 are refused unless asked for: as float32 RGB that is 3 GiB, and a file of a few
@@ -52,9 +52,13 @@ def open_image(source: ImageLike, *, max_pixels: int | None = MAX_PIXELS) -> Pic
       alpha, not premultiplied.
     - tensor ``(C, H, W)`` or ``(B, C, H, W)`` with 1, 3 or 4 channels: any float dtype in [0, 1], or uint8.
 
+    - `Picture`: one that is open already, which may happen in another thread; itself.
+
     More than `max_pixels` pixels (``None``: no bound), broken files, wrong shapes, types, ranges and NaN are an
     ImageError.
     """
+    if isinstance(source, Picture):
+        return source
     if isinstance(source, Tensor):
         return _open_tensor(source, max_pixels)
     if isinstance(source, np.ndarray):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -51,6 +51,11 @@ class Picture:
     def width(self) -> int:
         """Columns."""
         return self.rgb.shape[3]
+
+    def part(self, rows: slice, columns: slice = slice(None)) -> Picture:
+        """Some of its pixels; of alpha, what is shown, not what an array or a tensor gets back."""
+        alpha = None if self.alpha is None else self.alpha[:, :, rows, columns]
+        return replace(self, rgb=self.rgb[:, :, rows, columns], alpha=alpha)
 
     @property
     def pixels(self) -> int:

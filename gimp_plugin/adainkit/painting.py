@@ -86,7 +86,10 @@ class Preview:
     def prepare(self, config):
         """What GIMP knows for a call. `Failure` where a setting lacks."""
         request = read_options(config)
-        request["options"]["scale"] = max(1.0, request["options"]["scale"] * self._reduced)
+        options = request["options"]
+        strokes = options["scale"] * self._reduced  # below 1 they are too fine to be seen: they come to their mean
+        options["scale"] = max(1.0, strokes)
+        options["detail"] += (1 - options["detail"]) * (1 - min(1.0, strokes))
         return request, read_styles(config)
 
     def __call__(self, prepared):
