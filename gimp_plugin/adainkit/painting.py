@@ -1,5 +1,6 @@
 """From arguments and layers to a request of the worker, and from its answer to a layer."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import gi
@@ -134,15 +135,24 @@ def _style_of_file(path, pictures):
     """By its path where the worker can read it, else by the pixels that GIMP loads."""
     if Path(path).suffix.lower() in _WORKER_READS or not Path(path).is_file():
         return {"file": path}
-    image = None
+    shape, pixels = _load_style(path, Path(path).stat().st_mtime_ns)
+    pictures.append(pixels)
+    return {"picture": shape}
+
+
+@lru_cache(maxsize=4)
+def _load_style(path, stamp):
+    """A file's shape and pixels; kept, for every preview asks for them."""
+    image, pictures = None, []
     try:
         image = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, Gio.File.new_for_path(path))
-        return _style_of_layer(image.merge_visible_layers(Gimp.MergeType.CLIP_TO_IMAGE), pictures)
+        style = _style_of_layer(image.merge_visible_layers(Gimp.MergeType.CLIP_TO_IMAGE), pictures)
     except Exception as error:  # whatever a loader of GIMP's says
         raise Failure("style", f"GIMP cannot read the style {path} ({error}). Choose another picture.") from error
     finally:
         if image is not None:
             image.delete()
+    return style["picture"], pictures[0]
 
 
 def _style_of_layer(layer, pictures):

@@ -160,8 +160,10 @@ class Worker:
             if self.is_there():
                 return
             code = process.poll()
-            if code:  # 0: another worker, of another GIMP's call, was quicker
+            if code:
                 raise self._start_failure(code, began)
+            if code == 0:  # another worker, of another GIMP's call, was quicker
+                deadline = min(deadline, time.monotonic() + _HELLO_SECONDS)
             time.sleep(0.05)
         raise Failure("start", f"The AdaINKit worker did not answer within {START_SECONDS:g} s.{self._tail(began)}")
 
