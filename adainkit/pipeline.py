@@ -41,9 +41,9 @@ def in_flight(threads: int) -> int:
     """How many pictures `run_jobs` holds at most: read or being read, one in work, being written.
 
     >>> in_flight(1)
-    4
+    3
     """
-    return (threads + 1) + 1 + threads
+    return threads + 1 + threads
 
 
 def run_jobs(

@@ -89,7 +89,7 @@ def test_the_files_are_those_of_stylize_file_bit_for_bit(tmp_path: Path, photo: 
         "palette.gif": lambda p: image.convert("P").save(p),
         "gray.png": lambda p: image.convert("L").save(p),
         "turned.jpg": lambda p: image.save(p, exif=exif, dpi=(300, 300), icc_profile=profile),
-        "deep.png": lambda p: save_image(deep, p),
+        "deep.png": lambda p: save_image(deep, p, info={"dpi": (240, 240), "exif": exif.tobytes()}),
         "deep-alpha.png": lambda p: save_image(np.dstack([deep] * 4), p),
     }
     for name, save in sources.items():

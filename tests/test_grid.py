@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from test_images import ADOBE
 
 import adainkit
 from adainkit.cli import main
 from adainkit.commands import grid
+from adainkit.images import open_image
 from adainkit.sheet import Cell
 
 Run = Callable[..., SimpleNamespace]
@@ -94,6 +96,17 @@ def test_contents_by_styles(run: Run, here: Path, sheets: list[Any], keep_pictur
     with Image.open("sheet.png") as sheet:
         keep_picture("sheet", sheet)
         assert sheet.size == (3 * WIDTH + 4 * 8, 3 * HEIGHT + 4 * 8 + 3 * 20)
+
+
+def test_colors_are_those_of_srgb_whatever_profile_a_picture_has(run: Run, here: Path, sheets: list[Any]):
+    picture = Image.open("in/a.png")
+    picture.save("in/a.png", icc_profile=ADOBE)
+    assert run("in/a.png", "art/1.png", "-o", "sheet.png").code == 0
+    shown = np.asarray(sheets[0][1][0].picture).astype(int)
+    expected = open_image("in/a.png").rgb[0].permute(1, 2, 0).numpy() * 255
+    assert abs(shown - expected).max() <= 0.5001
+    assert abs(shown - np.asarray(picture)).max() > 10
+    assert "icc_profile" not in Image.open("sheet.png").info
 
 
 def test_steps_of_alpha(run: Run, here: Path, sheets: list[Any]):

@@ -1,5 +1,7 @@
 """Read, work and write side by side: what runs beside what, how much is held, and how it stops."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -142,6 +144,35 @@ def test_an_interrupt_finishes_what_is_written_and_begins_nothing(where: str, st
     assert len([s for s, _ in stages.seen if s == "read"]) <= 3 + 1 + in_flight(1)
     assert max(begun, default=0) <= 4
     assert not [t for t in threading.enumerate() if t.name.startswith("adainkit-")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_control_c_drops_what_is_not_begun_yet():
+    def fail(stage: str, number: int) -> None:
+        if (stage, number) == ("read", 0):
+            time.sleep(0.2)  # now the caller waits for it, and 1 is to be read by the same thread
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            time.sleep(0.2)
+
+    stages = Stages(fail)
+    with pytest.raises(KeyboardInterrupt):
+        stages.run(jobs(9))
+    assert stages.seen == [("read", 0)]
+
+
+def test_ends_are_told_one_at_a_time():
+    inside = threading.Lock()
+    together = []
+
+    def ended(outcome: Outcome) -> None:
+        free = inside.acquire(blocking=False)
+        together.append(not free)
+        time.sleep(0.005)
+        if free:
+            inside.release()
+
+    Stages().run(jobs(20), threads=4, ended=ended)
+    assert together == [False] * 20
 
 
 def test_closing_stops_the_threads():

@@ -286,7 +286,7 @@ def test_a_run_lowers_the_loss_and_ends_in_a_model_that_works(teacher: Path, pic
     assert rows[-1]["broken"] >= 1
     assert rows[-1]["validation_psnr_alpha_0"] > 5
     with Image.open(tmp_path / "run" / "sheets" / "000060.png") as sheet:
-        assert sheet.size == (5 * 256, 8 * 256)
+        assert sheet.size == (5 * 256 + 6 * 4, 8 * 256 + 9 * 4)  # and gaps
     model = AdaINModel.load(tmp_path / "run" / "model.safetensors")
     assert json.loads(model.metadata["recipe"])["decoder"] == TINY["decoder"]
     assert model.metadata["steps"] == "60"
