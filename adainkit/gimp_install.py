@@ -162,7 +162,7 @@ def _examine_copy(folder: Path) -> Iterator[Finding]:
     python = str(config["command"][0])
     if shutil.which(python) is None:
         yield Finding("plug-in", f"{where}: its Python {python} is not there any more", "broken", _INSTALL)
-    elif config != _config():
+    elif {**config, "environment": {}} != {**_config(), "environment": {}}:  # variables may differ between shells
         yield Finding("plug-in", f"{where}: set up for another installation, {python}", "broken", _INSTALL)
     else:
         yield Finding("plug-in", where)

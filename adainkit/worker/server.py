@@ -73,8 +73,13 @@ class Server:
             self._listener.settimeout(_TICK)
             try:
                 while not self._stopping.is_set():
-                    with suppress(TimeoutError):
+                    try:
                         self._welcome(self._listener.accept()[0])
+                    except TimeoutError:
+                        pass  # nobody called
+                    except OSError as error:  # too many open files, say: those that are there will go
+                        log.warning("a caller was not taken: %s", error)
+                        time.sleep(_TICK)
                     self._callers = {caller for caller in self._callers if caller.is_alive()}
                     if self._callers:
                         self._last_call = time.monotonic()
