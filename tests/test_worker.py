@@ -445,6 +445,15 @@ def test_a_preview_is_small_and_of_8_bits(dtype: str, channels: int):
     assert got[:, :, :3].std() > 5
 
 
+def test_weights_that_are_not_here_are_not_fetched_behind_the_editor_s_back(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("ADAINKIT_OFFLINE")
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(
+        adainkit.WeightsError, match="adainkit download vgg19"
+    ):  # and no call for the network, which fails a test
+        Engine("cpu").run(request(picture=described(pixels), model="vgg19"), [pixels], lambda *_: None)
+
+
 def test_models_and_styles_stay_warm(monkeypatch: pytest.MonkeyPatch):
     engine, painting = Engine("cpu"), np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     asked = request(picture=described(painting), styles=[{"picture": described(painting)}])

@@ -9,10 +9,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image
 
+from ..errors import WeightsError
 from ..progress import Progress
 from ..style import Style, StyleCache
 from ..stylizer import Stylizer
-from ..weights import cache_dir
+from ..weights import cache_dir, models
 from .protocol import Pixels, Request
 
 __all__ = ["Engine"]
@@ -56,6 +57,11 @@ class Engine:
         stylizer.stylize(ramp, stylizer.encode_style(ramp))
 
     def _stylizer(self, model: str) -> Stylizer:
+        known = models().get(model)
+        if known is not None and not known.available:  # nobody expects a filter to download hundreds of megabytes
+            raise WeightsError(
+                f"the weights of {model} are not on this computer; run in a terminal: adainkit download {model}"
+            )
         if model not in self._stylizers:
             self._stylizers[model] = Stylizer(model, device=self.device, cache=self._cache)
         self._stylizers.move_to_end(model)
