@@ -56,7 +56,7 @@ def find_pictures(folder: str | os.PathLike[str]) -> list[Path]:
     """The pictures of a folder and of all below it, by name, as paths below it; `ValueError` for one that has none, or
     that cannot be read."""
     if not os.path.isdir(folder):
-        raise ValueError(f"{os.fspath(folder)}: is no folder; expected a folder of pictures")
+        raise ValueError(f"{os.fspath(folder)}: is no folder")
     found = list(_walk(Path(folder), None))
     for each in found:
         if each.problem:

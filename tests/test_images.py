@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -959,7 +960,7 @@ def fail(monkeypatch: pytest.MonkeyPatch, where: str, error: BaseException) -> N
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_full_disk_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "open", lambda *_: open("/dev/full", "w+b", buffering=0), raising=False)  # noqa: SIM115
+    monkeypatch.setattr(files, "open", lambda *_, **__: open("/dev/full", "w+b", buffering=0), raising=False)  # noqa: SIM115
     for array in (colors(3), colors(3, 65535)):
         with pytest.raises(ImageError, match="No space left"):
             save_image(array, tmp_path / "a.png")
@@ -1023,3 +1024,22 @@ def test_many_threads_open_and_save_at_once(tmp_path: Path) -> None:
             np.testing.assert_array_equal(result, colors(3, seed=i))
     assert (Image.MAX_IMAGE_PIXELS, list(warnings.filters)) == (limit, filters)
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "bmp"])
+def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    class Full(io.FileIO):
+        """Room for 300 bytes, the last of which are a short write, as a system does it."""
+
+        def write(self, data: Any) -> int:
+            room = 300 - self.tell()
+            if room <= 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(bytes(data)[:room])
+
+    monkeypatch.setattr(files, "open", lambda path, mode, **more: Full(path, mode), raising=False)
+    with pytest.raises(ImageError, match="No space left"):
+        save_image(Image.fromarray(colors(3).repeat(4, 0)), tmp_path / f"out.{suffix}")
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import struct
@@ -129,7 +130,7 @@ def save_image(
     picture = _prepare(result, kind)
     kept: Mapping[Any, Any] = info if info is not None else getattr(result, "info", {})
     try:
-        with temporary_beside(target) as part, open(part, "w+b") as stream:
+        with temporary_beside(target) as part, _Stream(open(part, "w+b", buffering=0)) as stream:
             if isinstance(picture, Image.Image):
                 _write(picture, stream, kind, quality or _QUALITY.get(kind), kept)
             elif kind == "PNG":
@@ -144,6 +145,13 @@ def save_image(
             "expected a writable folder with free space, and a picture within the limits of the format"
         ) from error
     return Path(path)
+
+
+class _Stream(io.BufferedRandom):
+    """A file whose descriptor Pillow doesn't get: its C code takes the short write to a full disk for a whole one."""
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("every byte goes through `write`, which knows what was written")
 
 
 def check_target(
