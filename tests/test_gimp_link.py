@@ -176,6 +176,28 @@ def test_a_start_that_takes_too_long_shows_the_log(configure: Configure, monkeyp
     assert "loading" in told
 
 
+def test_who_finds_the_place_taken_waits_for_the_one_that_loads(configure: Configure, tmp_path: Path):
+    """The command finds another worker twice, which then is gone; the third time it serves."""
+    worker = configure(
+        """
+        import json, os, socket
+        count = os.path.join(os.path.dirname(STATE), "count")
+        open(count, "a").write("x")
+        if len(open(count).read()) < 3:
+            sys.exit(0)
+        server = socket.create_server(("127.0.0.1", 0))
+        open(STATE, "w").write(json.dumps({"port": server.getsockname()[1], "token": "t"}))
+        for _ in range(2):
+            stream, _ = server.accept()
+            stream.recv(1000)
+            stream.sendall(b'{"ok": true, "protocol": 1}\\n')
+            stream.close()
+        """
+    )
+    assert worker.request({"do": "hello"}).header["ok"]
+    assert (tmp_path / "count").read_text() == "xxx"
+
+
 def test_a_flatpak_that_may_not_start_programs_says_how_to_allow_it(configure: Configure):
     told = str(failure(configure("sys.exit('Portal call failed: org.freedesktop.DBus.Error.ServiceUnknown')")))
     assert "flatpak override --user --talk-name=org.freedesktop.Flatpak org.gimp.GIMP" in told

@@ -130,12 +130,27 @@ class Worker:
 
     def _start(self, tell):
         tell("Starting AdaINKit")
+        process, began = self._spawn()
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.is_there():
+                return
+            code = process.poll()
+            if code:
+                raise self._start_failure(code, began)
+            if code == 0:  # another worker holds the place: one that still loads, or one that is about to end
+                time.sleep(0.5)
+                process, _ = self._spawn()
+            time.sleep(0.05)
+        raise Failure("start", f"The AdaINKit worker did not answer within {START_SECONDS:g} s.{self._tail(began)}")
+
+    def _spawn(self):
+        """A worker's process, which outlives this one, and where its part of the log begins."""
         command = [*self.config["command"], "--state", str(self.state)]
+        own = self.config.get("environment") or {}
         environment = {k: v for k, v in os.environ.items() if k not in _FOREIGN and not k.startswith("DYLD_")}
-        environment.update(self.config.get("environment") or {})
         if Path("/.flatpak-info").exists():  # the host's Python needs the host's libraries
-            more = [f"--env={k}={v}" for k, v in (self.config.get("environment") or {}).items()]
-            command = ["flatpak-spawn", "--host", *more, *command]
+            command = ["flatpak-spawn", "--host", *(f"--env={k}={v}" for k, v in own.items()), *command]
         details = {"start_new_session": True}
         if sys.platform == "win32":
             details = {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
@@ -149,23 +164,13 @@ class Worker:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    env=environment,
+                    env={**environment, **own},
                     cwd=self.folder.absolute().anchor,  # Python looks there first: it must hold no "adainkit"
                     **details,
                 )
         except OSError as error:
             raise self._no_interpreter(command[0], error) from error
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            if self.is_there():
-                return
-            code = process.poll()
-            if code:
-                raise self._start_failure(code, began)
-            if code == 0:  # another worker, of another GIMP's call, was quicker
-                deadline = min(deadline, time.monotonic() + _HELLO_SECONDS)
-            time.sleep(0.05)
-        raise Failure("start", f"The AdaINKit worker did not answer within {START_SECONDS:g} s.{self._tail(began)}")
+        return process, began
 
     def _no_interpreter(self, program, error):
         if program == "flatpak-spawn":
