@@ -32,7 +32,7 @@ wheel: $(VENV)/test.stamp  ## build dist/adainkit-*.whl
 
 clean:  ## remove the environment and everything that is built or cached
 	rm -rf "$(VENV)" build dist demo-out tests/failed .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find adainkit benchmarks examples tests training -name __pycache__ -prune -exec rm -rf {} +
+	find adainkit benchmarks comfyui_nodes examples tests training -name __pycache__ -prune -exec rm -rf {} +
 
 # A stamp says that what its extra names is installed; only pyproject.toml can change that.
 $(VENV)/%.stamp: pyproject.toml | $(VENV)/made.stamp

@@ -185,14 +185,15 @@ def affine_parts(maps: Sequence[AffineMap]) -> tuple[list[Tensor], list[Tensor],
     return [m.center for m in maps], [m.gain for m in maps], [m.shift for m in maps]
 
 
-def apply_affine(features: Tensor, affine: AffineMap) -> Tensor:
-    """`(features - center) * gain + shift` in float32, in the dtype of `features` (`(B, C, H, W)`) on return.
+def apply_affine(features: Tensor, affine: AffineMap, dtype: torch.dtype | None = None) -> Tensor:
+    """`(features - center) * gain + shift` in float32, as `dtype` (None: that of `features`, `(B, C, H, W)`) on return.
 
     Centered first: `f * a + b` in half precision loses everything on flat pictures, where gains are large.
     """
+    kind = features.dtype if dtype is None else dtype
     parts = (affine.center, affine.gain, affine.shift)
     center, gain, shift = (v if v.ndim == 4 else v[:, :, None, None] for v in parts)
     x = features.float() - center
     if len(gain) <= len(x) and not (x.requires_grad or gain.requires_grad or shift.requires_grad):
-        return x.mul_(gain).add_(shift).to(features.dtype)  # in place: new pages cost more than the arithmetic
-    return (x * gain + shift).to(features.dtype)
+        return x.mul_(gain).add_(shift).to(kind)  # in place: new pages cost more than the arithmetic
+    return (x * gain + shift).to(kind)

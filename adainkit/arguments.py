@@ -30,6 +30,7 @@ _EXAMPLES = {
     "doctor": "adainkit doctor",
     "demo": "adainkit demo -o demo",
     "gimp": "adainkit gimp install\nadainkit gimp install --dir ~/.config/GIMP/3.0\nadainkit gimp doctor",
+    "comfyui": "adainkit comfyui install ~/ComfyUI\nadainkit comfyui uninstall ~/ComfyUI",
     "train": "adainkit train --config lite --content photos/ --style paintings/ --teacher vgg.safetensors --out run/",
 }
 
@@ -86,7 +87,10 @@ def _parser() -> argparse.ArgumentParser:
     gimp = command("gimp", "put the filter into GIMP 3, take it out, or find what is wrong with it")
     gimp.add_argument("action", choices=("install", "uninstall", "doctor"), help="what to do")
     gimp.add_argument("--dir", metavar="DIR", help="GIMP's folder, .../GIMP/3.x (default: all that there are)")
-    for sub in (styles, models, doctor, demo, gimp):
+    comfyui = command("comfyui", "put the node pack into a ComfyUI, upgrade it there, or take it out")
+    comfyui.add_argument("action", choices=("install", "uninstall"), help="what to do")
+    comfyui.add_argument("path", metavar="PATH", help="ComfyUI's folder, or its custom_nodes")
+    for sub in (styles, models, doctor, demo, comfyui, gimp):
         sub.add_argument("--json", action="store_true", help="print one JSON document")
     command("train", "train a model of your own: what follows goes to training.train")
     return parser
@@ -222,7 +226,7 @@ def _machine_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", default="lite", help="a name of `adainkit models`, or a file (default: lite)")
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
-    add("--dtype", choices=("auto", "float32", "float16", "bfloat16"), default="auto", help="precision")
+    add("--dtype", choices=("auto", "mixed", "float32", "float16", "bfloat16"), default="auto", help="precision")
     add(
         "--max-pixels",
         type=values.count,

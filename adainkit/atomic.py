@@ -21,8 +21,8 @@ def temporary_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem[:40]}-{secrets.token_hex(6)}{target.suffix}")
-    temporary.touch(exist_ok=False)  # not mkstemp: the file gets the permissions that the user's umask asks for
-    try:
+    try:  # from here on: a signal may come right behind the file
+        temporary.touch(exist_ok=False)  # not mkstemp: the file gets the permissions that the user's umask asks for
         yield temporary
         os.replace(temporary, target)
     except BaseException:

@@ -1,4 +1,5 @@
-"""The `adainkit` command: files, text or JSON out. Exit codes: 0, 1 (something failed), 2 (usage), 130 (Ctrl-C)."""
+"""The `adainkit` command: files, text or JSON out. Exit codes: 0, 1 (something failed), 2 (usage),
+130 (Ctrl-C), 143 (SIGTERM)."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -23,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (default: the process's own); the exit code. `SystemExit` for usage and --help."""
     args = parse_arguments(sys.argv[1:] if argv is None else argv)
     try:
-        with nullcontext() if args.command == "train" else _console(args.debug):  # training has a log of its own
+        # training has a log and a handler of SIGTERM of its own
+        with nullcontext() if args.command == "train" else _console(args.debug), _stopping(args.command != "train"):
             code = _COMMANDS[args.command](args)
             sys.stdout.flush()
             return code
@@ -32,9 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, `head` say, has had enough: no words about it, now or at the exit
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        print("adainkit: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        terminated = isinstance(stop, _Terminated)
+        print(f"adainkit: {'terminated' if terminated else 'interrupted'}", file=sys.stderr)
+        return 143 if terminated else 130
     return 1
 
 
@@ -82,6 +87,23 @@ def _doctor(args: argparse.Namespace) -> int:
     return report_findings(examine(), args.json)
 
 
+def _comfyui(args: argparse.Namespace) -> int:
+    from . import comfyui_install
+
+    change = getattr(comfyui_install, args.action)(args.path)
+    if args.json:
+        print(json.dumps(vars(change), default=str))
+        return 0
+    before = f" (was {change.before})" if change.action == "upgraded" else ""
+    print(f"{change.action} adainkit {change.version}{before}: {change.files} files in {change.folder}")
+    if change.kept:
+        print("left, since they are not the pack's:", *change.kept, sep="\n  ")
+    if change.action != "uninstalled":
+        needed = change.folder / "requirements.txt"
+        print(f"next: run ComfyUI's own Python once with `-m pip install -r {needed}`, then restart ComfyUI")
+    return 0
+
+
 def _demo(args: argparse.Namespace) -> int:
     from .demo import run_demo
     from .style import styles
@@ -114,6 +136,29 @@ def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
         print("  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, on the way out like Ctrl-C."""
+
+
+@contextmanager
+def _stopping(wanted: bool) -> Iterator[None]:
+    """SIGTERM raises inside, so that what has begun is cleared away: no half-written file stays behind."""
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends the process at once
+        raise _Terminated
+
+    main = threading.current_thread() is threading.main_thread()  # Python lets no other one set a handler
+    if not (wanted and main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL):
+        yield
+        return
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 @contextmanager
 def _console(debug: bool) -> Iterator[None]:
     """The library's log on stderr, warnings and worse (with --debug everything), and no name that cannot be printed."""
@@ -142,5 +187,6 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "doctor": _doctor,
     "demo": _demo,
     "gimp": gimp.run,
+    "comfyui": _comfyui,
     "train": _train,
 }

@@ -160,7 +160,7 @@ def _trial() -> Iterator[Finding]:
             seconds = time.perf_counter() - started
         if not bool(torch.isfinite(result).all()):
             raise ArithmeticError("the result is not finite")
-        yield Finding("trial run", f"96 x 64 pixels on {stylizer.device} in {seconds:.2f} s")
+        yield Finding("trial run", f"96 x 64 pixels on {stylizer.device}, {stylizer.precision}, in {seconds:.2f} s")
     except Exception as error:  # drivers fail in many ways
         told = str(error).strip().partition("\n")[0]
         remedy = "mend the findings above; if it is a GPU's, --device cpu works without it"

@@ -66,8 +66,31 @@ class AdaINModel(nn.Module):
         Crop the result to the picture's size: `decode(...)[..., :height, :width]`.
         """
         maps = map(AffineMap, centers, gains, shifts)
-        output: Tensor = self.decoder([apply_affine(f, m) for f, m in zip(features, maps, strict=True)])
+        kind = self._kind(self.decoder) if self.mixed else None  # None: the features', which autocast may have rounded
+        output: Tensor = self.decoder([apply_affine(f, m, kind) for f, m in zip(features, maps, strict=True)])
         return output
+
+    @property
+    def mixed(self) -> bool:
+        """Whether encoder and decoder were given two types by `cast`."""
+        return self._kind(self.encoder) != self._kind(self.decoder)
+
+    @staticmethod
+    def _kind(part: nn.Module) -> torch.dtype | None:
+        first = next(part.parameters(), None)
+        return None if first is None else first.dtype
+
+    def cast(self, encoder: torch.dtype, decoder: torch.dtype) -> None:
+        """Round the parameters: the encoder's, and the decoder's but for its last layer, which stays float32.
+
+        Two types are a mixed precision: `decode` then brings features of the one to the other behind AdaIN, which
+        amplifies what was rounded before it (a flat picture's features up to `config.gain_cap` times). Of the encoder's
+        levels the coarsest, where the least of that is seen, goes with the decoder, unless it is the only one.
+        """
+        self.encoder.to(encoder)
+        self.encoder.cast_coarsest(decoder if decoder != encoder else None)
+        for layer in self.decoder.layers[:-1]:
+            layer.to(decoder)
 
     @property
     def digest(self) -> str:

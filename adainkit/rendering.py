@@ -13,13 +13,13 @@ from .color import preserve
 from .controls import Controls
 from .executor import Executor, memory_guard, ordinary_tensors
 from .guided import keep_detail, upsample, working_size
-from .images import Picture, premix
+from .images import Picture, alpha_as_given, premix
 from .masks import resize
 from .progress import Progress
 from .regions import region_maps, region_shares, steady_moments
 from .style import Style, style_maps
 
-__all__ = ["Content", "encode_picture", "joined_pictures", "paint", "reduced", "render"]
+__all__ = ["Content", "bounded", "encode_picture", "joined_pictures", "paint", "reduced", "render", "without_pixels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +70,18 @@ def render(
         )
         original = picture.rgb.to(output.device, torch.float32)
         visible = None if picture.alpha is None else picture.alpha.to(output.device)
-        output = _finished(output, replace(picture, rgb=original, alpha=visible), controls)
-        if covers is not None:
-            cover = covers.sum(1, keepdim=True).clamp_(max=1).to(output.device)
-            output = torch.where(cover > 0, torch.lerp(original, output, cover), original)
-        return output
+        cover = None if covers is None else covers.sum(1, keepdim=True).clamp_(max=1).to(output.device)
+        output = _finished(output, replace(picture, rgb=original, alpha=visible), cover, controls)
+        return output if cover is None else torch.where(cover > 0, torch.lerp(original, output, cover), original)
+
+
+def without_pixels(content: Content, controls: Controls, covers: Tensor | None) -> Content:
+    """The same for `render`, without the picture's floats, 12 bytes a pixel, where nothing of them is in the result."""
+    picture = content.picture
+    if covers is not None or content.scale != 1 or controls.detail or controls.preserve_color in ("luma", "match"):
+        return content
+    one = picture.rgb[:, :, :1, :1].clone().expand(picture.rgb.shape)  # what is left of them is their shape and device
+    return replace(content, picture=replace(picture, rgb=one))
 
 
 def paint(
@@ -92,7 +99,7 @@ def paint(
     """Features under their regions' styles, decoded, `(B, 3, *size)`; `covers` and `visible` (alpha) are of that size,
     `statistics` those of the whole picture."""
     config, device = executor.model.config, executor.device
-    features = [f.to(device, executor.dtype) for f in features]  # they may have been moved since
+    features = [f.to(device, executor.kept) for f in features]  # they may have been moved since
     by_region, shares = [tuple(statistics)] * len(found), []
     if covers is not None and not steady:
         inside = covers if visible is None else covers * visible.to(covers.device)
@@ -107,8 +114,8 @@ def paint(
     return executor.decode(features, region_maps(maps, shares, device), height, width, progress)
 
 
-def _finished(output: Tensor, picture: Picture, controls: Controls) -> Tensor:
-    """At the picture's size, with its detail and its colors, as far as they are wanted."""
+def _finished(output: Tensor, picture: Picture, cover: Tensor | None, controls: Controls) -> Tensor:
+    """At the picture's size, with its detail and its colors, as far as they are wanted; `cover` is what counts."""
     larger, colored = output.shape[2:] != picture.rgb.shape[2:], controls.preserve_color in ("luma", "match")
     if not (larger or controls.detail or colored):
         return output
@@ -117,7 +124,10 @@ def _finished(output: Tensor, picture: Picture, controls: Controls) -> Tensor:
         output = upsample(output, shown)
     output = keep_detail(output, shown, controls.detail)
     mode = controls.preserve_color if controls.preserve_color != "none" else None
-    return preserve(mode, output, shown, picture.alpha, controls.color_strength)
+    weight = picture.alpha if cover is None else cover if picture.alpha is None else cover * picture.alpha
+    if weight is not None:
+        weight = weight.expand(len(output), -1, -1, -1)
+    return preserve(mode, output, shown, weight, controls.color_strength)
 
 
 def joined_pictures(pictures: Sequence[Picture], device: torch.device) -> Picture:
@@ -129,11 +139,18 @@ def joined_pictures(pictures: Sequence[Picture], device: torch.device) -> Pictur
     return Picture(rgb, torch.cat(alphas) if alphas else None, "tensor", torch.float32)
 
 
-def reduced(picture: Picture, longest: int) -> Picture:
-    """The picture with a longer side of `longest` pixels at most."""
-    size = working_size(picture.height, picture.width, max(1.0, max(picture.height, picture.width) / longest))
-    alpha = None if picture.alpha is None else _sized(picture.alpha.float(), size)
-    return replace(picture, rgb=_sized(picture.rgb.float(), size), alpha=alpha)
+def bounded(picture: Picture, longest: int) -> tuple[int, int]:
+    """The size at which a picture's longer side has `longest` pixels at most."""
+    return working_size(picture.height, picture.width, max(1.0, max(picture.height, picture.width) / longest))
+
+
+def reduced(picture: Picture, size: tuple[int, int]) -> Picture:
+    """The picture at a smaller size."""
+    if size == picture.rgb.shape[2:]:
+        return picture
+    alpha = None if picture.alpha is None else resize(picture.alpha.float(), size)
+    small = replace(picture, rgb=resize(picture.rgb.float(), size), alpha=alpha, raw_alpha=None)
+    return small if alpha is None else replace(small, raw_alpha=alpha_as_given(alpha, picture))
 
 
 def _shown(picture: Picture) -> Tensor:

@@ -6,7 +6,6 @@ It is gathered strip by strip, stylized, and brought to the full size strip by s
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,14 @@ import torch
 from torch import Tensor
 
 from .adain import Moments
-from .color import ColorStatistics, color_statistics, luma, match_map
+from .color import luma
 from .errors import ImageError
 from .executor import Executor, memory_budget
 from .guided import DETAIL_REACH, Upsampler, keep_detail, working_size
 from .images import Picture
 from .masks import resize, triangle_weights
 from .rendering import paint
-from .strip_executor import StripExecutor
+from .strip_executor import StripExecutor, color_map_of
 from .style import Style
 
 __all__ = ["ScaledStrips"]
@@ -45,12 +44,7 @@ class ScaledStrips(StripExecutor):
             larger = self._small_result(styles, statistics)
             color = None
             if match:
-                found = [
-                    (color_statistics(output, own.alpha), color_statistics(self._shown(own), own.alpha))
-                    for output, own, _ in self._strips(larger)
-                ]
-                result, content = (reduce(ColorStatistics.merge, parts) for parts in zip(*found, strict=True))
-                color = match_map(result, content)
+                color = color_map_of([self._colors(*part) for part in self._strips(larger)])
             for output, own, box in self._strips(larger):
                 yield self._samples(output, own, box, color)
                 self.written = box[1]

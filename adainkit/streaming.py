@@ -34,7 +34,7 @@ _SIDES = {"JPEG": 65500, "WEBP": 16383}  # what these formats, or Pillow's write
 
 def fits_whole(executor: Executor, height: int, width: int, scale: float = 1.0) -> bool:
     """Whether a picture, its features between the passes and its result fit into `memory_budget` together."""
-    config, size = executor.model.config, torch.finfo(executor.dtype).bits // 8
+    config, size = executor.model.config, torch.finfo(executor.kept).bits // 8
     cells = height * width / scale**2
     features = cells * sum(level.channels / level.stride**2 for level in config.levels) * size
     pixels, host = height * width * (_WHOLE if scale == 1 else 2 * _WHOLE), torch.device("cpu")

@@ -2,7 +2,7 @@
 
 Pass one encodes tiles and merges their statistics, pass two encodes them again, decodes them under the GLOBAL
 statistics and gives the result away in strips, rows of tiles. What is held at a time is a tile's work, and a strip of
-the input and of the output, as integers. Color matching needs the statistics of the result as well: a pass between.
+the input and two of the output, as integers. Color matching needs the statistics of the result as well: a pass between.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ from .regions import CoverWindows, region_maps, region_shares, steady_moments
 from .style import Style, style_maps
 from .tiling import Span, Tile, plan_tiles
 
-__all__ = ["StripExecutor"]
+__all__ = ["StripExecutor", "color_map_of"]
+
+# Halos a side of a tile on the CPU. With more of them less is seen twice, which new pages for larger tensors eat up
+# again, and 100 megapixels took 3.4 GB; with 8 of `lite`'s a tile sees 1120 pixels.
+_HALOS = 8
 
 
 class StripExecutor(Executor):
@@ -134,12 +138,11 @@ class StripExecutor(Executor):
 
         def run(tile: Tile) -> None:
             output, own = self._stylized(tile, maps)
-            found.append((color_statistics(output, own.alpha), color_statistics(self._shown(own), own.alpha)))
+            found.append(self._colors(output, own, self._box(tile)))
 
         for band in self._bands(2):
             self._run(band, run, 2)
-        result, content = (reduce(ColorStatistics.merge, parts) for parts in zip(*found, strict=True))
-        return match_map(result, content)
+        return color_map_of(found)
 
     def _visible_colors(self) -> ColorStatistics:
         """The colors of what is not transparent; nothing is encoded for it, and it is over before the bar moves."""
@@ -210,6 +213,17 @@ class StripExecutor(Executor):
             found[level] = shares[:, :, rows, columns]
         return found
 
+    def _colors(
+        self, output: Tensor, own: Picture, box: tuple[int, int, int, int]
+    ) -> tuple[ColorStatistics, ColorStatistics]:
+        """The colors of the result and of the content in a box of the picture, of what counts there."""
+        cover = self._cover(box)
+        weight = own.alpha if cover is None else cover if own.alpha is None else cover * own.alpha
+        return color_statistics(output, weight), color_statistics(self._shown(own), weight)
+
+    def _cover(self, box: tuple[int, int, int, int]) -> Tensor | None:
+        return None if self.covers is None else self.covers.window(*box).sum(1, keepdim=True).clamp_(max=1)
+
     def _samples(
         self, output: Tensor, own: Picture, box: tuple[int, int, int, int], color: ColorMap | None
     ) -> np.ndarray[Any, Any]:
@@ -217,8 +231,7 @@ class StripExecutor(Executor):
         if self.controls.preserve_color in ("luma", "match"):
             kept = keep_luma(output, self._shown(own)) if color is None else apply_map(output, color)
             output = torch.lerp(output, kept, self.controls.color_strength)
-        if self.covers is not None:
-            cover = self.covers.window(*box).sum(1, keepdim=True).clamp_(max=1)
+        if (cover := self._cover(box)) is not None:
             output = torch.where(cover > 0, torch.lerp(own.rgb, output, cover), own.rgb)
         return np.asarray(close_image(output, own, deep=True))
 
@@ -255,8 +268,11 @@ class StripExecutor(Executor):
         whole, tiles = self._plan(torch.empty(1, 3, self.source.height, self.source.width, device="meta"), self._reach)
         size = max(span.stop - span.start for span in (tiles[0].rows, tiles[0].columns))
         if self.tile == "auto":
-            row = self.source.width * self.stride * 4 * self.kind.itemsize  # bytes of a row of cells, in and out
-            most = memory_budget(torch.device("cpu")) // (2 * row) - self._reach
+            if self.device.type == "cpu":
+                size = min(size, _HALOS * self._reach)
+            # bytes of a row of cells; there are one strip of the input and two of the output
+            row = self.source.width * self.stride * 4 * self.kind.itemsize
+            most = memory_budget(torch.device("cpu")) // (3 * row) - self._reach
             least = self._reach  # below that a tile is less than a ninth of what it sees
             size = max(min(size, most), min(least, max(whole)))
         return whole, plan_tiles(*whole, size, self._reach)
@@ -283,6 +299,12 @@ class StripExecutor(Executor):
                 self.progress("stylize", self._done + cost * done, self._total)
 
         self._each(band, self._whole, self._reach, run, "stylize", tell)
+
+
+def color_map_of(parts: Sequence[tuple[ColorStatistics, ColorStatistics]]) -> ColorMap:
+    """The map from the colors of a result to those of its content, both told in parts."""
+    result, content = (reduce(ColorStatistics.merge, found) for found in zip(*parts, strict=True))
+    return match_map(result, content)
 
 
 def _wide(m: Moments) -> Moments:

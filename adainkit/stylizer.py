@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .adain import Moments, merge_moments, split_moments
 from .controls import Alpha, Controls, PreserveColor
-from .devices import find_device, find_dtype
+from .devices import find_device, find_precision
 from .errors import AdaINKitError, ImageError, ModelError, StyleError
 from .executor import Executor, TileSize, ordinary_tensors
 from .images import (
@@ -37,7 +37,7 @@ from .masks import resize
 from .model import AdaINModel
 from .progress import Progress
 from .regions import RegionPlan
-from .rendering import Content, encode_picture, joined_pictures, reduced, render
+from .rendering import Content, bounded, encode_picture, joined_pictures, reduced, render, without_pixels
 from .streaming import fits_whole, stream_file
 from .style import Style, StyleCache, style_key, styles
 from .weights import load_model
@@ -52,8 +52,15 @@ class Stylizer:
     """A model on a device. May be used from several threads, and as a context manager.
 
     `model`: a name of `models()`, a .safetensors file, or an `AdaINModel` (copied). `device`: "auto" is cuda, else mps,
-    else cpu. `dtype`: "auto" is float16 on cuda, else float32. `cache`: where encoded styles are kept; None keeps none.
+    else cpu. `dtype`: "float32", "float16", "bfloat16", or "mixed": the encoder in float32, its coarsest level and the
+    decoder in bfloat16, but for styles and the last layer; "auto" is float16 on cuda; on a CPU with instructions for
+    bfloat16 it is "mixed" for models with a `gain_cap`, as `lite` is; else float32. `cache`: where encoded styles are
+    kept; None keeps none.
     """
+
+    dtype: torch.dtype
+    """Of the encoder, but for what "mixed" says; styles are encoded in it wholly."""
+    decoder_dtype: torch.dtype
 
     def __init__(
         self,
@@ -68,8 +75,9 @@ class Stylizer:
         self.digest = found.digest  # before any rounding to another dtype
         self.cache = StyleCache() if cache == "auto" else cache
         self._model: AdaINModel | None = found.eval().requires_grad_(False)
+        self._exact: AdaINModel | None = None  # under mixed precision the float32 one, for styles
         self.device: torch.device = find_device("cpu")
-        self.dtype: torch.dtype = torch.float32
+        self.dtype = self.decoder_dtype = torch.float32
         self.to(device, dtype)
 
     @property
@@ -79,21 +87,33 @@ class Stylizer:
             raise AdaINKitError("this Stylizer is closed; make another one")
         return self._model
 
+    @property
+    def precision(self) -> str:
+        """The name of what it runs in, as `dtype` takes it: never "auto"."""
+        return str(self.dtype).removeprefix("torch.") if self.dtype == self.decoder_dtype else "mixed"
+
     def to(self, device: str | torch.device | None = None, dtype: str | torch.dtype | None = None) -> Stylizer:
         """Move to a device and precision, as in the constructor; itself back. None keeps the one that it has.
 
         Weights that were rounded stay rounded: for more precision than a Stylizer has, make a new one.
         """
         target = self.device if device is None else find_device(device)
-        kind = self.dtype if dtype is None else find_dtype(dtype, target)
+        kinds = (self.dtype, self.decoder_dtype) if dtype is None else find_precision(dtype, target, self.model.config)
         with ordinary_tensors():
-            self._model = self.model.to(target, kind, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.device, self.dtype = target, kind
+            if kinds[0] == kinds[1]:
+                self._exact = None
+            elif self._exact is None:
+                self._exact = copy.deepcopy(self.model)
+                self._exact.cast(kinds[0], kinds[0])
+            for own in (self.model, *([] if self._exact is None else [self._exact])):
+                own.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.model.cast(*kinds)
+        self.device, (self.dtype, self.decoder_dtype) = target, kinds
         return self
 
     def close(self) -> None:
         """Let go of the model and its memory. Safe to call twice."""
-        self._model = None
+        self._model = self._exact = None
 
     def __enter__(self) -> Stylizer:
         return self
@@ -144,7 +164,8 @@ class Stylizer:
             if style_size is not None and short > style_size:
                 size = [max(1, round(side * style_size / short)) for side in (picture.height, picture.width)]
                 rgb, alpha = resize(rgb, size), None if alpha is None else resize(alpha, size)
-            _, found = self._executor("auto").encode(rgb, alpha)
+            executor = Executor(self._exact or self.model, self.device, self.dtype)
+            _, found = executor.encode(rgb, alpha)
             # a batch tensor is several pictures with equal shares
             means = tuple(m.mean.mean(0).cpu() for m in found)
             stds = tuple(m.std.mean(0).cpu() for m in found)
@@ -220,7 +241,8 @@ class Stylizer:
         - `preserve_color`: None or "none"; "luma" keeps the content's chroma, "match" the mean and covariance of its
           colors. `color_strength`: how much of that, 0 to 1.
         - `mask`: where to stylize, 1, and where to keep the content's own pixels, 0; soft, of any size; only what it
-          covers counts as content. A gray picture, a path, a `(H, W)` array or tensor in [0, 1], or `(B, H, W)`.
+          covers counts as content. A gray picture, a path, a `(H, W)` array or tensor in [0, 1], or a tensor `(B,
+          H, W)`.
         - `regions`: `[(mask, style), ...]`, a style of its own where each mask is; only what a mask covers counts as
           content there. Masks that sum to more than 1 share in proportion; what none covers keeps its pixels.
         - `scale`: how many times as bold strokes are, from 1. The picture is stylized at 1 / `scale` of its size, then
@@ -233,15 +255,15 @@ class Stylizer:
 
         Errors: `ImageError`, `StyleError` (the style and the numbers), `OutOfMemoryError`.
         """
-        controls = Controls(alpha, preserve_color, color_strength, scale, detail)
+        controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
         plan = self._plan(style, regions, mask, style_size, max_pixels)
         if isinstance(image, Content):
             content = image
-            if scale not in (1, content.scale):
-                raise ImageError(f"this Content is of scale {content.scale:g}, not {scale:g}; encode it with this one")
+            _scale_of(content, scale)
         else:
             content = self.encode_content(image, scale=scale, tile=tile, max_pixels=max_pixels, progress=progress)
         covers = plan.covers(content.picture, max_pixels)
+        content = without_pixels(content, controls, covers)
         result = self._render(content, plan.styles, controls, covers, content_statistics, tile, progress)
         with ordinary_tensors():
             return close_image(result, content.picture)
@@ -259,6 +281,7 @@ class Stylizer:
         regions: Regions | None = None,
         scale: float = 1.0,
         detail: float = 0.0,
+        content_statistics: Sequence[Moments] | None = None,
         style_size: int | None = 512,
         max_pixels: int | None = MAX_PIXELS,
     ) -> Any:
@@ -268,12 +291,13 @@ class Stylizer:
         full result, but single strokes only where `scale` makes them large enough to be seen. Options and errors as of
         `stylize`.
         """
-        Controls(alpha, preserve_color, color_strength, scale, detail)
+        self._controls(alpha, preserve_color, color_strength, scale, detail)
         if size < 1:
             raise ImageError(f"the size of a preview must be 1 pixel or more, got {size}")
         picture = image.picture if isinstance(image, Content) else open_image(image, max_pixels=max_pixels)
+        scale = _scale_of(image, scale)
         with ordinary_tensors():
-            small = reduced(picture, _PREVIEW * size)
+            small = reduced(picture, bounded(picture, _PREVIEW * size))
             shrunk = max(small.height, small.width) / max(picture.height, picture.width)
             hidden = 1 - min(1, scale * shrunk)  # strokes that the thumbnail is too small for: they come to their mean
             smooth = detail + (1 - detail) * hidden
@@ -281,9 +305,9 @@ class Stylizer:
             plan = self._plan(style, regions, mask, style_size, max_pixels)
             content = encode_picture(self._executor("auto"), small, controls.scale, self.digest)
             covers = plan.covers(small, max_pixels)
-            result = self._render(content, plan.styles, controls, covers, None, "auto", None)
-            thumbnail = reduced(picture, size)
-            return close_image(resize(result, (thumbnail.height, thumbnail.width)), thumbnail)
+            result = self._render(content, plan.styles, controls, covers, content_statistics, "auto", None)
+            thumbnail = reduced(small, bounded(picture, size))
+            return close_image(_fitted(result, thumbnail), thumbnail)
 
     def stylize_batch(
         self,
@@ -304,9 +328,9 @@ class Stylizer:
     ) -> list[Any]:
         """`stylize` for many pictures: one style for all, or one `Style` for each. Results in the order of `images`.
 
-        Pictures of equal size run `batch_size` at a time, the others one by one.
+        Pictures of equal size run together, `batch_size` at most and on the CPU no more than is fast; the others alone.
         """
-        controls = Controls(alpha, preserve_color, color_strength, scale, detail)
+        controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
         if isinstance(style, Sequence) and not isinstance(style, str) and all(isinstance(s, Style) for s in style):
             if len(style) != len(images):
                 raise StyleError(
@@ -322,9 +346,10 @@ class Stylizer:
             groups.setdefault((p.height, p.width, p.alpha is None, alone), []).append(index)
         results: list[Any] = [None] * len(images)
         done = 0
-        for group in groups.values():
-            for start in range(0, len(group), max(1, batch_size)):
-                chosen = group[start : start + max(1, batch_size)]
+        for (height, width, *_), group in groups.items():
+            step = min(max(1, batch_size), self._executor(tile).fast_batch(height, width))
+            for start in range(0, len(group), step):
+                chosen = group[start : start + step]
                 with ordinary_tensors():
                     joined = joined_pictures([pictures[i] for i in chosen], self.device)
                     content = encode_picture(self._executor(tile), joined, scale, self.digest)
@@ -371,7 +396,7 @@ class Stylizer:
 
         `format` and `quality` as in `images.save_image`; with `overwrite` False an existing target is an `ImageError`.
         """
-        controls = Controls(alpha, preserve_color, color_strength, scale, detail)
+        controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
         if not isinstance(source, (str, os.PathLike)):
             raise ImageError(f"stylize_file expects the path of a picture, got {type(source).__name__}; use stylize")
         check_target(target, format=format, quality=quality, overwrite=overwrite)  # before the work, not after it
@@ -393,6 +418,7 @@ class Stylizer:
             )
         content = self.encode_content(source, scale=scale, tile=tile, max_pixels=max_pixels, progress=progress)
         covers = plan.covers(content.picture, max_pixels)
+        content = without_pixels(content, controls, covers)
         result = self._render(content, plan.styles, controls, covers, content_statistics, tile, progress)
         closed = close_image(result, content.picture, deep=True)
         assert not isinstance(closed, Tensor)  # a path gives an image, or an array where it has 16 bits
@@ -445,6 +471,12 @@ class Stylizer:
 
     def _executor(self, tile: TileSize) -> Executor:
         return Executor(self.model, self.device, self.dtype, tile)
+
+    def _controls(self, *options: Any) -> Controls:
+        """Checked, and their number of alphas too, before any of the work."""
+        controls = Controls(*options)
+        controls.alphas(len(self.model.config.levels))
+        return controls
 
     def _render(
         self,
@@ -563,6 +595,20 @@ if hasattr(os, "register_at_fork"):
 # A preview is stylized at up to twice its size: what is finer is a matter of its mean, and four times the pixels of a
 # thumbnail of 256 take a tenth of a second.
 _PREVIEW = 2
+
+
+def _fitted(result: Tensor, picture: Picture) -> Tensor:
+    size = (picture.height, picture.width)
+    return result if result.shape[2:] == size else resize(result, size)
+
+
+def _scale_of(image: ImageLike | Content, scale: float) -> float:
+    """The scale to work at: that of a `Content`, which has one already."""
+    if not isinstance(image, Content):
+        return scale
+    if scale not in (1, image.scale):
+        raise ImageError(f"this Content is of scale {image.scale:g}, not {scale:g}; encode it with this one")
+    return image.scale
 
 
 @lru_cache(maxsize=2)

@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks` for inference, `python -m benchmarks training` for training."""
+"""The command: `python -m benchmarks` for inference, with `training`, `precision` or `memory` behind it for these."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from pathlib import Path
 
 import torch
 
-from . import inference, training_speed
+from adainkit.devices import find_device
+from adainkit.errors import AdaINKitError
+
+from . import inference, large_files, precision, training_speed
 from .cases import CANDIDATES
 from .report import environment, table, write_json
 from .timing import CLOCKS
@@ -29,6 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         batch, size = (2, 64) if args.quick else (args.batch, args.crop)
         results = training_speed.run(batch, size, rounds, args.device, args.clock)
         text = training_speed.show(results)
+    elif args.what == "precision":
+        results = precision.run(args.device, 2 if args.quick else args.presets, args.pictures)
+        text = precision.show(results)
+    elif args.what == "memory":
+        results = large_files.run(args.device, args.quick)
+        text = large_files.show(results)
     else:
         rounds = args.rounds or (3 if args.quick else 7)
         sizes = args.sizes or [_size(text) for text in (SIZES[:1] if args.quick else SIZES)]
@@ -48,6 +57,13 @@ def _size(text: str) -> tuple[int, int]:
     return int(match[2] or match[1]), int(match[1])
 
 
+def _device(text: str) -> torch.device:
+    try:
+        return find_device(text)
+    except AdaINKitError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
@@ -65,9 +81,11 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="Median and quartiles of interleaved runs; ratios are taken round by round.",
     )
-    parser.add_argument("what", nargs="?", choices=["inference", "training"], default="inference")
+    parser.add_argument(
+        "what", nargs="?", choices=["inference", "training", "precision", "memory"], default="inference"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, too")
-    parser.add_argument("--device", type=torch.device, default="cpu")
+    parser.add_argument("--device", type=_device, default="cpu")
     parser.add_argument("--rounds", type=_positive, help="measured rounds after one that warms up (7; training 5)")
     parser.add_argument("--quick", action="store_true", help="one small size, few rounds, no memory")
     parser.add_argument("--threads", type=_positive, help="of the CPU (as torch has it)")
@@ -81,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--only", nargs="+", choices=list(CANDIDATES), default=list(CANDIDATES), metavar="CANDIDATE")
     group.add_argument("--parts", nargs="+", choices=inference.PARTS, default=list(inference.PARTS))
     group.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True)
+    group = parser.add_argument_group("precision")
+    group.add_argument("--presets", type=_positive, default=5, metavar="N", help="of the first N presets (5)")
+    group.add_argument("--pictures", type=Path, metavar="FOLDER", help="photographs instead of scikit-image's")
     group = parser.add_argument_group("training")
     group.add_argument("--batch", type=_positive, default=8)
     group.add_argument("--crop", type=_crop, default=256, help="pixels a side, a multiple of 8 from 16 on")

@@ -40,7 +40,7 @@ def sample_picture(height: int, width: int) -> Image.Image:
     return Image.fromarray((picture + grain).clip(0, 255).astype(np.uint8))
 
 
-def _ours(model: str, dtype: torch.dtype) -> Callable[[torch.device], Case]:
+def _ours(model: str, dtype: str) -> Callable[[torch.device], Case]:
     def make(device: torch.device) -> Case:
         torch.manual_seed(0)
         weights = AdaINModel(VGG19) if model == "vgg19" else model  # the classic weights need not be there
@@ -82,9 +82,10 @@ def _rival(kind: type[Classic] | type[MicroAST], memory_format: torch.memory_for
 
 
 CANDIDATES: dict[str, Callable[[torch.device], Case]] = {
-    "lite": _ours("lite", torch.float32),
-    "lite-bfloat16": _ours("lite", torch.bfloat16),
-    "vgg19": _ours("vgg19", torch.float32),
+    "lite": _ours("lite", "auto"),
+    "lite-float32": _ours("lite", "float32"),
+    "lite-bfloat16": _ours("lite", "bfloat16"),
+    "vgg19": _ours("vgg19", "float32"),
     "classic": _rival(Classic, torch.contiguous_format),
     "microast": _rival(MicroAST, torch.contiguous_format),
     "microast-channels_last": _rival(MicroAST, torch.channels_last),

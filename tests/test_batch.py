@@ -119,7 +119,7 @@ def test_a_picture_that_is_too_large_to_share_goes_alone(here: Path, monkeypatch
         return whole(self, source, *args, **more)
 
     monkeypatch.setattr(adainkit.Stylizer, "stylize_file", noted)
-    with adainkit.Stylizer("lite", device="cpu") as stylizer:
+    with adainkit.Stylizer("lite", device="cpu", dtype="float32") as stylizer:
         style = adainkit.Style.preset("calanque")
         outcomes = list(stylize_files(stylizer, plan_jobs(["in"], "out", style_name=""), lambda job: style))
     assert [o.error for o in outcomes] == [None] * 7

@@ -169,3 +169,40 @@ def test_the_editor_benchmark_times_a_real_worker(capsys: pytest.CaptureFixture[
     assert [
         p for p in ("call", "job", "network", "not the network") if not re.search(rf"^\| {p} +\|", found, re.M)
     ] == []
+
+
+def test_the_difference_of_precisions_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sample_picture(40, 50).save(tmp_path / "a.png")
+    path = tmp_path / "out.json"
+    assert main(["precision", "--presets", "1", "--pictures", str(tmp_path), "--json", str(path)]) == 0
+    assert "mean difference of 255" in capsys.readouterr().out
+    rows = json.loads(path.read_text())["precision"]
+    assert [(r["pictures"], r["alpha"], r["precision"], r["results"]) for r in rows] == [
+        (group, alpha, kind, number)
+        for group, number in (("photographs", 1), ("flat and noisy flat", 3))
+        for alpha in (0.0, 1.0)
+        for kind in ("mixed", "bfloat16")
+    ]
+    mixed, half = rows[2], rows[3]
+    assert 0 < mixed["mean"] < half["mean"]
+    assert mixed["mean"] < 0.3
+    assert mixed["worst"] <= mixed["pixel"]
+
+
+def test_a_device_that_is_not_here_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--device", "no-such-device"])
+    assert caught.value.code == 2
+    assert "argument --device: device 'no-such-device' cannot be used here" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
+def test_the_memory_of_stylizing_files_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["memory", "--quick"]) == 0
+    rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("| 320 x 200")]
+    assert [[cell.strip() for cell in row[:2]] for row in rows] == [
+        ["320 x 200 jpg", "default"],
+        ["320 x 200 tif", "50M"],
+    ]
+    assert all(100 < float(row[3]) < 2000 for row in rows)

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -775,6 +776,32 @@ def test_control_c_ends_the_process(here: Path):
     assert err == "adainkit: interrupted\n"
     assert pixels(first["output"]).shape == (300, 300, 3)
     assert len(files_below("out")) < 40
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_sigterm_clears_away_what_was_begun(here: Path, monkeypatch: pytest.MonkeyPatch):
+    picture("large.tif", size=(900, 2400))
+    monkeypatch.setenv("ADAINKIT_MEMORY", "20M")  # in strips: the target is begun long before its end
+    before = files_below(here)
+    process = python("-m", "adainkit", "stylize", "large.tif", "art.png", "-o", "out.tif", stderr=subprocess.PIPE)
+    while files_below(here) == before and process.poll() is None:
+        time.sleep(0.01)
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err
+    assert err.endswith("adainkit: terminated\n")
+    assert files_below(here) == before
+
+
+def test_the_command_leaves_the_handlers_of_its_process_as_they_were(run: Run, here: Path):
+    assert run("styles").code == 0
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    signal.signal(signal.SIGTERM, handler := lambda *_: None)
+    try:
+        assert run("styles").code == 0
+        assert signal.getsignal(signal.SIGTERM) is handler
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     assert all(pixels(f"out/{name}").shape == (300, 300, 3) for name in files_below("out"))
 
 

@@ -48,6 +48,18 @@ def test_edges_come_back_with_the_sign_that_the_style_gives_them(content: Tensor
     assert likeness(edges(upsample(small, content)), edges(content)) < -0.8
 
 
+def test_edges_come_back_without_ringing() -> None:
+    """A step that the style makes forty times as strong is no reason to make the content's noise so."""
+    clean = torch.full((1, 3, 90, 120), 0.5)
+    clean[..., 60:] += 0.05
+    noise = 0.005 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    small = torch.zeros(1, 3, 30, 40)
+    small[..., 10:] = 0.1
+    small[..., 20:] = 0.9
+    change = upsample(small, clean + noise) - upsample(small, clean)
+    assert change[..., 50:70].std() < 1.7 * luma(noise).std()
+
+
 def test_a_flat_result_stays_flat(content: Tensor) -> None:
     flat = torch.full((1, 3, 100, 150), 0.4)
     torch.testing.assert_close(upsample(flat, content), torch.full_like(content, 0.4), atol=1e-4, rtol=0)
@@ -181,6 +193,46 @@ def test_a_preview_has_the_type_of_the_picture_and_no_more_than_its_size(stylize
     assert np.array_equal(stylizer.preview(photo[:20, :30], "ukiyo-e"), stylizer.stylize(photo[:20, :30], "ukiyo-e"))
     encoded = stylizer.encode_content(photo)
     assert np.array_equal(stylizer.preview(encoded, "ukiyo-e", size=64), small)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32, np.float64])
+def test_a_preview_keeps_alpha_small(stylizer: Stylizer, photo: np.ndarray, kind: type) -> None:
+    alpha = np.zeros((*photo.shape[:2], 1), np.uint8)
+    alpha[:, 200:] = 255
+    top = 1 if np.dtype(kind).kind == "f" else np.iinfo(kind).max
+    source = (np.concatenate([photo, alpha], 2) / 255 * top).astype(kind)
+    found = stylizer.preview(source, "ukiyo-e", size=64)
+    assert found.dtype == kind
+    assert found.shape == (43, 64, 4)
+    assert (found[:, :26, 3] == 0).all()
+    assert np.allclose(found[:, 32:, 3], top, rtol=1e-6)
+    tensor = torch.from_numpy(source.astype(np.float32) / top).movedim(-1, 0)
+    small = stylizer.preview(torch.stack([tensor, tensor]), "ukiyo-e", size=64)
+    assert small.shape == (2, 4, 43, 64)
+    assert float(small[1, 3].max()) == pytest.approx(1)
+
+
+def test_a_preview_of_a_content_has_its_scale(stylizer: Stylizer, photo: np.ndarray) -> None:
+    bold = stylizer.preview(photo, "ukiyo-e", size=128, scale=3)
+    encoded = stylizer.encode_content(photo, scale=3)
+    assert np.array_equal(stylizer.preview(encoded, "ukiyo-e", size=128), bold)
+    assert not np.array_equal(stylizer.preview(photo, "ukiyo-e", size=128), bold)
+    with pytest.raises(ImageError, match="scale 3"):
+        stylizer.preview(encoded, "ukiyo-e", scale=2)
+
+
+def test_a_preview_holds_statistics(stylizer: Stylizer, photo: np.ndarray) -> None:
+    held = stylizer.content_statistics([photo // 3])
+    preview, other = (
+        stylizer.preview(photo, "ukiyo-e", size=64, content_statistics=s).astype(int) for s in (held, None)
+    )
+    final = resize(_floats(stylizer.stylize(photo, "ukiyo-e", content_statistics=held)), (43, 64)) * 255
+    wanted = final[0].movedim(0, -1).numpy()
+    assert np.abs(preview - wanted).mean() < 0.5 * np.abs(other - wanted).mean()
+
+
+def _floats(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(array).movedim(-1, 0)[None].float() / 255
 
 
 def test_a_preview_shows_masks_and_regions(stylizer: Stylizer, photo: np.ndarray) -> None:

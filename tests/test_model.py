@@ -2,6 +2,8 @@
 
 import os
 import random
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -292,3 +294,34 @@ def test_a_small_picture_is_replicated_to_the_smallest_size() -> None:
     assert wide.shape[2] == CONFIG.min_size
     for small, large in zip(model.encode(x), model.encode(wide), strict=True):
         assert torch.equal(small, large)
+
+
+@torch.no_grad()
+def test_a_mixed_model_rounds_the_decoder_but_its_last_layer_and_the_coarsest_level() -> None:
+    model, mixed = make(), make()
+    mixed.cast(torch.float32, torch.bfloat16)
+    x = torch.rand(1, 3, 33, 47, generator=torch.Generator().manual_seed(1))
+    features = mixed.encode(x)
+    fine, coarse = model.encode(x)
+    assert torch.equal(features[0], fine)
+    assert features[1].dtype == torch.bfloat16
+    assert 0 < (features[1] - coarse).abs().mean() < 0.01 * coarse.std()
+    kinds = [{p.dtype for p in layer.parameters()} for layer in mixed.encoder.layers]
+    assert kinds == [set(), {torch.float32}, {torch.float32}, {torch.bfloat16}]
+    assert {p.dtype for p in mixed.decoder.layers[:-1].parameters()} == {torch.bfloat16}
+    for own, other in zip(mixed.decoder.layers[-1].parameters(), model.decoder.layers[-1].parameters(), strict=True):
+        assert torch.equal(own, other)
+    zeros, ones = ([torch.full((1, f.shape[1]), v) for f in features] for v in (0.0, 1.0))
+    entered = []
+    mixed.decoder.layers[0].register_forward_hook(lambda _, given, __: entered.append(given[0].dtype))
+    result, exact = mixed.decode(features, zeros, ones, zeros), model.decode((fine, coarse), zeros, ones, zeros)
+    assert entered == [torch.bfloat16]
+    assert result.dtype == torch.float32
+    assert (result - exact).abs().mean() < 0.02 * exact.std()
+
+
+def test_loading_a_model_does_not_load_torch_s_compiler() -> None:
+    """It took a second and 150 MB, for random numbers that no tensor kept."""
+    code = "import sys, adainkit; adainkit.Stylizer(device='cpu'); print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.stdout.strip(), done.returncode) == ("False", 0), done.stderr

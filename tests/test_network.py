@@ -203,6 +203,41 @@ def test_half_precision_is_close_to_float32(config: ModelConfig, kind: torch.dty
     assert (output - exact).abs().mean() < 0.05 * exact.std()
 
 
+@pytest.mark.parametrize("size", [(2, 2), (3, 5), (8, 4), (17, 30)])
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@torch.no_grad()
+def test_shuffle_and_rgb_in_one_are_the_two(size: tuple[int, int], kind: torch.dtype) -> None:
+    torch.manual_seed(0)
+    *_, shuffle, rgb = Decoder(
+        ModelConfig("x", "unshuffle conv4 tap pool conv7 tap", "merge conv5 shuffle6 rgb")
+    ).layers
+    for tensor in shuffle.parameters():
+        tensor.copy_(torch.randn(tensor.shape) / 3)  # sub-pixels of their own
+    x = torch.randn(2, 5, *size).to(kind)
+    expand = shuffle.expand.to(kind)(x).double()
+    large = F.pad(F.pixel_shuffle(expand, 2), (1, 0, 1, 0), mode="reflect")
+    mean = (large[..., 1:, 1:] + large[..., 1:, :-1] + large[..., :-1, 1:] + large[..., :-1, :-1]) / 4
+    weight, bias = rgb.conv.weight.double(), rgb.conv.bias.double()
+    expected = F.conv2d(F.pad(mean, (1, 1, 1, 1), mode="reflect"), weight, bias)
+    got = shuffle.then_rgb(x, rgb)
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_decoder_gives_the_same_with_gradients_and_without() -> None:
+    model, x = AdaINModel(LITE), picture(40, 24)
+    features = [f.detach().requires_grad_(True) for f in model.encode(x)]
+    exact = model.decode(features, *identity(features))
+    exact.mean().backward()
+    assert all(f.grad is not None for f in features)
+    with torch.no_grad():
+        torch.testing.assert_close(model.decode(features, *identity(features)), exact, rtol=1e-5, atol=1e-5)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rounded = model.decode(model.encode(x), *identity(features))
+    assert rounded.dtype == torch.float32
+    assert 0 < (rounded - exact).abs().mean() < 0.05 * exact.std()
+
+
 # ---- the two published architectures ----
 
 

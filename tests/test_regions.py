@@ -5,14 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from test_stylizer import TINY, noise, tensor, tiny
 from torch import Tensor
 
 from adainkit.adain import AffineMap, Moments, RegionMap, apply_affine, moments
 from adainkit.errors import ImageError, StyleError
-from adainkit.images import open_image
+from adainkit.masks import resize
 from adainkit.network import VGG19
 from adainkit.regions import FEW_CELLS, join_covers, region_shares, steady_moments
 from adainkit.style import Style
@@ -138,16 +137,19 @@ def test_mask_bounds_all_regions(stylizer: Stylizer, styles: list[Style], conten
     assert torch.equal(found, bounded)
 
 
-@pytest.mark.parametrize("cells", [0, 1, 3])
-def test_a_nearly_empty_region_is_calm(stylizer: Stylizer, styles: list[Style], content: Tensor, cells: int) -> None:
-    """Statistics of a cell alone would ask for a gain of hundreds."""
+@pytest.mark.parametrize("side", [4, 8])
+def test_a_region_of_a_few_cells_is_no_picture_of_its_own(
+    stylizer: Stylizer, styles: list[Style], content: Tensor, side: int
+) -> None:
+    """Statistics of a cell or four alone would make its mean the style's, whatever it shows."""
     mask = np.zeros(SIZE, np.float32)
-    mask[:4, : 4 * cells] = 1
-    found = stylizer.stylize(content, None, regions=[(mask, styles[0]), (1 - mask, styles[1])])
-    assert torch.isfinite(found).all()
-    plain = stylizer.stylize(content, styles[0])
-    corner = (slice(None), slice(None), slice(0, 4), slice(0, max(4, 4 * cells)))
-    assert (found[corner] - plain[corner]).abs().mean() < 0.2
+    mask[32 : 32 + side, 40 : 40 + side] = 1
+    inside = (slice(None), slice(None), slice(32, 32 + side), slice(40, 40 + side))
+    bright, dark = content.clone(), content.clone()
+    bright[inside], dark[inside] = 1, 0
+    found = [stylizer.stylize(x, styles[0], mask=mask)[inside].mean() for x in (bright, dark)]
+    whole = [stylizer.stylize(x, styles[0])[inside].mean() for x in (bright, dark)]
+    assert abs(found[0] - found[1]) > 0.5 * abs(whole[0] - whole[1]) > 5e-4
 
 
 def test_a_batch_takes_masks_for_each_or_one_for_all(stylizer: Stylizer, styles: list[Style]) -> None:
@@ -263,10 +265,24 @@ def test_few_cells_are_filled_up_and_many_are_not() -> None:
 def test_masks_of_a_region_are_scaled_like_the_picture(
     stylizer: Stylizer, styles: list[Style], content: Tensor
 ) -> None:
-    small = torch.from_numpy(left())[None, None]
-    small = F.interpolate(small, (18, 26), mode="area")[0, 0]
-    found = stylizer.stylize(content, None, regions=[(small, styles[0]), (1 - small, styles[1])])
-    assert found.shape == content.shape
-    assert open_image(small[None]).rgb.shape[2:] == (18, 26)
-    sharp = stylizer.stylize(content, None, regions=[(left(), styles[0]), (1 - left(), styles[1])])
-    torch.testing.assert_close(found[..., :20], sharp[..., :20], atol=0.05, rtol=0)
+    small = np.zeros((9, 13), np.float32)
+    small[:4, :6] = 1
+    large = resize(torch.from_numpy(small)[None, None], SIZE)[0, 0]
+    found, wanted = (
+        stylizer.stylize(content, None, regions=[(m, styles[0]), (1 - m, styles[1])]) for m in (small, large)
+    )
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("options", [{}, {"scale": 2}])
+@pytest.mark.parametrize("mode", ["luma", "match"])
+def test_colors_of_what_is_masked_out_do_not_count(
+    stylizer: Stylizer, styles: list[Style], content: Tensor, mode: Any, options: dict[str, Any]
+) -> None:
+    other = content.clone()
+    other[..., SIZE[1] // 2 + REACH :] = 0.9
+    a, b = (
+        stylizer.stylize(x, styles[0], mask=left(), preserve_color=mode, **options)[..., : SIZE[1] // 2 - 2 * REACH]
+        for x in (content, other)
+    )
+    torch.testing.assert_close(a, b, atol=2e-3, rtol=0)

@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import zlib
 from collections.abc import Iterator
 from functools import cache
@@ -20,13 +21,15 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from adainkit import streaming
+from adainkit.controls import Controls
 from adainkit.errors import Cancelled, ImageError
 from adainkit.executor import Executor
-from adainkit.images import open_image, open_strips, save_image
+from adainkit.images import open_image, open_strips, save_image, write_tiff_rows
 from adainkit.images import tiff as tiff_module
 from adainkit.masks import MaskWindows, resize
 from adainkit.model import AdaINModel
-from adainkit.network import ModelConfig
+from adainkit.network import LITE, ModelConfig
+from adainkit.strip_executor import StripExecutor
 from adainkit.style import Style
 from adainkit.stylizer import Stylizer
 
@@ -117,7 +120,7 @@ def assert_equal(streamed: np.ndarray, whole: np.ndarray, deep: bool) -> None:
     # float tolerance: one level of 8 bits where it falls on the edge of rounding, 2e-4 in 16 bits
     assert np.abs(streamed - whole).max() <= (14 if deep else 1)
     if not deep:
-        assert (streamed != whole).sum() <= max(2, 0.01 * whole.size)
+        assert (streamed != whole).sum() <= max(6, 0.01 * whole.size)
 
 
 # ---- streamed equals whole ----
@@ -351,6 +354,34 @@ def test_a_file_beyond_4_gb_is_a_bigtiff(tmp_path: Path, monkeypatch: pytest.Mon
         assert file.pages[0].rowsperstrip == TINY.stride
 
 
+def test_a_strip_is_deflated_while_the_next_one_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed, compress = threading.Event(), zlib.compress
+
+    def told(data: Any) -> bytes:
+        packed.set()
+        return compress(data)
+
+    monkeypatch.setattr(zlib, "compress", told)
+    x = picture(48, 20, 3)
+
+    def rows() -> Iterator[np.ndarray]:
+        yield x[:16]
+        assert packed.wait(30), "nothing was deflated before the second part was there"
+        yield x[16:32]
+        yield x[32:]
+
+    write_tiff_rows(rows(), tmp_path / "a.tif", x.shape, x.dtype, 8, {})
+    assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), x)
+
+    def broken() -> Iterator[np.ndarray]:
+        yield x[:16]
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        write_tiff_rows(broken(), tmp_path / "b.tif", x.shape, x.dtype, 8, {})
+    assert not [thread for thread in threading.enumerate() if "adainkit" in thread.name]
+
+
 def test_a_bigtiff_keeps_its_texts_without_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_tiff(tmp_path / "a.tif", picture(20, 20, 3), bigtiff=True, description="a harbor", software="a camera")
     both(STYLIZERS["tiny"], tmp_path / "a.tif", tmp_path, tile=16)
@@ -516,18 +547,37 @@ def test_out_of_memory_halves_the_tile_and_the_strip_is_whole(tmp_path: Path, mo
     write_tiff(tmp_path / "a.tif", picture(90, 80, 3))
     stylizer = stylizer_of(TINY)
     encode = stylizer.model.encode
+    failed = 0
 
     def small_memory(x: torch.Tensor) -> Any:
+        nonlocal failed
         if x.shape[2] * x.shape[3] > 3000 and "ADAINKIT_MEMORY" in os.environ:
+            failed += 1
             raise MemoryError
         return encode(x)
 
     monkeypatch.setattr(stylizer.model, "encode", small_memory)
-    whole, streamed = both(stylizer, tmp_path / "a.tif", tmp_path, tile=48)
+    whole, streamed = both(stylizer, tmp_path / "a.tif", tmp_path, tile=32)
     assert_equal(streamed, whole, False)
+    assert 0 < failed <= 3, "tiles that are too large were tried again in every strip"
 
 
 # ---- memory ----
+
+
+def test_strips_take_no_larger_tiles_than_pay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a 100-megapixel picture under a budget of gigabytes they took 3.4 GB."""
+    write_tiff(tmp_path / "a.tif", picture(8, 8, 3))
+    executor = Executor(AdaINModel(LITE), torch.device("cpu"), torch.float32)
+    monkeypatch.setenv("ADAINKIT_MEMORY", "5G")
+    with open_strips(tmp_path / "a.tif", max_pixels=None, limit=1 << 20) as strips:
+        strips.height = strips.width = 10_000
+        work = StripExecutor(executor, strips, None, Controls(), None)
+    sides = [(tile.rows, tile.columns) for tile in work._tiles]
+    seen = max((rows.last - rows.first) * (columns.last - columns.first) for rows, columns in sides) * LITE.stride**2
+    assert seen < 1200**2
+    assert max(rows.stop - rows.start for rows, _ in sides) >= 8 * work._reach  # cells: the halo is a small part
+
 
 _MEASURE = """
 import re, sys

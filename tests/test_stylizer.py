@@ -5,6 +5,7 @@ import random
 import threading
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ import adainkit
 from adainkit import style as style_module
 from adainkit import stylizer as stylizer_module
 from adainkit.color import preserve
+from adainkit.controls import Controls
+from adainkit.devices import fast_bfloat16, find_precision
 from adainkit.errors import AdaINKitError, Cancelled, ImageError, OutOfMemoryError, StyleError
 from adainkit.images import open_image, save_image
 from adainkit.model import AdaINModel
 from adainkit.network import ModelConfig
+from adainkit.rendering import without_pixels
 from adainkit.style import Preset, Style, StyleCache, write_presets
 from adainkit.stylizer import Content, Stylizer, stylize
 
@@ -862,7 +866,7 @@ def test_after_close_there_is_one_clear_error(style: Style) -> None:
 
 @pytest.mark.parametrize("kind", ["float64", "int8", "half-ish", "nn", torch.float64, torch.int32])
 def test_another_dtype_is_an_error_that_lists_the_right_ones(kind: Any) -> None:
-    with pytest.raises(AdaINKitError, match="dtype must be auto, float32, float16 or bfloat16"):
+    with pytest.raises(AdaINKitError, match="dtype must be auto, mixed, float32, float16 or bfloat16"):
         Stylizer(tiny(), device="cpu", dtype=kind)
 
 
@@ -885,6 +889,106 @@ def test_half_precision_is_close_to_float32(stylizer: Stylizer, kind: Any) -> No
     result = half.stylize(x, painting)
     assert np.array_equal(result[..., 3], x[..., 3])
     assert distance(result, exact) < 4  # of 255
+
+
+@pytest.mark.parametrize("kind", ["chelsea", "astronaut", "flat", "sky"])
+def test_mixed_precision_is_within_half_a_level_of_float32(
+    stylizer: Stylizer, photos: dict[str, np.ndarray], kind: str
+) -> None:
+    mixed = Stylizer("lite", device=stylizer.device, dtype="mixed")
+    assert (mixed.dtype, mixed.decoder_dtype) == (torch.float32, torch.bfloat16)
+    flat = np.full((200, 260, 3), (150, 180, 215), np.float32)
+    sky = flat + np.random.default_rng(1).normal(0, 2, flat.shape)  # gains of 16: what the encoder rounds is amplified
+    x = photos[kind][:300, :400] if kind in photos else (flat if kind == "flat" else sky.clip(0, 255))
+    x, style = x.astype(np.float32) / 255, Style.preset("ukiyo-e")
+    for alpha in (0.0, 1.0):
+        result, exact = (255 * s.stylize(x, style, alpha=alpha) for s in (mixed, stylizer))
+        assert 0 < distance(result, exact) < (0.3 if kind in photos else 0.5)
+        assert np.abs(result - exact).max() < 6
+
+
+def test_styles_of_mixed_precision_are_those_of_float32(stylizer: Stylizer) -> None:
+    cache = StyleCache()
+    mixed = Stylizer("lite", device=stylizer.device, dtype="mixed", cache=cache)
+    found, expected = mixed.encode_style(noise(40, 40)), stylizer.encode_style(noise(40, 40))
+    assert all(map(torch.equal, (*found.means, *found.stds), (*expected.means, *expected.stds)))
+    Stylizer("lite", device=stylizer.device, dtype="float32", cache=cache).encode_style(noise(40, 40))
+    assert len(cache) == 1
+
+
+def test_mixed_precision_keeps_features_in_half_the_memory_and_tiles_change_nothing(
+    stylizer: Stylizer, photos: dict[str, np.ndarray]
+) -> None:
+    mixed, photo = Stylizer("lite", device=stylizer.device, dtype="mixed"), photos["coffee"]
+    contents = [mixed.encode_content(photo, tile=tile) for tile in (None, 200)]
+    assert {f.dtype for content in contents for f in content.features} == {torch.float16}
+    results = [np.int16(mixed.stylize(c, "calanque", tile=t)) for c, t in zip(contents, (None, 200), strict=True)]
+    assert np.abs(results[0] - results[1]).max() <= 1
+
+
+def test_a_picture_s_floats_are_let_go_where_the_result_needs_none(stylizer: Stylizer) -> None:
+    content = stylizer.encode_content(noise(20, 30))
+    slim = without_pixels(content, Controls(), None)
+    assert slim.picture.rgb.untyped_storage().nbytes() == 3 * 4
+    assert slim.picture.rgb.shape == content.picture.rgb.shape
+    for controls in (Controls(detail=0.1), Controls(preserve_color="luma"), Controls(preserve_color="match")):
+        assert without_pixels(content, controls, None) is content
+    assert without_pixels(content, Controls(), torch.ones(1, 1, 20, 30)) is content
+
+
+def test_moving_keeps_a_mixed_precision() -> None:
+    own = Stylizer(tiny(), device="cpu", dtype="mixed").to("cpu")
+    assert (own.dtype, own.decoder_dtype) == (torch.float32, torch.bfloat16)
+    exact = Stylizer(tiny(), device="cpu", dtype="float32").encode_style(noise(9, 9))
+    assert all(map(torch.equal, own.encode_style(noise(9, 9)).means, exact.means))
+    for kind in ("bfloat16", "mixed", "float32"):
+        assert own.to(dtype=kind).precision == kind
+        assert own.stylize(noise(9, 9), noise(8, 9)).shape == (9, 9, 3)
+    assert (own.dtype, own.decoder_dtype) == (torch.float32, torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("flags", "cap", "expected"),
+    [
+        ("fpu avx512_bf16 sse", 16.0, torch.bfloat16),
+        ("fpu amx_bf16", 16.0, torch.bfloat16),
+        ("fpu avx512f avx2", 16.0, torch.float32),
+        ("fpu avx512_bf16", None, torch.float32),  # not measured
+    ],
+)
+@pytest.mark.parametrize("asked", ["torch", "system"])
+def test_auto_is_mixed_where_the_cpu_has_bfloat16(
+    monkeypatch: pytest.MonkeyPatch, flags: str, cap: float | None, expected: torch.dtype, asked: str
+) -> None:
+    told = dict.fromkeys(flags.split(), True) | {"cpu_name": "a CPU"}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: told, raising=False)
+    if asked == "system":
+        monkeypatch.delattr(torch.cpu, "get_capabilities")
+        read = Path.read_text
+        monkeypatch.setattr(
+            Path,
+            "read_text",
+            lambda self, *a, **k: f"model\t: 1\nflags\t: {flags}\n" if "cpuinfo" in self.name else read(self, *a, **k),
+        )
+    fast_bfloat16.cache_clear()
+    try:
+        own = Stylizer(AdaINModel(replace(TINY, gain_cap=cap)), device="cpu")
+    finally:
+        fast_bfloat16.cache_clear()
+    assert (own.dtype, own.decoder_dtype) == (torch.float32, expected)
+
+
+def test_auto_is_float32_where_nothing_tells_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*_: Any, **__: Any) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(Path, "read_text", nothing)
+    fast_bfloat16.cache_clear()
+    try:
+        assert find_precision("auto", torch.device("cpu"), TINY) == (torch.float32, torch.float32)
+    finally:
+        fast_bfloat16.cache_clear()
 
 
 def global_state() -> dict[str, Any]:
@@ -1131,10 +1235,11 @@ def test_a_transparent_picture_is_no_style(stylizer: Stylizer) -> None:
         stylizer.encode_style(picture)
 
 
-def test_somebodys_autocast_changes_nothing(stylizer: Stylizer, style: Style) -> None:
-    expected = stylizer.stylize(noise(33, 40), style)
+@pytest.mark.parametrize("options", [{}, {"scale": 2, "detail": 0.5, "preserve_color": "match"}])
+def test_somebodys_autocast_changes_nothing(stylizer: Stylizer, style: Style, options: dict[str, Any]) -> None:
+    expected = stylizer.stylize(noise(33, 40), style, **options)
     with torch.autocast(stylizer.device.type, torch.bfloat16):
-        assert np.array_equal(stylizer.stylize(noise(33, 40), style), expected)
+        assert np.array_equal(stylizer.stylize(noise(33, 40), style, **options), expected)
 
 
 def test_a_model_file_that_is_written_anew_is_loaded_anew(tmp_path: Path) -> None:

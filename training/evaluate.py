@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from adainkit.devices import PRECISIONS
 from adainkit.errors import AdaINKitError, ImageError, ModelError
 from adainkit.stylizer import Stylizer
 from adainkit.weights import resolve
@@ -160,7 +161,7 @@ def _run(args: argparse.Namespace) -> None:
     for figure, why in judge.missing.items():
         log.warning("%s: left out: %s", figure, why)
     found = evaluate(stylizers, pairs, alphas, judge, args.size)
-    environment = report.environment(first.device, first.dtype)
+    environment = report.environment(first.device, first.precision)
     full = {
         "settings": {**{k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}, "alphas": alphas},
         "environment": environment,
@@ -218,7 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     size = f"shorter side of contents, in px (default: 512); styles: {STYLE_SIZE}; smaller ones stay"
     add("--size", type=_number(int, SMALLEST), default=512, metavar="N", help=size)
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
-    add("--dtype", choices=("auto", "float32", "float16", "bfloat16"), default="auto", help="of the models")
+    add("--dtype", choices=PRECISIONS, default="auto", help="of the models")
     return parser
 
 

@@ -71,7 +71,7 @@ def summarize(pairs: Sequence[Row], results: Sequence[Tensor], styles: Sequence[
     return row
 
 
-def environment(device: torch.device, dtype: torch.dtype) -> Row:
+def environment(device: torch.device, precision: str) -> Row:
     """What figures of speed depend on, and the versions of what took part."""
     versions = {}
     for name in ("adainkit", "torchmetrics", "torch-fidelity"):
@@ -84,7 +84,7 @@ def environment(device: torch.device, dtype: torch.dtype) -> Row:
         "python": platform.python_version(),
         "device": str(device),
         "hardware": torch.cuda.get_device_name(device) if cuda else platform.machine(),
-        "dtype": str(dtype).removeprefix("torch."),
+        "dtype": precision,
         "threads": torch.get_num_threads(),
     }
 

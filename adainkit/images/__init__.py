@@ -23,6 +23,7 @@ __all__ = [
     "ImageLike",
     "Picture",
     "Strips",
+    "alpha_as_given",
     "check_target",
     "close_image",
     "need_tifffile",
@@ -148,6 +149,19 @@ def _close_tensor(rgb: Tensor, picture: Picture, dtype: torch.dtype) -> Tensor:
         out = torch.cat([out, picture.raw_alpha], 1)
     out = out.contiguous()
     return out if picture.batched else out[0]
+
+
+def alpha_as_given(alpha: Tensor, picture: Picture) -> np.ndarray[Any, Any] | Tensor | None:
+    """Another alpha `(B, 1, H, W)`, in [0, 1], as `picture.raw_alpha` would hold it; None where there is none."""
+    raw = picture.raw_alpha
+    if isinstance(raw, Tensor):
+        full = alpha * 255 if raw.dtype == torch.uint8 else alpha
+        return (full.round() if raw.dtype == torch.uint8 else full).to(raw.device, raw.dtype)
+    if raw is None:
+        return None
+    out = np.empty((*alpha.shape[2:], 1), raw.dtype)
+    pack(alpha[0], out)
+    return out
 
 
 def premix(rgb: Tensor, alpha: Tensor, statistics: ColorStatistics | None = None) -> Tensor:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from typing import IO, Any
 
 import numpy as np
@@ -173,19 +175,38 @@ def write_tiff_rows(
     strip: int,
     info: Mapping[str, Any],
 ) -> None:
-    """A deflated TIFF of `shape` (height, width, 3 | 4) from its rows in order, of which only the last are kept.
+    """A deflated TIFF of `shape` (height, width, 3 | 4) from its rows in order; the last two parts are kept.
 
-    `rows`: parts whose height is a multiple of `strip`, but for the last one. BigTIFF where 4 GB might not be enough.
+    `rows`: parts whose height is a multiple of `strip`, but for the last one; a part is deflated while the next one is
+    made. BigTIFF where 4 GB might not be enough.
     """
     tifffile = need_tifffile("a TIFF that is written strip by strip")
     size = shape[0] * shape[1] * shape[2] * dtype.itemsize
-    packed = (
-        zlib.compress(np.ascontiguousarray(part[top : top + strip], dtype).data)
-        for part in rows
-        for top in range(0, len(part), strip)
-    )
-    with tifffile.TiffWriter(path, bigtiff=size > _CLASSIC_LIMIT, byteorder="<") as writer:
+    with (
+        tifffile.TiffWriter(path, bigtiff=size > _CLASSIC_LIMIT, byteorder="<") as writer,
+        closing(_deflated(rows, dtype, strip)) as packed,
+    ):
         writer.write(packed, shape=shape, dtype=dtype, rowsperstrip=strip, compression="zlib", **_facts(shape[2], info))
+
+
+def _deflated(rows: Iterator[np.ndarray[Any, Any]], dtype: np.dtype[Any], strip: int) -> Generator[bytes, None, None]:
+    """The strips of `rows`, packed by a thread of their own: zlib lets go of Python's lock."""
+
+    def pack(chunk: np.ndarray[Any, Any]) -> bytes:
+        return zlib.compress(np.ascontiguousarray(chunk, dtype).data)
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix="adainkit-deflate")
+    try:
+        before: list[Future[bytes]] = []
+        for part in rows:
+            now = [pool.submit(pack, part[top : top + strip]) for top in range(0, len(part), strip)]
+            while before:
+                yield before.pop(0).result()
+            before = now
+        while before:
+            yield before.pop(0).result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # waits for the strip that it is at
 
 
 def _facts(channels: int, info: Mapping[str, Any]) -> dict[str, Any]:
