@@ -9,10 +9,10 @@ gi.require_version("GimpUi", "3.0")
 gi.require_version("Gtk", "3.0")
 gi.require_version("GdkPixbuf", "2.0")
 from gi.repository import GdkPixbuf, GimpUi, GLib, GObject, Gtk  # noqa: E402
+from painting import PREVIEW_SIDE  # noqa: E402
 
 __all__ = ["ask"]
 
-PREVIEW = 360
 _PAUSE_MS = 150
 _STYLE = ("style-from", "preset", "style-file", "style-layer")
 _SECOND = ("second-from", "second-preset", "second-file", "second-layer", "mix")
@@ -95,7 +95,7 @@ class _Preview:
     def __init__(self, config, render):
         self.config, self.render = config, render
         self.picture = Gtk.Image()
-        self.picture.set_size_request(PREVIEW, PREVIEW)
+        self.picture.set_size_request(PREVIEW_SIDE, PREVIEW_SIDE)
         self.status = Gtk.Label(label="Starting AdaINKit …", xalign=0.5, wrap=True, max_width_chars=44)
         frame = Gtk.Frame(shadow_type=Gtk.ShadowType.IN)
         frame.add(self.picture)
@@ -158,7 +158,7 @@ class _Preview:
         width, height, pixels = found
         data = GLib.Bytes.new(pixels)
         pixbuf = GdkPixbuf.Pixbuf.new_from_bytes(data, GdkPixbuf.Colorspace.RGB, True, 8, width, height, width * 4)
-        scale = min(PREVIEW / width, PREVIEW / height)
+        scale = min(PREVIEW_SIDE / width, PREVIEW_SIDE / height)
         size = max(1, round(width * scale)), max(1, round(height * scale))
         pixbuf = pixbuf.composite_color_simple(*size, GdkPixbuf.InterpType.BILINEAR, 255, 8, 0x999999, 0x666666)
         self.picture.set_from_pixbuf(pixbuf)

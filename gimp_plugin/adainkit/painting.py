@@ -10,11 +10,11 @@ from worker_link import Failure
 gi.require_version("Gimp", "3.0")
 from gi.repository import Gimp, Gio  # noqa: E402
 
-__all__ = ["Preview", "read_options", "read_styles", "stylize"]
+__all__ = ["PREVIEW_SIDE", "Preview", "read_options", "read_styles", "stylize"]
 
 _STYLE_SIDE = 1024  # the worker looks at 512 pixels for the shorter side
-_PREVIEW_SIDE = 360
-_PREVIEW_SENT = 2 * _PREVIEW_SIDE  # strokes may be finer than the thumbnail's pixels
+PREVIEW_SIDE = 360
+_PREVIEW_SENT = 2 * PREVIEW_SIDE  # strokes may be finer than the thumbnail's pixels
 _WORKER_READS = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".safetensors"}
 _OPTIONS = {
     "alpha": "strength",
@@ -98,7 +98,7 @@ class Preview:
         request, (described, pictures) = prepared
         width, height, pixels = self.original
         picture = layers.shape(width, height, 4)
-        header = {"do": "preview", "picture": picture, "styles": described, "size": _PREVIEW_SIDE, **request}
+        header = {"do": "preview", "picture": picture, "styles": described, "size": PREVIEW_SIDE, **request}
         answer = self.worker.request(header, [pixels, *pictures])
         try:
             found = answer.header["result"]
