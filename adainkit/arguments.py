@@ -29,6 +29,7 @@ _EXAMPLES = {
     "download": "adainkit download vgg19\nadainkit download vgg19 --from ~/Downloads",
     "doctor": "adainkit doctor",
     "demo": "adainkit demo -o demo",
+    "gimp": "adainkit gimp install\nadainkit gimp install --dir ~/.config/GIMP/3.0\nadainkit gimp doctor",
     "comfyui": "adainkit comfyui install ~/ComfyUI\nadainkit comfyui uninstall ~/ComfyUI",
     "train": "adainkit train --config lite --content photos/ --style paintings/ --teacher vgg.safetensors --out run/",
 }
@@ -83,10 +84,13 @@ def _parser() -> argparse.ArgumentParser:
     doctor = command("doctor", "tell what this installation can, what is missing and how to mend it")
     demo = command("demo", "draw a landscape and paint it in three presets")
     demo.add_argument("-o", "--output", metavar="DIR", default="adainkit-demo", help="folder (default: adainkit-demo)")
+    gimp = command("gimp", "put the filter into GIMP 3, take it out, or find what is wrong with it")
+    gimp.add_argument("action", choices=("install", "uninstall", "doctor"), help="what to do")
+    gimp.add_argument("--dir", metavar="DIR", help="GIMP's folder, .../GIMP/3.x (default: all that there are)")
     comfyui = command("comfyui", "put the node pack into a ComfyUI, upgrade it there, or take it out")
     comfyui.add_argument("action", choices=("install", "uninstall"), help="what to do")
     comfyui.add_argument("path", metavar="PATH", help="ComfyUI's folder, or its custom_nodes")
-    for sub in (styles, models, doctor, demo, comfyui):
+    for sub in (styles, models, doctor, demo, comfyui, gimp):
         sub.add_argument("--json", action="store_true", help="print one JSON document")
     command("train", "train a model of your own: what follows goes to training.train")
     return parser

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 
 from .arguments import parse_arguments
-from .commands import grid, stylize
-from .commands.console import complain, make_stylizer
+from .commands import gimp, grid, stylize
+from .commands.console import complain, make_stylizer, report_findings
 from .errors import AdaINKitError
 
 __all__ = ["main"]
@@ -84,19 +84,7 @@ def _download(args: argparse.Namespace) -> int:
 def _doctor(args: argparse.Namespace) -> int:
     from .doctor import examine
 
-    findings = []
-    for finding in examine():
-        findings.append(finding)
-        if not args.json:
-            print(f"{finding.status:8}{finding.name:18}{finding.value}", flush=True)
-            if finding.remedy:
-                print(f"{'':26}-> {finding.remedy}")
-    broken = sum(f.status == "broken" for f in findings)
-    if args.json:
-        print(json.dumps({"healthy": not broken, "findings": [vars(f) for f in findings]}, indent=2))
-    else:
-        print(f"\n{broken} broken: see the arrows above" if broken else "\nall that is needed works")
-    return 1 if broken else 0
+    return report_findings(examine(), args.json)
 
 
 def _comfyui(args: argparse.Namespace) -> int:
@@ -198,6 +186,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "download": _download,
     "doctor": _doctor,
     "demo": _demo,
+    "gimp": gimp.run,
     "comfyui": _comfyui,
     "train": _train,
 }

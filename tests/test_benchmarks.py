@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from math import log
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import nn
 
 from adainkit.adain import affine_map, moments
 from adainkit.model import AdaINModel
-from benchmarks import timing, training_speed
+from benchmarks import editor, timing, training_speed
 from benchmarks.__main__ import main
 from benchmarks.cases import CANDIDATES, sample_picture
 from benchmarks.networks import Classic, MicroAST, count_parameters, mean_std
@@ -160,6 +161,14 @@ def test_both_training_loops_compute_the_same_loss(pair: tuple[Classic, AdaINMod
 def test_training_is_measured_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["training", "--batch", "1", "--crop", "32", "--rounds", "1"]) == 0
     assert "steps/s" in capsys.readouterr().out
+
+
+def test_the_editor_benchmark_times_a_real_worker(capsys: pytest.CaptureFixture[str]) -> None:
+    assert editor.main(["--width", "90", "--height", "60", "--rounds", "2"]) == 0
+    found = capsys.readouterr().out
+    assert [
+        p for p in ("call", "job", "network", "not the network") if not re.search(rf"^\| {p} +\|", found, re.M)
+    ] == []
 
 
 def test_the_difference_of_precisions_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

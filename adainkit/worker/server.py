@@ -1,0 +1,203 @@
+"""The worker's server: connections on the loopback interface, one job at a time, an end when nobody calls."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from .. import __version__
+from ..errors import Cancelled
+from ..progress import Progress
+from .connection import Connection
+from .protocol import PROTOCOL, Refusal, Request, code_of, parse
+from .state import remove_state, write_state
+
+__all__ = ["Server"]
+
+log = logging.getLogger("adainkit.worker")
+_CALLERS = 32
+_QUEUE = 8
+_TICK = 0.2
+_STAGES = {"encode": (0.0, 0.4), "decode": (0.4, 0.6), "stylize": (0.0, 1.0)}
+"""Start and share of a job's time: `lite`'s encoder takes about 2 parts in 5."""
+
+
+class Work(Protocol):
+    """What does the jobs: `engine.Engine`, or a stand-in of a test."""
+
+    def run(
+        self, request: Request, pictures: Sequence[np.ndarray[Any, Any]], progress: Progress
+    ) -> np.ndarray[Any, Any]:
+        """The result's pixels."""
+
+    def warm(self) -> None:
+        """Make the first job quick."""
+
+
+class Server:
+    """Listens from the start; `serve` answers until it is idle for `idle` seconds, or told to stop."""
+
+    def __init__(self, work: Work, state: Path, idle: float = 900.0) -> None:
+        self.work, self.state, self.idle = work, state, idle
+        self.token = secrets.token_hex(32)
+        self._turns = _Turns()
+        self._stopping = threading.Event()
+        self._callers: set[threading.Thread] = set()
+        self._warming = threading.Thread(target=self._warm, daemon=True)
+        self._last_call = time.monotonic()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=_CALLERS)
+        self.port: int = self._listener.getsockname()[1]
+
+    def stop(self) -> None:
+        """Take no more callers, finish the jobs that are there, and end."""
+        self._stopping.set()
+
+    def serve(self) -> None:
+        """Answer callers. The state file is there while this runs; `OSError` if it cannot be written."""
+        facts = {"port": self.port, "token": self.token, "pid": os.getpid(), "version": __version__}
+        with self._listener:
+            write_state(self.state, {**facts, "protocol": PROTOCOL})
+            log.info("serving %s on port %d", self.state, self.port)
+            self._warming.start()
+            self._listener.settimeout(_TICK)
+            try:
+                while not self._stopping.is_set():
+                    try:
+                        self._welcome(self._listener.accept()[0])
+                    except TimeoutError:
+                        pass  # nobody called
+                    except OSError as error:  # too many open files, say: those that are there will go
+                        log.warning("a caller was not taken: %s", error)
+                        time.sleep(_TICK)
+                    self._callers = {caller for caller in self._callers if caller.is_alive()}
+                    if self._callers:
+                        self._last_call = time.monotonic()
+                    elif time.monotonic() - self._last_call > self.idle:
+                        log.info("nobody called for %g s", self.idle)
+                        break
+            finally:
+                remove_state(self.state, self.token)
+
+    def finish(self) -> None:
+        """Wait for what `serve` left at work: torch ends the process badly if a thread still computes."""
+        for thread in (*self._callers, self._warming):
+            thread.join()
+
+    def _welcome(self, stream: socket.socket) -> None:
+        caller = threading.Thread(target=self._answer, args=(stream, len(self._callers) >= _CALLERS), daemon=True)
+        self._callers.add(caller)
+        caller.start()
+
+    def _warm(self) -> None:
+        try:
+            with self._turns.take(lambda _: None):
+                self.work.warm()
+        except Exception as error:  # a job that needs what is missing tells its caller
+            log.warning("not warm: %s", error)
+
+    def _answer(self, stream: socket.socket, crowded: bool) -> None:
+        """One caller from header to end. Nothing that it sends, and no way in which it leaves, ends the worker."""
+        connection = Connection(stream)
+        try:
+            if crowded:
+                raise Refusal("busy", f"{_CALLERS} callers are connected already; try again later")
+            self._serve_request(connection, parse(connection.read_header(), self.token))
+        except Refusal as refusal:
+            log.info("refused (%s): %s", refusal.code, refusal)
+            self._tell(connection, refusal.code, str(refusal))
+        except (Cancelled, OSError) as error:
+            log.info("the caller is gone: %s", error)
+        except Exception as error:
+            code = code_of(error)
+            log.log(logging.ERROR if code == "internal" else logging.INFO, "failed", exc_info=error)
+            self._tell(connection, code, _sentence(error, code))
+        finally:
+            with suppress(OSError):
+                connection.close()
+
+    def _serve_request(self, connection: Connection, request: Request) -> None:
+        if request.do in ("hello", "stop"):
+            if request.do == "stop":
+                remove_state(self.state, self.token)  # before the answer: whoever calls next starts another worker
+                self.stop()
+            connection.send({"ok": True, "version": __version__, "protocol": PROTOCOL, "pid": os.getpid()})
+            return
+
+        def wait(before: int) -> None:
+            connection.check()
+            connection.send({"waiting": before})
+
+        with self._turns.take(wait):
+            connection.send({"ready": True})
+            pictures = [connection.read_pixels(shape) for shape in request.payload]
+            started = time.perf_counter()
+            result = self.work.run(request, pictures, lambda *step: connection.progress(_fraction(*step)))
+            seconds = time.perf_counter() - started
+            del pictures
+        height, width, channels = result.shape
+        kinds = {("u", 1): "u8", ("u", 2): "u16", ("f", 4): "f32"}
+        shape = {"width": width, "height": height, "channels": channels}
+        shape["type"] = kinds[result.dtype.kind, result.dtype.itemsize]
+        log.info("%s %d x %d in %.2f s", request.do, width, height, seconds)
+        connection.send({"result": shape, "bytes": result.nbytes, "seconds": round(seconds, 4)}, result)
+
+    @staticmethod
+    def _tell(connection: Connection, code: str, message: str) -> None:
+        with suppress(OSError):
+            connection.send({"error": code, "message": message})
+
+
+class _Turns:
+    """First come, first served, one at a time; at most `_QUEUE` wait."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._line: deque[object] = deque()
+
+    @contextmanager
+    def take(self, wait: Callable[[int], None]) -> Iterator[None]:
+        """Wait for the turn, and have it within the block. `wait(how many come before)` is called every now and then;
+        it may raise to leave the line."""
+        me = object()
+        with self._changed:
+            if len(self._line) > _QUEUE:
+                raise Refusal("busy", f"{_QUEUE} jobs are waiting already; try again later")
+            self._line.append(me)
+        try:
+            while before := self._before(me):
+                wait(before)
+            yield
+        finally:
+            with self._changed:
+                self._line.remove(me)
+                self._changed.notify_all()
+
+    def _before(self, me: object) -> int:
+        """How many come before, after a short wait for the turn."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._line[0] is me, _TICK if len(self._line) > 1 else 0)
+            return self._line.index(me)
+
+
+def _fraction(stage: str, done: int, total: int) -> float:
+    start, share = _STAGES.get(stage, (0.0, 1.0))
+    return start + share * done / max(total, 1)
+
+
+def _sentence(error: Exception, code: str) -> str:
+    if code == "internal":
+        return f"a fault of adainkit: {type(error).__name__}: {error}; please report it with the worker's log"
+    if code == "memory":
+        return f"{error or 'the memory is full'}; select a smaller part, or scale the picture down"
+    return str(error)
