@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from .network import ModelConfig
     from .rendering import Content
     from .style import Style, interpolate, styles
-    from .stylizer import Stylizer, stylize
+    from .stylizer import Stylizer
+    from .verb import stylize
     from .weights import clear_cache, download, models
 
 __all__ = [
@@ -61,7 +62,7 @@ _HOME = {
     "interpolate": "style",
     "models": "weights",
     "styles": "style",
-    "stylize": "stylizer",
+    "stylize": "verb",
 }
 
 

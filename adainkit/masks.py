@@ -13,7 +13,7 @@ from torch import Tensor
 from .errors import ImageError
 from .images import MAX_PIXELS, ImageLike, Picture, Strips, open_image, open_strips
 
-__all__ = ["MaskWindows", "cell_means", "open_mask", "resize", "triangle_weights"]
+__all__ = ["MaskWindows", "cell_means", "fitted", "open_mask", "resize", "triangle_weights"]
 
 
 def resize(x: Tensor, size: Sequence[int]) -> Tensor:
@@ -21,6 +21,11 @@ def resize(x: Tensor, size: Sequence[int]) -> Tensor:
     if size[1] == 1 < size[0]:  # torch gives every row of a single column the value of the first
         return resize(x.mT, (1, size[0])).mT
     return F.interpolate(x, list(size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+
+
+def fitted(x: Tensor, size: Sequence[int]) -> Tensor:
+    """`resize`, but for a tensor that has the size already."""
+    return x if list(x.shape[2:]) == list(size) else resize(x, size)
 
 
 def cell_means(weight: Tensor, stride: int, cells: Sequence[int]) -> Tensor:

@@ -13,13 +13,13 @@ from .color import preserve
 from .controls import Controls
 from .executor import Executor, memory_guard, ordinary_tensors
 from .guided import keep_detail, upsample, working_size
-from .images import Picture, alpha_as_given, premix
-from .masks import resize
+from .images import Picture, premix
+from .masks import fitted, resize
 from .progress import Progress
 from .regions import region_maps, region_shares, steady_moments
 from .style import Style, style_maps
 
-__all__ = ["Content", "bounded", "encode_picture", "joined_pictures", "paint", "reduced", "render", "without_pixels"]
+__all__ = ["Content", "encode_picture", "joined_pictures", "paint", "render", "without_pixels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ def render(
     picture = content.picture
     with ordinary_tensors(), memory_guard("the result"):
         size = working_size(picture.height, picture.width, content.scale)
-        small, visible = (None if x is None else _sized(x, size) for x in (covers, picture.alpha))
+        small, visible = (None if x is None else fitted(x, size) for x in (covers, picture.alpha))
         alphas = controls.alphas(len(content.features))
         output = paint(
             executor, content.features, content.statistics, found, alphas, size, small, visible, steady, progress
@@ -139,24 +139,6 @@ def joined_pictures(pictures: Sequence[Picture], device: torch.device) -> Pictur
     return Picture(rgb, torch.cat(alphas) if alphas else None, "tensor", torch.float32)
 
 
-def bounded(picture: Picture, longest: int) -> tuple[int, int]:
-    """The size at which a picture's longer side has `longest` pixels at most."""
-    return working_size(picture.height, picture.width, max(1.0, max(picture.height, picture.width) / longest))
-
-
-def reduced(picture: Picture, size: tuple[int, int]) -> Picture:
-    """The picture at a smaller size."""
-    if size == picture.rgb.shape[2:]:
-        return picture
-    alpha = None if picture.alpha is None else resize(picture.alpha.float(), size)
-    small = replace(picture, rgb=resize(picture.rgb.float(), size), alpha=alpha, raw_alpha=None)
-    return small if alpha is None else replace(small, raw_alpha=alpha_as_given(alpha, picture))
-
-
 def _shown(picture: Picture) -> Tensor:
     """What the network sees: what is hidden is no content."""
     return picture.rgb if picture.alpha is None else premix(picture.rgb, picture.alpha)
-
-
-def _sized(x: Tensor, size: Sequence[int]) -> Tensor:
-    return x if list(x.shape[2:]) == list(size) else resize(x, size)

@@ -1,4 +1,4 @@
-"""Stylizer: the whole pipeline of one picture, on a device, in a precision; `stylize` is the verb over it."""
+"""Stylizer: the whole pipeline of one picture, on a device, in a precision; `verb.stylize` is over it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import copy
 import difflib
 import os
 import reprlib
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
@@ -20,7 +18,7 @@ from torch import Tensor
 from .adain import Moments, merge_moments, split_moments
 from .controls import Alpha, Controls, PreserveColor
 from .devices import find_device, find_precision
-from .errors import AdaINKitError, ImageError, ModelError, StyleError
+from .errors import AdaINKitError, ImageError, StyleError
 from .executor import Executor, TileSize, ordinary_tensors
 from .images import (
     MAX_PIXELS,
@@ -33,16 +31,17 @@ from .images import (
     premix,
     save_image,
 )
-from .masks import resize
+from .masks import fitted, resize
 from .model import AdaINModel
+from .previews import bounded, prepare_preview, reduced
 from .progress import Progress
 from .regions import RegionPlan
-from .rendering import Content, bounded, encode_picture, joined_pictures, reduced, render, without_pixels
+from .rendering import Content, encode_picture, joined_pictures, render, without_pixels
 from .streaming import fits_whole, stream_file
 from .style import Style, StyleCache, style_key, styles
 from .weights import load_model
 
-__all__ = ["Content", "Progress", "Regions", "StyleLike", "Stylizer", "TileSize", "stylize"]
+__all__ = ["Content", "Progress", "Regions", "StyleLike", "Stylizer", "TileSize"]
 
 StyleLike: TypeAlias = "Style | ImageLike | Sequence[Style | ImageLike]"
 Regions: TypeAlias = "Sequence[tuple[ImageLike, StyleLike]]"
@@ -297,17 +296,14 @@ class Stylizer:
         picture = image.picture if isinstance(image, Content) else open_image(image, max_pixels=max_pixels)
         scale = _scale_of(image, scale)
         with ordinary_tensors():
-            small = reduced(picture, bounded(picture, _PREVIEW * size))
-            shrunk = max(small.height, small.width) / max(picture.height, picture.width)
-            hidden = 1 - min(1, scale * shrunk)  # strokes that the thumbnail is too small for: they come to their mean
-            smooth = detail + (1 - detail) * hidden
-            controls = Controls(alpha, preserve_color, color_strength, max(1.0, scale * shrunk), smooth)
+            small, scale, detail = prepare_preview(picture, size, scale, detail)
+            controls = Controls(alpha, preserve_color, color_strength, scale, detail)
             plan = self._plan(style, regions, mask, style_size, max_pixels)
             content = encode_picture(self._executor("auto"), small, controls.scale, self.digest)
             covers = plan.covers(small, max_pixels)
             result = self._render(content, plan.styles, controls, covers, content_statistics, "auto", None)
             thumbnail = reduced(small, bounded(picture, size))
-            return close_image(_fitted(result, thumbnail), thumbnail)
+            return close_image(fitted(result, (thumbnail.height, thumbnail.width)), thumbnail)
 
     def stylize_batch(
         self,
@@ -523,85 +519,6 @@ class Stylizer:
         return RegionPlan([m for m, _ in pairs], styles_of, mask)
 
 
-def stylize(
-    image: ImageLike,
-    style: StyleLike | None,
-    *,
-    alpha: Alpha = 1.0,
-    model: str | os.PathLike[str] = "lite",
-    preserve_color: PreserveColor = None,
-    color_strength: float = 1.0,
-    mask: ImageLike | None = None,
-    regions: Regions | None = None,
-    scale: float = 1.0,
-    detail: float = 0.0,
-    style_size: int | None = 512,
-    tile: TileSize = "auto",
-    device: str | torch.device = "auto",
-    dtype: str | torch.dtype = "auto",
-    max_pixels: int | None = MAX_PIXELS,
-    progress: Progress | None = None,
-) -> Any:
-    """`image` in the style of `style`: `stylize("photo.jpg", "painting.jpg", alpha=0.8).save("out.jpg")`.
-
-    Arguments and result as in `Stylizer.stylize`, which it calls; the model stays loaded for the next call.
-
-    >>> import numpy as np
-    >>> photo = np.random.default_rng(0).integers(0, 256, (33, 47, 3), dtype=np.uint8)
-    >>> out = stylize(photo, photo[::-1].copy(), alpha=0.8)
-    >>> out.shape, out.dtype
-    ((33, 47, 3), dtype('uint8'))
-    """
-    if isinstance(model, AdaINModel):
-        raise ModelError(
-            "stylize takes the name or the file of a model; for an AdaINModel use Stylizer(model).stylize(...)"
-        )
-    name, stamp = os.fspath(model), None
-    if Path(name).is_file():
-        facts = Path(name).stat()
-        stamp = (facts.st_mtime_ns, facts.st_size)  # a file that is written anew is another model
-    with _shared_lock:  # two first calls at once must not load the model twice
-        stylizer = _shared(name, stamp, str(device), dtype)
-    return stylizer.stylize(
-        image,
-        style,
-        alpha=alpha,
-        preserve_color=preserve_color,
-        color_strength=color_strength,
-        mask=mask,
-        regions=regions,
-        scale=scale,
-        detail=detail,
-        style_size=style_size,
-        tile=tile,
-        max_pixels=max_pixels,
-        progress=progress,
-    )
-
-
-_shared_lock = threading.Lock()
-
-
-def _renew_lock() -> None:
-    """A fork while another thread loads would leave the child a lock that nobody opens."""
-    global _shared_lock
-    _shared_lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
-
-
-# A preview is stylized at up to twice its size: what is finer is a matter of its mean, and four times the pixels of a
-# thumbnail of 256 take a tenth of a second.
-_PREVIEW = 2
-
-
-def _fitted(result: Tensor, picture: Picture) -> Tensor:
-    size = (picture.height, picture.width)
-    return result if result.shape[2:] == size else resize(result, size)
-
-
 def _scale_of(image: ImageLike | Content, scale: float) -> float:
     """The scale to work at: that of a `Content`, which has one already."""
     if not isinstance(image, Content):
@@ -609,8 +526,3 @@ def _scale_of(image: ImageLike | Content, scale: float) -> float:
     if scale not in (1, image.scale):
         raise ImageError(f"this Content is of scale {image.scale:g}, not {scale:g}; encode it with this one")
     return image.scale
-
-
-@lru_cache(maxsize=2)
-def _shared(model: str, stamp: object, device: str, dtype: str | torch.dtype) -> Stylizer:
-    return Stylizer(model, device=device, dtype=dtype)

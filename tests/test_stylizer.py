@@ -19,6 +19,7 @@ from torch import Tensor
 import adainkit
 from adainkit import style as style_module
 from adainkit import stylizer as stylizer_module
+from adainkit import verb
 from adainkit.color import preserve
 from adainkit.controls import Controls
 from adainkit.devices import fast_bfloat16, find_precision
@@ -26,9 +27,10 @@ from adainkit.errors import AdaINKitError, Cancelled, ImageError, OutOfMemoryErr
 from adainkit.images import open_image, save_image
 from adainkit.model import AdaINModel
 from adainkit.network import ModelConfig
-from adainkit.rendering import without_pixels
+from adainkit.rendering import Content, without_pixels
 from adainkit.style import Preset, Style, StyleCache, write_presets
-from adainkit.stylizer import Content, Stylizer, stylize
+from adainkit.stylizer import Stylizer
+from adainkit.verb import stylize
 
 TINY = ModelConfig("tiny", "unshuffle conv6 res6 tap down8 tap", "conv8 merge res6 shuffle4 rgb", gain_cap=16.0)
 COLOR_MODES = (None, "luma", "match")
@@ -1103,7 +1105,7 @@ def test_stylize_is_the_stylizers_and_shares_the_loaded_model(
 ) -> None:
     loads: list[Any] = []
     load = stylizer_module.load_model
-    stylizer_module._shared.cache_clear()
+    verb._shared.cache_clear()
     monkeypatch.setattr(stylizer_module, "load_model", lambda name: loads.append(name) or load(name))
     x, painting = noise(21, 30), noise(40, 40, seed=5)
     options: dict[str, Any] = {"alpha": 0.7, "preserve_color": "luma", "style_size": 32}
@@ -1116,7 +1118,7 @@ def test_stylize_is_the_stylizers_and_shares_the_loaded_model(
 def test_first_calls_at_once_load_the_model_once(monkeypatch: pytest.MonkeyPatch) -> None:
     loads: list[Any] = []
     load = stylizer_module.load_model
-    stylizer_module._shared.cache_clear()
+    verb._shared.cache_clear()
     monkeypatch.setattr(stylizer_module, "load_model", lambda name: loads.append(name) or load(name))
     threads = [threading.Thread(target=stylize, args=(noise(9, 9), noise(9, 9))) for _ in range(4)]
     for thread in threads:
@@ -1258,10 +1260,10 @@ def test_stylize_says_where_a_model_in_memory_belongs() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_fork_during_a_load_leaves_the_child_a_usable_lock() -> None:
-    with stylizer_module._shared_lock:
+    with verb._shared_lock:
         child = os.fork()
         if child == 0:
-            os._exit(0 if stylizer_module._shared_lock.acquire(timeout=1) else 1)
+            os._exit(0 if verb._shared_lock.acquire(timeout=1) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 

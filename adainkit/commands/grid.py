@@ -29,7 +29,6 @@ __all__ = ["run"]
 
 _T = TypeVar("_T")
 _BESIDE = 8  # columns, besides that of the contents: more go below
-_PREVIEW = 2  # times the size of a cell are what `Stylizer.preview` makes of it; a test proves it
 
 
 def run(args: argparse.Namespace) -> int:
@@ -153,13 +152,11 @@ class _Painter:
         `Stylizer.preview` of the picture, which is reduced once for all of its cells: the strokes' scale and what is
         smoothed are those of the picture as it was.
         """
-        from ..rendering import bounded, reduced
+        from ..previews import prepare_preview
         from ..sheet import Cell
 
-        small = reduced(picture, bounded(picture, _PREVIEW * self.size))
-        strokes = self.options["scale"] * max(small.height, small.width) / max(picture.height, picture.width)
-        detail = 1 - (1 - self.options["detail"]) * min(1.0, strokes)
-        options = {**self.options, "scale": max(1.0, strokes), "detail": detail}
+        small, scale, detail = prepare_preview(picture, self.size, self.options["scale"], self.options["detail"])
+        options = {**self.options, "scale": scale, "detail": detail}
 
         def paint(style: Style, alpha: float | Sequence[float]) -> Cell:
             return Cell(self.stylizer.preview(small, style, alpha=alpha, **options))
