@@ -190,15 +190,6 @@ def teacher(tmp_path: Path) -> Path:
     return tmp_path / "teacher.safetensors"
 
 
-def skip_without(dtype: torch.dtype | str, device: torch.device | str) -> None:
-    """Skip the test where this torch cannot compute with `dtype` (float16 on the CPU, before 2.5 or so)."""
-    kind = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-    try:
-        torch.nn.functional.pad(torch.zeros(1, 1, 2, 2, dtype=kind, device=device), (1, 1, 1, 1), mode="reflect")
-    except RuntimeError as error:
-        pytest.skip(str(error))
-
-
 @pytest.fixture
 def pictures(tmp_path: Path) -> tuple[Path, Path]:
     """A folder of contents and one of styles: several sizes and modes, and a broken one in each."""

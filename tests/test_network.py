@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import skip_without
+from precisions import skip_without
 from torch import Tensor, nn
 
 from adainkit.errors import ModelError

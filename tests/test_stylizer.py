@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import skip_without
 from PIL import Image, ImageFile
+from precisions import skip_without
 from torch import Tensor
 
 import adainkit
