@@ -89,7 +89,8 @@ def uninstall(comfyui: str | os.PathLike[str]) -> Change:
     if listed is None:
         raise AdaINKitError(f"{folder} was not made by `adainkit comfyui install`; nothing was removed")
     try:
-        _remove(folder, listed[1] | {LIST})
+        _remove(folder, listed[1])
+        _remove(folder, {LIST})  # last: a run that is cut off can be done again
         kept = tuple(sorted(path.relative_to(folder).as_posix() for path in _walk(folder)))
     except OSError as error:
         raise _storage_error(error, folder) from error
@@ -115,7 +116,10 @@ def _read_list(folder: Path) -> tuple[str, set[str]] | None:
     """The version that `install` copied, and its files; None where it did not."""
     try:
         listed = json.loads((folder / LIST).read_text(encoding="utf-8"))
-        return listed["version"], set(listed["files"])
+        names = set(listed["files"])
+        if any(Path(name).is_absolute() or ".." in Path(name).parts for name in names):
+            return None  # nothing that `install` writes
+        return listed["version"], names
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -75,6 +75,8 @@ class AdaINApply(io.ComfyNode):
         options = options_of(**widgets)
         if _is_zero(options["alpha"]):
             style = (identity_style(model),)
+        elif style is None:
+            raise adainkit.StyleError("no style came in at `style`; connect one, or set alpha to 0")
         return io.NodeOutput(stylize_images(model, image, style, mask=mask, contents=_CONTENTS, **options))
 
 
@@ -138,7 +140,7 @@ class AdaINApplyToFrames(io.ComfyNode):
                 io.Image.Input("frames", tooltip="The frames in their order, as a batch of images of one size."),
                 _model_input(),
                 _style_input(),
-                *apply_inputs(),
+                *apply_inputs("The clip is not measured again when only this changes."),
                 io.Boolean.Input(
                     "steady",
                     default=True,

@@ -51,9 +51,9 @@ def stylize_images(
     found = [styles] if styles is not None else [s for _, s in regions]
     for things, what in [(c, "masks") for c in covers] + [(s, "styles") for s in found]:
         count_for(len(things), count, what)
-    stylizer = model.on_device(height * width)
-    size = max(1, _CHUNK // (height * width))
-    if stylizer.device.type == "cpu" or any(len(s) > 1 for s in found):
+    size = 1 if any(len(s) > 1 for s in found) else max(1, min(count, _CHUNK // (height * width)))
+    stylizer = model.on_device(size * height * width)
+    if stylizer.device.type == "cpu":
         size = 1
     steps = steps or Steps(count)
 
@@ -104,13 +104,21 @@ class Contents:
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
+        self._shrink()
         content = stylizer.encode_content(from_image(chunk), scale=scale, **options)
-        limit = mm.get_free_memory(torch.device("cpu")) // _SHARE
-        if _bytes(content) * count // len(chunk) <= limit:
+        if _bytes(content) * count // len(chunk) <= self._limit():
             self._kept[key] = replace(content, features=tuple(f.cpu() for f in content.features))
-            while sum(map(_bytes, self._kept.values())) > limit:
-                self._kept.popitem(last=False)
+        self._shrink()
         return content
+
+    def _shrink(self) -> None:
+        """Forget the oldest until the others fit into their share of what is free now, with them or without."""
+        while self._kept and sum(map(_bytes, self._kept.values())) > self._limit():
+            self._kept.popitem(last=False)
+
+    @staticmethod
+    def _limit() -> int:
+        return int(mm.get_free_memory(torch.device("cpu"))) // _SHARE
 
     def clear(self) -> None:
         """Forget all of them."""

@@ -44,7 +44,7 @@ def load_model(name: str, path: str, precision: str = "auto") -> LoadedModel:
     """The model of a .safetensors file, loaded once per server and precision until the file is written anew."""
     device = mm.get_torch_device()
     if precision == "auto":
-        precision = "float16" if mm.should_use_fp16(device) else "float32"
+        precision = "float16" if mm.should_use_fp16(device) else "auto" if device.type == "cpu" else "float32"
     return _load(name, path, stamp(path), device, precision)
 
 

@@ -44,16 +44,18 @@ def mask_input() -> io.Input:
     return io.Mask.Input("mask", optional=True, tooltip=_MASK)
 
 
-def alpha_input() -> io.Input:
-    """How much."""
+_KEPT = "Changing only this costs about half of a run, since the encoded image is kept."
+
+
+def alpha_input(cost: str = _KEPT) -> io.Input:
+    """How much; `cost` says what a change of it costs."""
     return io.Float.Input(
         "alpha",
         default=1.0,
         min=0.0,
         max=1.0,
         step=0.05,
-        tooltip="Strength of the style: 1 is the style in full, 0 the image as the model draws it. Changing only this "
-        "costs about half of a run, since the encoded image is kept.",
+        tooltip=f"Strength of the style: 1 is the style in full, 0 the image as the model draws it. {cost}",
     )
 
 
@@ -68,10 +70,10 @@ def color_input() -> io.Input:
     )
 
 
-def apply_inputs() -> list[io.Input]:
+def apply_inputs(cost: str = _KEPT) -> list[io.Input]:
     """The widgets of the nodes that paint, in the order in which they are seen."""
     return [
-        alpha_input(),
+        alpha_input(cost),
         color_input(),
         io.Float.Input(
             "color_strength",

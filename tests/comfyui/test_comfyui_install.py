@@ -107,6 +107,31 @@ def test_uninstall_takes_all_of_it_out_and_nothing_else(comfyui):
     assert files_below(folder) == {"locales/mine.txt"}
 
 
+def test_uninstall_that_is_cut_off_can_be_done_again(comfyui):
+    folder = comfyui / "custom_nodes" / "adainkit"
+    install(comfyui)
+    locked = folder / "adainkit" / "errors.py"  # as Windows has it for what a running ComfyUI uses
+    locked.unlink()
+    locked.mkdir()
+    with pytest.raises(AdaINKitError, match="close ComfyUI"):
+        uninstall(comfyui)
+    assert (folder / LIST).is_file()
+    locked.rmdir()
+    uninstall(comfyui)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["../../victim.txt", "/etc/victim.txt"])
+def test_list_that_names_files_elsewhere_is_not_believed(comfyui, name):
+    install(comfyui)
+    (comfyui / "victim.txt").touch()
+    listed = comfyui / "custom_nodes" / "adainkit" / LIST
+    listed.write_text(json.dumps({"version": "0", "files": [name]}))
+    with pytest.raises(AdaINKitError, match="not made by"):
+        uninstall(comfyui)
+    assert (comfyui / "victim.txt").exists()
+
+
 @pytest.mark.parametrize("action", [install, uninstall])
 def test_folder_of_somebody_else_is_left_alone(comfyui, action):
     folder = comfyui / "custom_nodes" / "adainkit"

@@ -136,8 +136,11 @@ def test_gpu_chunks_are_bounded_by_pixels(pack, comfy, style):
     stylizer = SimpleNamespace(
         device=SimpleNamespace(type="gpu"), stylize=lambda p, s, **_: sizes.append(len(p)) or p.clone()
     )
-    pack.engine.stylize_images(SimpleNamespace(on_device=lambda _: stylizer), torch.zeros(9, 512, 512, 3), style)
+    asked = []
+    model = SimpleNamespace(on_device=lambda pixels: asked.append(pixels) or stylizer)
+    pack.engine.stylize_images(model, torch.zeros(9, 512, 512, 3), style)
     assert sizes == [4, 4, 1]
+    assert asked == [4 * 512 * 512], "room for a whole chunk is asked for"
 
 
 # ---- masks and regions
@@ -212,10 +215,17 @@ def test_contents_are_kept_in_bounded_memory(pack, comfy, model, image):
     for other in others:
         contents.encode(model.stylizer, other, 1)
     assert len(contents._kept) == 2
+    comfy.free_memory = pack.engine._SHARE * one
+    contents.encode(model.stylizer, picture, 4)
+    assert len(contents._kept) == 1, "memory is given back when it gets short"
     comfy.free_memory = pack.engine._SHARE * one * 3
     contents.clear()
     contents.encode(model.stylizer, picture, 4)
     assert not contents._kept, "of a batch that does not fit, keeping some is of no use"
+    contents.encode(model.stylizer, picture, 1)
+    comfy.free_memory = 0
+    contents.encode(model.stylizer, others[0], 1)
+    assert not contents._kept
 
 
 def test_strength_0_needs_no_style_and_gives_the_librarys_reconstruction(pack, comfy, model, image, style):
@@ -223,6 +233,8 @@ def test_strength_0_needs_no_style_and_gives_the_librarys_reconstruction(pack, c
     assert torch.equal(apply(pack, image, model, None, alpha=0.0), expected)
     assert torch.equal(apply(pack, image, model, None, level_alphas="0,0,0"), expected)
     assert not torch.equal(expected, image)
+    with pytest.raises(adainkit.StyleError, match="no style came in"):
+        apply(pack, image, model, None, alpha=0.5)
     status = pack.AdaINApply.check_lazy_status
     assert status(alpha=0.0, level_alphas="", style=None) == []
     assert status(alpha=0.0, level_alphas="0,0.1,0", style=None) == ["style"]
@@ -233,7 +245,8 @@ def test_strength_0_needs_no_style_and_gives_the_librarys_reconstruction(pack, c
 
 def test_model_is_loaded_once_until_its_file_changes(pack, comfy, tmp_path):
     load = pack.AdaINLoadModel.execute
-    assert load("lite", False, "auto").args[0] is load("lite", True, "float32").args[0]
+    assert load("lite", False, "auto").args[0] is load("lite", True, "auto").args[0]
+    assert load("lite", False, "float32").args[0].stylizer.precision == "float32"
     file = comfy.base / "models" / "adain" / "mine.safetensors"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(Path(adainkit.models()["lite"].path).read_bytes())
