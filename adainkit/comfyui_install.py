@@ -86,6 +86,8 @@ def uninstall(comfyui: str | os.PathLike[str]) -> Change:
     """Remove what `install` copied. `AdaINKitError` if there is nothing of it, or it cannot be removed."""
     folder = _custom_nodes(comfyui) / NAME
     listed = _read_list(folder)
+    if not os.path.lexists(folder):
+        raise AdaINKitError(f"there is no {folder}: the node pack is not installed there")
     if listed is None:
         raise AdaINKitError(f"{folder} was not made by `adainkit comfyui install`; nothing was removed")
     try:

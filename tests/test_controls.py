@@ -207,6 +207,7 @@ def test_the_command_takes_regions(run: Run, here: Path, stylizer: Stylizer) -> 
         (["--region", "left.png"], "MASK=STYLE"),
         (["--region", "=art.png"], "MASK=STYLE"),
         (["--style", "art.png", "--region", "a.png=b.jpg"], "exclude each other"),
+        (["iris", "--region", "a.png=b.jpg"], "iris: no such file; if it is meant as a STYLE, it excludes --region"),
         (["--scale", "0.5", "--style", "art.png"], "1 to 64"),
         (["--alpha", "0.5,2", "--style", "art.png"], "0 to 1"),
         (["--detail", "7", "--style", "art.png"], "0 to 1"),

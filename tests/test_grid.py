@@ -93,7 +93,7 @@ def test_colors_are_those_of_srgb_whatever_profile_a_picture_has(run: Run, here:
 def test_steps_of_alpha(run: Run, here: Path, sheets: list[Any]):
     assert run("in/a.png", "art/2.png", "--alphas", "0,0.25,1", "-o", "sheet.png").code == 0
     rows = sheets[0]
-    assert labels(rows) == [["2.png", "alpha 0", "alpha 0.25", "alpha 1"], ["a.png", "", "", ""]]
+    assert labels(rows) == [["style: 2.png", "alpha 0", "alpha 0.25", "alpha 1"], ["a.png", "", "", ""]]
     for cell, alpha in zip(rows[1][1:], (0, 0.25, 1), strict=True):
         assert_shows(cell, stylized("in/a.png", "art/2.png", alpha=alpha))
 

@@ -1043,3 +1043,14 @@ def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing(
     with pytest.raises(ImageError, match="No space left"):
         save_image(Image.fromarray(colors(3).repeat(4, 0)), tmp_path / f"out.{suffix}")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".gif", ".png", ".webp"])
+def test_pages_that_are_left_out_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str) -> None:
+    pages = [Image.new("RGB", (9, 7), color) for color in ("red", "green", "blue")]
+    pages[0].save(tmp_path / f"many{suffix}", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / f"one{suffix}")
+    open_image(tmp_path / f"one{suffix}")
+    assert not caplog.records
+    open_image(tmp_path / f"many{suffix}")
+    assert "has 3 pages or frames; the first is taken" in caplog.text

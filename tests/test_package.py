@@ -250,3 +250,14 @@ def test_the_checkout_is_a_package_that_is_empty_where_no_comfyui_is() -> None:
     """
     done = subprocess.run([sys.executable, "-c", code, str(ROOT / "__init__.py")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", [["-m", "adainkit", "--version"], ["-c", "import adainkit; print(adainkit.Style)"]])
+def test_above_a_clone_of_its_own_name_the_library_is_found(tmp_path: Path, command: list[str]) -> None:
+    clone = tmp_path / "adainkit"
+    clone.mkdir()
+    (clone / "__init__.py").write_bytes((ROOT / "__init__.py").read_bytes())
+    (clone / "adainkit").symlink_to(PACKAGE)
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "adainkit" in done.stdout

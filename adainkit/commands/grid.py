@@ -171,7 +171,9 @@ def _columns(painter: _Painter, names: Sequence[str], args: argparse.Namespace) 
 
     if args.alphas:
         style = painter.style(names[0])
-        return painter.head(names[0]), [_Column(Cell(label=f"alpha {a:g}"), style, a) for a in args.alphas]
+        head = painter.head(names[0])
+        corner = Cell(head.picture, f"style: {head.label}")
+        return corner, [_Column(Cell(label=f"alpha {a:g}"), style, a) for a in args.alphas]
     if args.interpolate:
         ends = [painter.head(name) for name in names]
         found = interpolate([painter.style(name) for name in names], args.interpolate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, nullcontext
@@ -124,6 +125,8 @@ def _styles(args: argparse.Namespace) -> _Styles:
     given = {"--style": args.style, "--region": args.region, "--random-style": args.random_style is not None}
     if len(names := [name for name, value in given.items() if value]) > 1:
         args.usage_error(f"{' and '.join(names)} exclude each other")
+    if names and not os.path.exists(args.pictures[-1]) and not Path(args.pictures[-1]).suffix:  # noqa: PTH110
+        args.usage_error(f"{args.pictures[-1]}: no such file; if it is meant as a STYLE, it excludes {names[0]}")
     if args.random_style is not None:
         return _Styles({}, random=RandomStyles(args.random_style, args.seed, args.styles_per_image))
     if args.seed or args.styles_per_image > 1:

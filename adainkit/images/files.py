@@ -20,7 +20,7 @@ from ..errors import AdaINKitError, ImageError
 from .sixteen import turn_bytes, write_png16
 from .tiff import write_tiff16
 
-__all__ = ["check_size", "check_target", "identify", "load_file", "reading", "save_image"]
+__all__ = ["check_size", "check_target", "identify", "load_file", "reading", "save_image", "tell_pages"]
 
 _log = logging.getLogger("adainkit")
 
@@ -52,6 +52,7 @@ def load_file(path: str | os.PathLike[str], max_pixels: int | None) -> tuple[Ima
     with reading(name), open(path, "rb") as stream:
         image = identify(stream, name)
         check_size(name, *image.size, max_pixels)
+        tell_pages(image, name)
         turned = turn_bytes(image, name)
         image.load()
         if not turned:
@@ -60,6 +61,13 @@ def load_file(path: str | os.PathLike[str], max_pixels: int | None) -> tuple[Ima
         vars(low)["tile"] = turned
         low.load()
         return image, low
+
+
+def tell_pages(image: Image.Image, name: str) -> None:
+    """A warning in the log where a file has more pictures than the first; not for a camera's JPEG with its preview."""
+    pages = getattr(image, "n_frames", 1)
+    if pages > 1 and image.format in ("TIFF", "GIF", "PNG", "WEBP", "AVIF"):
+        _log.warning("%s has %d pages or frames; the first is taken", name, pages)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from PIL import Image
 
-from .files import check_size, identify, load_file, reading
+from .files import check_size, identify, load_file, reading, tell_pages
 from .picture import Picture
 from .pil import to_picture, upright
 from .tiff import open_tiff
@@ -81,6 +81,7 @@ def open_strips(path: str | os.PathLike[str], *, max_pixels: int | None, limit: 
         check_size(name, width, height, max_pixels)
         reader = open_tiff(Path(path), header, limit) if header.format == "TIFF" else None
         if reader is not None:
+            tell_pages(header, name)
             _, _, info = upright(header, None, name)  # `open_tiff` takes none that would have to be turned
             return Strips(name, height, width, reader.cut, info, reader.close)
     image, low, held = upright(*load_file(path, max_pixels), name)

@@ -107,6 +107,11 @@ def test_uninstall_takes_all_of_it_out_and_nothing_else(comfyui):
     assert files_below(folder) == {"locales/mine.txt"}
 
 
+def test_uninstall_of_what_is_not_there_says_so(comfyui):
+    with pytest.raises(AdaINKitError, match="not installed there"):
+        uninstall(comfyui)
+
+
 def test_uninstall_that_is_cut_off_can_be_done_again(comfyui):
     folder = comfyui / "custom_nodes" / "adainkit"
     install(comfyui)
