@@ -143,7 +143,10 @@ def test_installing_again_upgrades_in_place(person: Path):
 
 
 @pytest.mark.parametrize("listed", [True, False])
-def test_what_is_not_the_plug_in_s_is_never_touched(person: Path, run: Any, listed: bool):
+def test_what_is_not_the_plug_in_s_is_never_touched(
+    listed: bool, person: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(gimp_install, "_environment", dict)  # which asks a Python, a second each time
     install()
     folder = plugins(person)
     if not listed:  # as the first release wrote it
@@ -181,7 +184,8 @@ def test_a_link_in_its_place_is_refused_and_its_target_left_alone(tmp_path: Path
 
 
 @pytest.mark.parametrize("config", [{"command": "python"}, {"command": [1]}, {"command": []}, {"command": True}, []])
-def test_a_damaged_configuration_is_in_nobody_s_way(config: Any, tmp_path: Path):
+def test_a_damaged_configuration_is_in_nobody_s_way(config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(gimp_install, "_environment", dict)
     (folder,) = (each.folder for each in install(tmp_path))
     (folder / "worker.json").write_text(json.dumps(config))
     assert any("damaged" in finding.value for finding in gimp_install.examine(tmp_path))
