@@ -1,7 +1,12 @@
-"""Puts the GIMP plug-in where GIMP 3 looks for it and tells it how to start the worker: `adainkit gimp install`."""
+"""Puts the GIMP plug-in where GIMP 3 looks for it and tells it how to start the worker: `adainkit gimp install`.
+
+`worker.json`, which it writes there, lists the copied files: an upgrade replaces those, and neither it nor `uninstall`
+touches anything else.
+"""
 
 from __future__ import annotations
 
+import configparser
 import importlib.util
 import json
 import os
@@ -9,7 +14,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -23,9 +29,11 @@ __all__ = ["Installed", "advice", "examine", "gimp_folders", "install", "plugin_
 
 MENU = "Filters > Artistic > AdaIN Style Transfer"
 NAME = "adainkit"
-_KEPT = {"worker-state.json", "worker-state.json.lock", "worker.log"}  # a running worker's
+CONFIG = "worker.json"
+_WORKER_S = {"worker-state.json", "worker-state.json.lock", "worker.log"}  # an upgrade leaves them alone
 _INSTALL = "adainkit gimp install"
 _FLATPAK_APP = Path(".var/app/org.gimp.GIMP")
+_FLATPAK_SYSTEM = Path("/var/lib/flatpak")
 FLATPAK = "flatpak override --user --talk-name=org.freedesktop.Flatpak org.gimp.GIMP"
 
 
@@ -69,8 +77,11 @@ def gimp_folders(
 
 
 def plugin_folders(directory: Path | None) -> list[Path]:
-    """Where the plug-in belongs: below `directory`, a folder of GIMP's or its plug-ins, or below all that there are."""
+    """Where the plug-in belongs: below `directory`, a folder of GIMP's or its plug-ins (or itself, if it is
+    the plug-in's), or below all that there are."""
     if directory is not None:
+        if directory.parts[-2:] == ("plug-ins", NAME):
+            return [directory]
         return [(directory if directory.name == "plug-ins" else directory / "plug-ins") / NAME]
     found = gimp_folders()
     if not found:
@@ -84,11 +95,12 @@ def plugin_folders(directory: Path | None) -> list[Path]:
 def install(directory: Path | None = None) -> list[Installed]:
     """Copy the plug-in into every folder, in the place of older copies, and try the worker once.
 
-    `AdaINKitError` with the remedy if a folder cannot be written or the worker does not answer.
+    `AdaINKitError` with the remedy if a folder is a link or cannot be written, or the worker does not answer.
     """
     config = _config()
     done = []
     for folder in plugin_folders(directory):
+        _refuse_link(folder)
         old = _read_config(folder)
         try:
             _stop_worker(folder)
@@ -101,11 +113,13 @@ def install(directory: Path | None = None) -> list[Installed]:
 
 
 def uninstall(directory: Path | None = None) -> list[Path]:
-    """Remove the plug-in from every folder; those where it was."""
+    """Remove the plug-in from every folder; those where it was. A folder that holds other files stays with them.
+    `AdaINKitError` if one is a link or cannot be removed."""
     removed = []
     for folder in plugin_folders(directory):
         if not (folder / f"{NAME}.py").is_file():
             continue
+        _refuse_link(folder)
         try:
             _stop_worker(folder)
             _remove(folder)
@@ -129,7 +143,7 @@ def examine(directory: Path | None = None) -> Iterator[Finding]:
         if all(finding.status == "ok" for finding in found):
             whole.append(folder)
     yield from _examine_python()
-    if (Path.home() / _FLATPAK_APP).is_dir():
+    if (Path.home() / _FLATPAK_APP).is_dir() and not _flatpak_allowed():
         yield Finding("flatpak", "GIMP from Flatpak starts the worker only if it is allowed to", "missing", FLATPAK)
     if whole:
         try:
@@ -168,6 +182,17 @@ def _examine_copy(folder: Path) -> Iterator[Finding]:
         yield Finding("plug-in", where)
 
 
+def _flatpak_allowed() -> bool:
+    """Whether GIMP's Flatpak may start programs outside it; the user's overrides come after the system's."""
+    data = os.environ.get("XDG_DATA_HOME")
+    own = (Path(data) if data else Path.home() / ".local" / "share") / "flatpak"
+    policy = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
+    with suppress(OSError, UnicodeDecodeError, configparser.Error):
+        folders = [installation / "overrides" for installation in (_FLATPAK_SYSTEM, own)]
+        policy.read([folder / name for folder in folders for name in ("global", "org.gimp.GIMP")], encoding="utf-8")
+    return policy.get("Session Bus Policy", "org.freedesktop.Flatpak", fallback="none") in ("talk", "own")
+
+
 def _examine_python() -> Iterator[Finding]:
     """On Linux GIMP runs plug-ins by `env python3`, which an active environment takes over."""
     python = shutil.which("python3")
@@ -197,7 +222,13 @@ def _config() -> dict[str, Any]:
         "environment": _environment(),
         "presets": presets,
         "models": list(models()),
+        "files": _files(),
     }
+
+
+def _files() -> list[str]:
+    """The names of what `install` puts into a folder."""
+    return sorted([CONFIG, *(path.name for path in plugin_source().glob("*.py"))])
 
 
 def _environment() -> dict[str, str]:
@@ -214,29 +245,52 @@ def _environment() -> dict[str, str]:
 
 
 def _copy(folder: Path, config: Mapping[str, Any]) -> None:
-    source = plugin_source()
+    source, old = plugin_source(), _own_files(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    files = {path.name: path.read_bytes() for path in source.glob("*.py")}
-    files["worker.json"] = json.dumps(config, indent=2).encode()
-    for name, data in files.items():
-        path = write_atomically(folder / name, data)
+    for name in set(_files()) - {CONFIG}:
+        path = write_atomically(folder / name, (source / name).read_bytes())
         if name == f"{NAME}.py":
             path.chmod(path.stat().st_mode | 0o111)
-    for path in folder.iterdir():  # of older releases
-        if path.name not in files.keys() | _KEPT:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    _delete(folder, old - set(_files()))  # of another release
+    write_atomically(folder / CONFIG, json.dumps(config, indent=2).encode())  # last: until then the old list counts
+
+
+def _own_files(folder: Path) -> set[str]:
+    """The names that `install` put there, by the list; those of this release where it is of an older one, or lost."""
+    listed = (_read_config(folder) or {}).get("files")
+    names = listed if isinstance(listed, list) else []
+    return {name for name in names if isinstance(name, str) and Path(name).name == name} | set(_files())
+
+
+def _delete(folder: Path, names: Iterable[str]) -> None:
+    """These files, and what Python compiled of them."""
+    for name in names:
+        compiled = (folder / "__pycache__").glob(f"{Path(name).stem}.*.pyc") if name.endswith(".py") else ()
+        for path in (folder / name, *compiled):
+            if path.is_symlink() or not path.is_dir():
+                path.unlink(missing_ok=True)
+    with suppress(OSError):  # not there, or others compiled there, too
+        (folder / "__pycache__").rmdir()
 
 
 def _remove(folder: Path, seconds: float = 10.0) -> None:
     """A worker that has just been told to end may hold its log for a moment, which Windows minds."""
-    deadline = time.monotonic() + seconds
+    deadline, names = time.monotonic() + seconds, _own_files(folder) | _WORKER_S
     while True:
         try:
-            return shutil.rmtree(folder)
+            _delete(folder, names)
+            break
         except OSError:
             if os.name != "nt" or time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+    with suppress(OSError):  # not empty: somebody's own files
+        folder.rmdir()
+
+
+def _refuse_link(folder: Path) -> None:
+    if folder.is_symlink():
+        raise AdaINKitError(f"{folder} is a link to {folder.readlink()}, which was left alone; remove the link first")
 
 
 def _handshake(folder: Path) -> None:
@@ -253,7 +307,9 @@ def _handshake(folder: Path) -> None:
 def _stop_worker(folder: Path) -> None:
     """An older worker must not serve the new plug-in, nor outlive the last one."""
     if _read_config(folder) is not None:
-        _link(plugin_source()).Worker(str(folder)).stop()
+        link = _link(plugin_source())
+        with suppress(link.Failure):  # a configuration that starts no worker
+            link.Worker(str(folder)).stop()
 
 
 def _link(folder: Path) -> ModuleType:
@@ -267,10 +323,12 @@ def _link(folder: Path) -> ModuleType:
 
 def _read_config(folder: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads((folder / "worker.json").read_text(encoding="utf-8"))
+        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and found.get("command") else None
+    command = found.get("command") if isinstance(found, dict) else None
+    right = isinstance(command, list) and command and all(isinstance(part, str) for part in command)
+    return found if right else None
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import signal
+import socket
 import struct
 import sys
 import threading
@@ -249,10 +250,16 @@ def check_styles_of_every_source():
     by_layer = stylized(image, layer, style_layer=painting)
     assert difference(pixels(by_file), pixels(by_layer)) < 2
     assert difference(pixels(by_file), pixels(stylized(image, layer))) > 5
-    native = FOLDER / "painting.xcf"
-    Gimp.file_save(Gimp.RunMode.NONINTERACTIVE, painting.get_image(), Gio.File.new_for_path(str(native)), None)
-    by_native = stylized(image, layer, style_file=Gio.File.new_for_path(str(native)))
-    assert difference(pixels(by_file), pixels(by_native)) < 2
+    for suffix in ("xcf", "tif"):
+        native = Gio.File.new_for_path(str(FOLDER / f"painting.{suffix}"))
+        Gimp.file_save(Gimp.RunMode.NONINTERACTIVE, painting.get_image(), native, None)
+        by_native = stylized(image, layer, style_file=native)
+        assert difference(pixels(by_file), pixels(by_native)) < 2, suffix
+    deep, painting = load(PAINTING)
+    deep.convert_precision(Gimp.Precision.FLOAT_NON_LINEAR)
+    native = Gio.File.new_for_path(str(FOLDER / "deep.tif"))
+    Gimp.file_save(Gimp.RunMode.NONINTERACTIVE, deep, native, None)
+    assert difference(pixels(by_file), pixels(stylized(image, layer, style_file=native))) < 2
 
 
 def check_a_second_style_is_mixed_in():
@@ -345,6 +352,42 @@ def check_a_killed_worker_is_told_and_replaced():
     refused("scale the picture down", big, wide)
     stylized(image, layer)
     assert json.loads(STATE.read_text())["pid"] != first
+
+
+def check_a_worker_that_dies_with_half_of_the_result_changes_nothing():
+    image, layer = load()
+    stylized(image, layer)
+    image.remove_layer(image.get_layers()[0])
+    layer.append_filter(Gimp.DrawableFilter.new(layer, "gegl:gaussian-blur", "blur"))
+    before, place, images = pixels(layer), (layer.get_width(), list(layer.get_offsets())), len(Gimp.get_images())
+    state = STATE.read_text()
+    for result, channels in (("layer", 4), ("in-place", 3)):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            STATE.write_text(json.dumps({**json.loads(state), "port": server.getsockname()[1]}))
+            dying = threading.Thread(target=die_with_half_of_the_result, args=(server, channels))
+            dying.start()
+            try:
+                refused("ended in the middle", image, layer, result=result)
+            finally:
+                STATE.write_text(state)
+            dying.join(10)
+        assert pixels(layer) == before
+        assert (layer.get_width(), list(layer.get_offsets())) == place
+        assert len(layer.get_filters()) == 1
+        assert len(Gimp.get_images()) == images
+    stylized(image, layer, result="in-place")
+    assert not layer.get_filters()
+
+
+def die_with_half_of_the_result(server, channels):
+    stream, _ = server.accept()
+    with stream, stream.makefile("rb") as file:
+        picture = json.loads(file.readline())["picture"]
+        assert picture["channels"] == channels
+        count = picture["width"] * picture["height"] * channels
+        stream.sendall(b'{"ready": true}\n')
+        file.read(count)
+        stream.sendall(json.dumps({"result": picture, "bytes": count}).encode() + b"\n" + bytes(count // 2))
 
 
 def check_a_layer_of_24_megapixels():

@@ -125,23 +125,81 @@ def test_installing_again_upgrades_in_place(person: Path):
     (folder / "adainkit.py").write_text("old")
     (folder / "gone.py").write_text("of an older release")
     (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "gone.cpython-311.pyc").write_text("compiled")
     (folder / "worker.log").write_text("kept")
     config = json.loads((folder / "worker.json").read_text())
-    (folder / "worker.json").write_text(json.dumps({**config, "version": "0.0.1"}))
+    older = {**config, "version": "0.0.1", "files": [*config["files"], "gone.py", "../../outside", ".."]}
+    (folder / "worker.json").write_text(json.dumps(older))
+    (folder.parent.parent / "outside").write_text("kept")
     done = install()
     assert [each.replaced for each in done] == ["0.0.1", adainkit.__version__]
     assert {path.name for path in folder.iterdir()} == FILES | {"worker.log"}
     assert (folder / "adainkit.py").read_bytes() == (PLUGIN / "adainkit.py").read_bytes()
     assert (folder / "worker.log").read_text() == "kept"
+    assert (folder.parent.parent / "outside").read_text() == "kept"
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     install()
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-@pytest.mark.parametrize("given", ["3.9", "3.9/plug-ins"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_what_is_not_the_plug_in_s_is_never_touched(
+    listed: bool, person: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(gimp_install, "_environment", dict)  # which asks a Python, a second each time
+    install()
+    folder = plugins(person)
+    if not listed:  # as the first release wrote it
+        config = json.loads((folder / "worker.json").read_text())
+        (folder / "worker.json").write_text(json.dumps({k: v for k, v in config.items() if k != "files"}))
+    (folder / "notes.txt").write_text("mine")
+    (folder / "own.py").write_text("mine")
+    (folder / "__pycache__").mkdir()
+    for name in ("own", "layers"):
+        (folder / "__pycache__" / f"{name}.cpython-311.pyc").write_text("compiled")
+    (folder / "paintings").mkdir()
+    (folder / "paintings" / "sea.xcf").write_text("mine")
+    mine = {"notes.txt", "own.py", "__pycache__", "paintings"}
+    install()
+    assert {path.name for path in folder.iterdir()} == FILES | mine
+    found = run("uninstall")
+    assert f"{folder} stays: it holds other files" in found.out
+    assert {path.name for path in folder.iterdir()} == mine
+    assert [path.name for path in (folder / "__pycache__").iterdir()] == ["own.cpython-311.pyc"]
+    assert (folder / "paintings" / "sea.xcf").read_text() == "mine"
+
+
+def test_a_link_in_its_place_is_refused_and_its_target_left_alone(tmp_path: Path):
+    checkout, folder = tmp_path / "checkout", tmp_path / "3.0" / "plug-ins" / "adainkit"
+    (checkout / "src").mkdir(parents=True)
+    (checkout / "adainkit.py").write_text("mine")
+    folder.parent.mkdir(parents=True)
+    folder.symlink_to(checkout)
+    for command in (install, uninstall):
+        with pytest.raises(AdaINKitError, match="is a link"):
+            command(tmp_path / "3.0")
+    assert folder.is_symlink()
+    assert sorted(path.name for path in checkout.iterdir()) == ["adainkit.py", "src"]
+    assert (checkout / "adainkit.py").read_text() == "mine"
+
+
+@pytest.mark.parametrize("config", [{"command": "python"}, {"command": [1]}, {"command": []}, {"command": True}, []])
+def test_a_damaged_configuration_is_in_nobody_s_way(config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(gimp_install, "_environment", dict)
+    (folder,) = (each.folder for each in install(tmp_path))
+    (folder / "worker.json").write_text(json.dumps(config))
+    assert any("damaged" in finding.value for finding in gimp_install.examine(tmp_path))
+    assert [each.replaced for each in install(tmp_path)] == [None]
+    (folder / "worker.json").write_text(json.dumps(config))
+    assert uninstall(tmp_path) == [folder]
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("given", ["3.9", "3.9/plug-ins", "3.9/plug-ins/adainkit"])
 def test_a_folder_can_be_named(given: str, tmp_path: Path, run: Any):
     assert run("install", "--dir", str(tmp_path / given)).code == 0
     assert (tmp_path / "3.9" / "plug-ins" / "adainkit" / "adainkit.py").is_file()
+    assert len(list(tmp_path.rglob("adainkit.py"))) == 1
 
 
 def test_without_gimp_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Any):
@@ -174,6 +232,21 @@ def test_flatpak_users_are_told_what_to_allow(person: Path, run: Any):
     command = "flatpak override --user --talk-name=org.freedesktop.Flatpak org.gimp.GIMP"
     assert command in run("install").out
     assert command in run("doctor").out
+
+
+@pytest.mark.parametrize("where", ["user", "system"])
+def test_doctor_sees_that_flatpak_allows_it(where: str, person: Path, run: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setattr(gimp_install, "_FLATPAK_SYSTEM", person / "system")
+    (person / ".var" / "app" / "org.gimp.GIMP" / "config" / "GIMP" / "3.0").mkdir(parents=True)
+    overrides = {"user": person / ".local" / "share" / "flatpak", "system": person / "system"}[where] / "overrides"
+    overrides.mkdir(parents=True)
+    file = overrides / "org.gimp.GIMP"
+    file.write_text("[Context]\nfilesystems=/x;\n\n[Session Bus Policy]\norg.freedesktop.Flatpak=talk\n")
+    assert gimp_install.FLATPAK not in run("doctor").out
+    for text in ("[Session Bus Policy]\norg.freedesktop.Flatpak=none\n", "", "nonsense"):
+        file.write_text(text)
+        assert gimp_install.FLATPAK in run("doctor").out
 
 
 def test_uninstall_leaves_nothing_and_may_be_run_again(person: Path, run: Any):

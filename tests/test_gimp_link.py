@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from worker_client import PLUGIN, ROOT, Echo, load_link, serving, wait_for
 
 from adainkit.errors import OutOfMemoryError
@@ -124,6 +125,52 @@ def test_a_foreign_program_on_the_port_is_no_worker(tmp_path: Path):
         thread.start()
         assert failure(link.Worker(tmp_path)).code == "interpreter"
         thread.join(10)
+
+
+def test_a_silent_program_on_the_port_is_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(link, "_HELLO_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        (tmp_path / "worker-state.json").write_text(json.dumps({"port": other.getsockname()[1], "token": "t"}))
+        (tmp_path / "worker.json").write_text(json.dumps({"command": [str(tmp_path / "gone")]}))
+        worker, codes = link.Worker(tmp_path), []
+        thread = threading.Thread(target=lambda: codes.append(failure(worker).code), daemon=True)
+        thread.start()
+        thread.join(10)
+        assert codes == ["interpreter"]
+
+
+def test_only_the_first_line_must_come_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(link, "_HELLO_SECONDS", 0.3)
+    with serving(Echo(steps=1, pause=0.8), tmp_path):
+        assert link.Worker(tmp_path).request(REQUEST, [bytes(24)]).read(24) == bytes(24)
+
+
+@pytest.mark.parametrize("code", ["token", "protocol"])
+def test_what_refused_us_is_let_go_before_another_is_started(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Started(Exception):
+        pass
+
+    def start(_: Any) -> None:
+        raise Started
+
+    with serving(Echo(), tmp_path):
+        worker, opened = link.Worker(tmp_path), []
+        if code == "token":
+            state = json.loads(worker.state.read_text())
+            worker.state.write_text(json.dumps({**state, "token": "of another"}))
+        else:
+            monkeypatch.setattr(link, "PROTOCOL", 99)
+        open_ = worker._open
+        monkeypatch.setattr(worker, "_open", lambda header: opened.append(open_(header)) or opened[-1])
+        monkeypatch.setattr(worker, "stop", lambda: None)
+        monkeypatch.setattr(worker, "_start", start)
+        with pytest.raises(Started):
+            worker.request(REQUEST, [bytes(24)])
+        ((answer, line),) = opened
+        assert line["error"] == code
+        assert answer.stream.fileno() == -1
 
 
 # ---- every failure has its message
@@ -241,7 +288,8 @@ def test_what_the_worker_says_reaches_the_user(
 @pytest.mark.parametrize(
     ("fields", "code", "words"),
     [
-        ({"styles": [{"preset": "calanqe"}]}, "style", "did you mean 'calanque'"),
+        ({"styles": [{"preset": "calanqe"}]}, "style", "no preset is called 'calanqe'"),
+        ({"styles": [{"preset": "PICTURE"}]}, "style", "no preset is called"),
         ({"styles": [{"file": "BROKEN"}]}, "image", "broken.png"),
         ({"styles": [{"file": "GONE"}]}, "style", "neither an existing file nor a preset"),
         ({"model": "vgg19", "styles": [{"preset": "calanque"}]}, "weights", "adainkit download vgg19"),
@@ -254,10 +302,11 @@ def test_bad_styles_and_missing_weights_are_told_in_the_core_s_words(
     from adainkit.worker.engine import Engine
 
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing")
-    paths = {"BROKEN": str(tmp_path / "broken.png"), "GONE": str(tmp_path / "gone.png")}
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "picture.png")
+    paths = {"BROKEN": "broken.png", "GONE": "gone.png", "PICTURE": "picture.png"}
     text = json.dumps(fields)
     for name, path in paths.items():
-        text = text.replace(name, path.replace("\\", "\\\\"))
+        text = text.replace(name, str(tmp_path / path).replace("\\", "\\\\"))
     with serving(Engine("cpu"), tmp_path):
         found = failure(link.Worker(tmp_path), **json.loads(text))
         assert found.code == code

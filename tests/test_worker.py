@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -10,7 +11,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from select import select
 from typing import Any
 
 import numpy as np
@@ -20,7 +23,7 @@ from hypothesis import strategies as st
 from worker_client import ROOT, Echo, connect, exchange, header, load_link, read_answer, serving, wait_for
 
 import adainkit
-from adainkit.errors import OutOfMemoryError
+from adainkit.errors import Cancelled, OutOfMemoryError
 from adainkit.images import MAX_PIXELS
 from adainkit.worker import connection
 from adainkit.worker import server as server_module
@@ -96,10 +99,18 @@ def test_hello_and_stop_are_the_same_in_every_protocol():
         {"options": {"alpha": [1, "much"]}},
         {"options": {"preserve_color": 1}},
         {"options": {"scale": None}},
+        {"options": {"alpha": 10**400}},
+        {"options": {"alpha": [1, 10**400]}},
+        {"options": {"detail": float("nan")}},
+        {"options": {"style_size": 0}},
+        {"options": {"style_size": 100.5}},
+        {"options": {"style_size": float("nan")}},
+        {"options": {"style_size": float("inf")}},
+        {"options": {"style_size": True}},
         {"model": ""},
         {"model": "a\0b"},
         {"size": 0},
-        {"size": 5000},
+        {"size": 1025},
     ],
 )
 def test_a_header_that_says_something_else_is_malformed(fields: dict[str, Any]):
@@ -179,6 +190,16 @@ def test_slow_callers_are_let_go(server: Server, monkeypatch: pytest.MonkeyPatch
     assert [line["error"] for line in exchange(server, b"{")] == ["timeout"]
     lines = exchange(server, header(server) + bytes(10))
     assert [line.get("error") for line in lines] == [None, "timeout"]
+
+
+def test_a_header_that_drips_is_given_up_in_time(server: Server, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(connection, "_HEADER_SECONDS", 0.3)
+    with connect(server) as stream:
+        began = time.monotonic()
+        with suppress(OSError):  # what arrives after the end is reset
+            while time.monotonic() - began < 3 and not select([stream], [], [], 0.002)[0]:
+                stream.sendall(b" ")
+    assert time.monotonic() - began < 2
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -330,6 +351,37 @@ def test_it_ends_when_nobody_calls(work: Echo, tmp_path: Path):
     assert 0.3 <= time.monotonic() - started < 5
 
 
+def test_callers_without_the_token_do_not_keep_it_up(work: Echo, tmp_path: Path):
+    with serving(work, tmp_path, idle=0.6) as server, connect(server):  # one that says nothing
+        began = time.monotonic()
+        with suppress(OSError):  # nobody listens any more
+            while time.monotonic() - began < 5:
+                exchange(server, header(server, token="of another"))
+                time.sleep(0.02)
+        assert time.monotonic() - began < 4
+
+
+def test_those_with_it_do(work: Echo, tmp_path: Path):
+    with serving(work, tmp_path, idle=0.6) as server:
+        for _ in range(8):
+            assert exchange(server, header(server, do="hello"))[-1]["ok"]
+            time.sleep(0.2)
+
+
+def test_a_thread_that_cannot_be_started_costs_one_caller(server: Server, monkeypatch: pytest.MonkeyPatch):
+    start = threading.Thread.start
+
+    def fail(_: threading.Thread) -> None:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        raise RuntimeError("can't start new thread")
+
+    wait_for(lambda: server._warming.ident)
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with connect(server) as stream:
+        assert stream.recv(10) == b""
+    assert exchange(server, header(server, do="hello"))[-1]["ok"]
+
+
 def test_a_job_that_runs_is_no_idleness_and_is_finished_after_stop(work: Echo, tmp_path: Path):
     work.pause = 0.5
     with serving(work, tmp_path, idle=0.3) as server, connect(server) as stream:
@@ -406,7 +458,8 @@ def test_the_engine_gives_what_the_core_gives(photo: np.ndarray):
     with adainkit.Stylizer("lite", device="cpu") as stylizer:
         mixed = adainkit.Style.blend([(stylizer.as_style("calanque"), 0.25), (stylizer.as_style(painting), 0.75)])
         expected = stylizer.stylize(photo, mixed, mask=mask[:, :, 0], **options)
-    assert steps
+    assert [step for step in steps if step[0] == "style"] == [("style", 1, 2), ("style", 2, 2)]
+    assert any(step[0] != "style" for step in steps)
     assert np.array_equal(got, expected)
 
 
@@ -445,6 +498,27 @@ def test_a_preview_is_small_and_of_8_bits(dtype: str, channels: int):
     assert got[:, :, :3].std() > 5
 
 
+def test_who_leaves_meanwhile_gets_no_preview(monkeypatch: pytest.MonkeyPatch):
+    def leave(*_: object) -> None:
+        raise Cancelled("the caller has left")
+
+    monkeypatch.setattr(adainkit.Stylizer, "preview", lambda *_, **__: pytest.fail("it was drawn all the same"))
+    pixels = np.zeros((32, 32, 3), np.uint8)
+    asked = request(picture=described(pixels), styles=[{"picture": described(pixels)}], do="preview")
+    with pytest.raises(Cancelled):
+        Engine("cpu").run(asked, [pixels, pixels], leave)
+
+
+def test_a_model_s_file_that_was_written_anew_is_read_anew(tmp_path: Path):
+    engine, path = Engine("cpu"), tmp_path / "own.safetensors"
+    shutil.copy(ROOT / "adainkit" / "weights" / "lite.safetensors", path)
+    first = engine._stylizer(str(path))
+    assert engine._stylizer(str(path)) is first
+    path.write_bytes(b"damaged")
+    with pytest.raises(adainkit.AdaINKitError):
+        engine._stylizer(str(path))
+
+
 def test_weights_that_are_not_here_are_not_fetched_behind_the_editor_s_back(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("ADAINKIT_OFFLINE")
     pixels = np.zeros((8, 8, 3), np.uint8)
@@ -458,7 +532,7 @@ def test_models_and_styles_stay_warm(monkeypatch: pytest.MonkeyPatch):
     engine, painting = Engine("cpu"), np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     asked = request(picture=described(painting), styles=[{"picture": described(painting)}])
     engine.run(asked, [painting, painting], lambda *_: None)
-    stylizer = engine._stylizers["lite"]
+    stylizer = engine._stylizer("lite")
     monkeypatch.setattr(adainkit.Stylizer, "_new_style", lambda *_: pytest.fail("the style was encoded again"))
     engine.run(asked, [painting, painting], lambda *_: None)
-    assert engine._stylizers["lite"] is stylizer
+    assert engine._stylizer("lite") is stylizer

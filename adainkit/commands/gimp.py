@@ -22,7 +22,8 @@ def run(args: argparse.Namespace) -> int:
         installed = gimp_install.install(directory)
         folders, done, lines = [i.folder for i in installed], "installed", gimp_install.advice(installed)
     else:
-        folders, done, lines = gimp_install.uninstall(directory), "removed", []
+        folders, done = gimp_install.uninstall(directory), "removed"
+        lines = [f"{folder} stays: it holds other files" for folder in folders if folder.exists()]
     if args.json:
         print(json.dumps({done: [str(folder) for folder in folders]}))
     elif folders:

@@ -35,11 +35,14 @@ class Connection:
         deadline = time.monotonic() + _HEADER_SECONDS
         line = b""
         while not line.endswith(b"\n"):
-            self.stream.settimeout(max(0.01, deadline - time.monotonic()))
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Refusal("timeout", f"no whole header came within {_HEADER_SECONDS:g} s")
+            self.stream.settimeout(left)
             try:
                 seen = self.stream.recv(HEADER_BYTES - len(line), socket.MSG_PEEK)
-            except TimeoutError as error:
-                raise Refusal("timeout", f"no whole header came within {_HEADER_SECONDS:g} s") from error
+            except TimeoutError:
+                continue
             if not seen:
                 raise ConnectionError("the caller left before its header was whole")
             end = seen.find(b"\n")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hmac
 import json
-import os
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ HEADER_BYTES = 1 << 16
 PAYLOAD_BYTES = 16 * MAX_PIXELS
 """All pictures of a request together: the largest picture as float32 RGBA."""
 _STYLES = 8
+_PREVIEW_SIDE = 1024  # a preview cannot be cancelled once it has begun
 _TYPES: dict[str, np.dtype[Any]] = {"u8": np.dtype("u1"), "u16": np.dtype("<u2"), "f32": np.dtype("<f4")}
 _OPTIONS = {"alpha", "preserve_color", "color_strength", "scale", "detail", "style_size"}
 _CODES: tuple[tuple[type[Exception], str], ...] = (
@@ -70,11 +72,11 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Request:
-    """A checked header. `styles`: (preset or path or None for a picture of the payload, weight)."""
+    """A checked header. `styles`: (name of a preset, path of a file, or shape of a picture of the payload; weight)."""
 
     do: str
     picture: Pixels | None = None
-    styles: tuple[tuple[str | Pixels, float], ...] = ()
+    styles: tuple[tuple[str | Path | Pixels, float], ...] = ()
     mask: Pixels | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     model: str = "lite"
@@ -113,7 +115,7 @@ def parse(line: bytes, token: str) -> Request:
         None if header.get("mask") is None else _pixels(header["mask"], "mask"),
         _options(header.get("options", {})),
         _text(header.get("model", "lite"), "model"),
-        _whole(header.get("size", 256), "size", 4096),
+        _whole(header.get("size", 256), "size", _PREVIEW_SIDE),
     )
     if request.mask is not None and (request.mask.channels, request.mask.type) != (1, "u8"):
         raise _malformed("mask must have 1 channel of type u8", header["mask"])
@@ -150,18 +152,20 @@ def _pixels(found: object, name: str) -> Pixels:
     return Pixels(width, height, channels, kind)
 
 
-def _styles(found: object) -> tuple[tuple[str | Pixels, float], ...]:
+def _styles(found: object) -> tuple[tuple[str | Path | Pixels, float], ...]:
     if not isinstance(found, list) or not 1 <= len(found) <= _STYLES:
         raise _malformed(f"styles must be a list of 1 to {_STYLES} objects", found)
-    styles: list[tuple[str | Pixels, float]] = []
+    styles: list[tuple[str | Path | Pixels, float]] = []
     for each in found:
         kinds = set(each) & {"preset", "file", "picture"} if isinstance(each, dict) else set()
         if len(kinds) != 1:
             raise _malformed("a style must have one of preset, file, picture", each)
         kind = kinds.pop()
-        style = _pixels(each[kind], "style") if kind == "picture" else _text(each[kind], kind)
-        if kind == "file" and not os.path.isabs(each[kind]):  # noqa: PTH117 - no Path of what anybody may send
-            raise _malformed("the path of a style file must be absolute", each[kind])
+        style: str | Path | Pixels = _pixels(each[kind], "style") if kind == "picture" else _text(each[kind], kind)
+        if kind == "file":
+            style = Path(each[kind])
+            if not style.is_absolute():
+                raise _malformed("the path of a style file must be absolute", each[kind])
         weight = each.get("weight", 1.0)
         if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 <= weight <= 1e6:
             raise _malformed("the weight of a style must be a number from 0", weight)
@@ -176,8 +180,10 @@ def _options(found: object) -> dict[str, Any]:
     if not isinstance(found, dict) or set(found) - _OPTIONS:
         raise _malformed(f"options must be an object of {', '.join(sorted(_OPTIONS))}", found)
     for name, value in found.items():
+        if name == "style_size":
+            _whole(1 if value is None else value, f"options: {name}", MAX_PIXELS)
+            continue
         right = isinstance(value, str) if name == "preserve_color" else _is_number(value)
-        right = right or (name == "style_size" and value is None)
         right = right or (name == "alpha" and isinstance(value, list) and all(map(_is_number, value)))
         if not right:
             raise _malformed(f"options: {name} has a wrong type", value)
@@ -185,7 +191,15 @@ def _options(found: object) -> dict[str, Any]:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Whether it is one that a float can hold."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and _fits(value)
+
+
+def _fits(value: float) -> bool:
+    try:
+        return not math.isnan(value)
+    except OverflowError:  # a whole number with hundreds of digits
+        return False
 
 
 def _text(found: object, name: str) -> str:

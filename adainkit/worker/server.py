@@ -29,7 +29,7 @@ log = logging.getLogger("adainkit.worker")
 _CALLERS = 32
 _QUEUE = 8
 _TICK = 0.2
-_STAGES = {"encode": (0.0, 0.4), "decode": (0.4, 0.6), "stylize": (0.0, 1.0)}
+_STAGES = {"style": (0.0, 0.0), "encode": (0.0, 0.4), "decode": (0.4, 0.6), "stylize": (0.0, 1.0)}
 """Start and share of a job's time: `lite`'s encoder takes about 2 parts in 5."""
 
 
@@ -46,7 +46,8 @@ class Work(Protocol):
 
 
 class Server:
-    """Listens from the start; `serve` answers until it is idle for `idle` seconds, or told to stop."""
+    """Listens from the start; `serve` answers until it is idle for `idle` seconds, or told to stop. Callers without
+    the token do not keep it up."""
 
     def __init__(self, work: Work, state: Path, idle: float = 900.0) -> None:
         self.work, self.state, self.idle = work, state, idle
@@ -77,11 +78,11 @@ class Server:
                         self._welcome(self._listener.accept()[0])
                     except TimeoutError:
                         pass  # nobody called
-                    except OSError as error:  # too many open files, say: those that are there will go
+                    except (OSError, RuntimeError) as error:  # too many files or threads: those that are there will go
                         log.warning("a caller was not taken: %s", error)
                         time.sleep(_TICK)
                     self._callers = {caller for caller in self._callers if caller.is_alive()}
-                    if self._callers:
+                    if self._turns.taken:
                         self._last_call = time.monotonic()
                     elif time.monotonic() - self._last_call > self.idle:
                         log.info("nobody called for %g s", self.idle)
@@ -96,8 +97,12 @@ class Server:
 
     def _welcome(self, stream: socket.socket) -> None:
         caller = threading.Thread(target=self._answer, args=(stream, len(self._callers) >= _CALLERS), daemon=True)
+        try:
+            caller.start()
+        except RuntimeError:
+            stream.close()
+            raise
         self._callers.add(caller)
-        caller.start()
 
     def _warm(self) -> None:
         try:
@@ -112,7 +117,9 @@ class Server:
         try:
             if crowded:
                 raise Refusal("busy", f"{_CALLERS} callers are connected already; try again later")
-            self._serve_request(connection, parse(connection.read_header(), self.token))
+            request = parse(connection.read_header(), self.token)
+            self._last_call = time.monotonic()
+            self._serve_request(connection, request)
         except Refusal as refusal:
             log.info("refused (%s): %s", refusal.code, refusal)
             self._tell(connection, refusal.code, str(refusal))
@@ -164,6 +171,11 @@ class _Turns:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._line: deque[object] = deque()
+
+    @property
+    def taken(self) -> bool:
+        """Whether anybody has the turn."""
+        return bool(self._line)
 
     @contextmanager
     def take(self, wait: Callable[[int], None]) -> Iterator[None]:

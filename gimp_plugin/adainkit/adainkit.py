@@ -131,16 +131,16 @@ def _run(procedure, run_mode, image, drawables, config):
     worker = Worker(FOLDER)
     if len(drawables) != 1:
         raise Failure("layer", f"Select one layer; {len(drawables) or 'none'} are selected.")
-    _check(image, drawables[0], in_place=False)
-    source = layers.Source(image, drawables[0])
+    (layer,) = drawables
+    _check(image, layer, in_place=False)
     if run_mode == Gimp.RunMode.INTERACTIVE:
         from dialog import ask
 
-        preview = painting.Preview(worker, source)
-        if not ask(procedure, config, preview):
+        if not ask(procedure, config, painting.Preview(worker, layers.Source(image, layer))):
             return None
     in_place = config.get_property("result") == "in-place"
-    _check(image, drawables[0], in_place)
+    _check(image, layer, in_place)
+    source = layers.Source(image, layer)  # while the dialog is open, image and selection may change
     options = painting.read_options(config)
     styles = painting.read_styles(config, run_mode == Gimp.RunMode.NONINTERACTIVE)
     made = painting.stylize(worker, source, in_place, options, styles)

@@ -75,6 +75,8 @@ class Source:
 
 def problem(image, layer, in_place):
     """Why this cannot be stylized, as a sentence, or an empty text."""
+    if not layer.is_valid():
+        return "The layer is not there any more. Select another one and try again."
     if isinstance(layer, Gimp.LayerMask):
         return "A layer mask is selected. Click on the picture of the layer, beside its mask, and try again."
     if not isinstance(layer, Gimp.Layer):
@@ -126,7 +128,7 @@ def thumbnail(drawable, rectangle, size):
 def add_layer(source, name, read):
     """Put the result, RGBA, into a new layer above the source, with the selection as its mask; the layer.
 
-    `read(count)` gives the next bytes of the result. One step to undo.
+    `read(count)` gives the next bytes of the result; where it fails, nothing is changed. One step to undo.
     """
     source.image.undo_group_start()
     try:
@@ -138,14 +140,17 @@ def add_layer(source, name, read):
 
 def replace_pixels(source, read):
     """Put the result, with alpha if the layer has it, in the place of the layer's pixels, within the selection, soft
-    where that is soft; the layer. One step to undo."""
+    where that is soft; the layer. Where `read` fails, nothing is changed. One step to undo."""
     layer = source.layer
     source.image.undo_group_start()
     try:
+        pixel_format = source.format(layer.has_alpha())
+        pieces = _pieces(source, pixel_format, read)
         if layer.get_filters():
+            pieces = list(pieces)  # merging cannot be taken back, and may move the layer
             layer.merge_filters()  # they are in the result
         rectangle = source.within(layer)
-        _write(layer.get_shadow_buffer(), rectangle, source.format(layer.has_alpha()), source, read)
+        _write(layer.get_shadow_buffer(), rectangle, pixel_format, pieces)
         layer.merge_shadow(True)
         layer.update(*rectangle)
         return layer
@@ -160,10 +165,14 @@ def _add_layer(source, name, read):
     kind = Gimp.ImageType.GRAYA_IMAGE if gray else Gimp.ImageType.RGBA_IMAGE
     layer = Gimp.Layer.new(image, name, source.width, source.height, kind, below.get_opacity(), below.get_mode())
     layer.set_offsets(source.left, source.top)
+    whole = (0, 0, source.width, source.height)
+    try:  # before the image has it
+        _write(layer.get_buffer(), whole, source.format(True), _pieces(source, source.format(True), read))
+    except BaseException:
+        layer.delete()
+        raise
     if not image.insert_layer(layer, below.get_parent(), image.get_item_position(below)):
         raise RuntimeError("GIMP does not take a new layer there")
-    whole = (0, 0, source.width, source.height)
-    _write(layer.get_buffer(), whole, source.format(True), source, read)
     layer.update(*whole)
     if source.selected:
         layer.add_mask(layer.create_mask(Gimp.AddMaskType.SELECTION))
@@ -179,11 +188,18 @@ def _add_layer(source, name, read):
     return layer
 
 
-def _write(buffer, rectangle, pixel_format, source, read):
-    x, y, width, height = rectangle
-    row = width * (4 if "A" in pixel_format else 3) * (1 if source.eight_bits else 4)
+def _pieces(source, pixel_format, read):
+    """The result's rows, some megabytes at a time: how many, and their bytes."""
+    row = source.width * (4 if "A" in pixel_format else 3) * (1 if source.eight_bits else 4)
     rows = max(1, _STRIP_BYTES // row)
-    for top in range(0, height, rows):
-        count = min(rows, height - top)
-        buffer.set(Gegl.Rectangle.new(x, y + top, width, count), pixel_format, read(count * row))
+    for top in range(0, source.height, rows):
+        count = min(rows, source.height - top)
+        yield count, read(count * row)
+
+
+def _write(buffer, rectangle, pixel_format, pieces):
+    x, y, width, _ = rectangle
+    for count, pixels in pieces:
+        buffer.set(Gegl.Rectangle.new(x, y, width, count), pixel_format, pixels)
+        y += count
     buffer.flush()

@@ -15,7 +15,8 @@ __all__ = ["PREVIEW_SIDE", "Preview", "read_options", "read_styles", "stylize"]
 _STYLE_SIDE = 1024  # the worker looks at 512 pixels for the shorter side
 PREVIEW_SIDE = 360
 _PREVIEW_SENT = 2 * PREVIEW_SIDE  # strokes may be finer than the thumbnail's pixels
-_WORKER_READS = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".safetensors"}
+_WORKER_READS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".safetensors"}  # GIMP loads the rest
+_PAGES = {".tif", ".tiff"}  # GIMP makes layers of pages, the first one lowest; one may be a thumbnail
 _OPTIONS = {
     "alpha": "strength",
     "preserve_color": "keep-colors",
@@ -85,10 +86,13 @@ class Preview:
         self._reduced = max(self.original[:2]) / max(source.width, source.height)
 
     def prepare(self, config):
-        """What GIMP knows for a call. `Failure` where a setting lacks."""
+        """What GIMP knows for a call. `Failure` where a setting lacks.
+
+        Scale and detail as by `prepare_preview` in adainkit/previews.py, for the worker sees the small picture alone.
+        """
         request = read_options(config)
         options = request["options"]
-        strokes = options["scale"] * self._reduced  # below 1 they are too fine to be seen: they come to their mean
+        strokes = options["scale"] * self._reduced
         options["scale"] = max(1.0, strokes)
         options["detail"] += (1 - options["detail"]) * (1 - min(1.0, strokes))
         return request, read_styles(config)
@@ -146,7 +150,11 @@ def _load_style(path, stamp):
     image, pictures = None, []
     try:
         image = Gimp.file_load(Gimp.RunMode.NONINTERACTIVE, Gio.File.new_for_path(path))
-        style = _style_of_layer(image.merge_visible_layers(Gimp.MergeType.CLIP_TO_IMAGE), pictures)
+        if Path(path).suffix.lower() in _PAGES:
+            layer = image.get_layers()[-1]
+        else:
+            layer = image.merge_visible_layers(Gimp.MergeType.CLIP_TO_IMAGE)
+        style = _style_of_layer(layer, pictures)
     except Exception as error:  # whatever a loader of GIMP's says
         raise Failure("style", f"GIMP cannot read the style {path} ({error}). Choose another picture.") from error
     finally:

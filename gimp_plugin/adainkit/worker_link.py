@@ -17,7 +17,7 @@ CONFIG = "worker.json"  # beside this file; `adainkit gimp install` writes it
 STATE = "worker-state.json"
 LOG = "worker.log"
 START_SECONDS = 120.0  # a cold disk and an antivirus program that reads all of torch
-_HELLO_SECONDS = 10.0
+_HELLO_SECONDS = 10.0  # until the first line: a port that a worker left behind may be anybody's by now
 _SEND_SECONDS = 60.0
 _LOG_BYTES = 1 << 20
 # An editor's own libraries and settings of Python must not reach another Python.
@@ -52,10 +52,13 @@ class Worker:
         for attempt in range(3):
             answer, line = self._open(header)
             if line is None or line.get("error") == "token":
+                if answer:
+                    answer.close()
                 if attempt == 2:
                     break
                 self._start(tell)
             elif line.get("error") == "protocol" and attempt == 0:
+                answer.close()
                 self.stop()  # of another release: what is installed now may speak our protocol
                 self._start(tell)
             else:
@@ -64,18 +67,18 @@ class Worker:
 
     def is_there(self):
         """Whether a worker answers."""
-        answer, line = self._open({"do": "hello"}, _HELLO_SECONDS)
+        answer, line = self._open({"do": "hello"})
         if answer:
             answer.close()
         return bool(line and line.get("ok"))
 
     def stop(self):
         """Tell the worker, if there is one, to finish its jobs and end."""
-        answer, _ = self._open({"do": "stop"}, _HELLO_SECONDS)
+        answer, _ = self._open({"do": "stop"})
         if answer:
             answer.close()
 
-    def _open(self, header, timeout=None):
+    def _open(self, header):
         """Connect and send the header: the answer and its first line, None and None if nobody is there."""
         state = read_json(self.state)
         if not isinstance(state, dict) or not isinstance(state.get("port"), int):
@@ -87,8 +90,9 @@ class Worker:
             answer = Answer(stream)
             line = json.dumps({"protocol": PROTOCOL, "token": state.get("token"), **header})
             stream.sendall(line.encode() + b"\n")
-            stream.settimeout(timeout)
-            return answer, answer.line()
+            first = answer.line()
+            stream.settimeout(None)
+            return answer, first
         except (OSError, OverflowError, ValueError, Failure):  # a state file that was left behind
             if answer:
                 answer.close()
