@@ -51,6 +51,11 @@ class Controls:
                 f"got {self.scale!r}"
             )
 
+    @property
+    def color(self) -> Literal["luma", "match"] | None:
+        """`preserve_color`, under its one name for nothing."""
+        return None if self.preserve_color == "none" else self.preserve_color
+
     def alphas(self, levels: int) -> list[float]:
         """A number for each of a model's levels, finest first. `StyleError` if there are neither one nor as many."""
         if not isinstance(self.alpha, Sequence):

@@ -13,7 +13,7 @@ from torch import Tensor
 from .errors import ImageError
 from .images import MAX_PIXELS, ImageLike, Picture, Strips, open_image, open_strips
 
-__all__ = ["MaskWindows", "cell_means", "fitted", "open_mask", "resize", "triangle_weights"]
+__all__ = ["MaskWindows", "cell_means", "counting", "fitted", "open_mask", "resize", "triangle_weights"]
 
 
 def resize(x: Tensor, size: Sequence[int]) -> Tensor:
@@ -26,6 +26,13 @@ def resize(x: Tensor, size: Sequence[int]) -> Tensor:
 def fitted(x: Tensor, size: Sequence[int]) -> Tensor:
     """`resize`, but for a tensor that has the size already."""
     return x if list(x.shape[2:]) == list(size) else resize(x, size)
+
+
+def counting(cover: Tensor | None, alpha: Tensor | None) -> Tensor | None:
+    """How much pixels count that are covered and visible that much; None is all of them."""
+    if cover is None or alpha is None:
+        return alpha if cover is None else cover
+    return cover * alpha.to(cover.device)
 
 
 def cell_means(weight: Tensor, stride: int, cells: Sequence[int]) -> Tensor:

@@ -14,7 +14,7 @@ from .controls import Controls
 from .executor import Executor, memory_guard, ordinary_tensors
 from .guided import keep_detail, upsample, working_size
 from .images import Picture, premix
-from .masks import fitted, resize
+from .masks import counting, fitted, resize
 from .progress import Progress
 from .regions import region_maps, region_shares, steady_moments
 from .style import Style, style_maps
@@ -78,7 +78,7 @@ def render(
 def without_pixels(content: Content, controls: Controls, covers: Tensor | None) -> Content:
     """The same for `render`, without the picture's floats, 12 bytes a pixel, where nothing of them is in the result."""
     picture = content.picture
-    if covers is not None or content.scale != 1 or controls.detail or controls.preserve_color in ("luma", "match"):
+    if covers is not None or content.scale != 1 or controls.detail or controls.color:
         return content
     one = picture.rgb[:, :, :1, :1].clone().expand(picture.rgb.shape)  # what is left of them is their shape and device
     return replace(content, picture=replace(picture, rgb=one))
@@ -102,10 +102,9 @@ def paint(
     features = [f.to(device, executor.kept) for f in features]  # they may have been moved since
     by_region, shares = [tuple(statistics)] * len(found), []
     if covers is not None and not steady:
-        inside = covers if visible is None else covers * visible.to(covers.device)
         by_region = [
             tuple(map(steady_moments, executor.statistics(features, weight), statistics))
-            for weight in inside.chunk(len(found), 1)
+            for weight in (counting(cover, visible) for cover in covers.chunk(len(found), 1))
         ]
     if covers is not None and len(found) > 1:
         shares = region_shares(covers, config, [f.shape[2:] for f in features], executor.halo.decode)
@@ -116,18 +115,17 @@ def paint(
 
 def _finished(output: Tensor, picture: Picture, cover: Tensor | None, controls: Controls) -> Tensor:
     """At the picture's size, with its detail and its colors, as far as they are wanted; `cover` is what counts."""
-    larger, colored = output.shape[2:] != picture.rgb.shape[2:], controls.preserve_color in ("luma", "match")
-    if not (larger or controls.detail or colored):
+    larger = output.shape[2:] != picture.rgb.shape[2:]
+    if not (larger or controls.detail or controls.color):
         return output
     shown = _shown(picture)
     if larger:
         output = upsample(output, shown)
     output = keep_detail(output, shown, controls.detail)
-    mode = controls.preserve_color if controls.preserve_color != "none" else None
-    weight = picture.alpha if cover is None else cover if picture.alpha is None else cover * picture.alpha
+    weight = counting(cover, picture.alpha)
     if weight is not None:
         weight = weight.expand(len(output), -1, -1, -1)
-    return preserve(mode, output, shown, weight, controls.color_strength)
+    return preserve(controls.color, output, shown, weight, controls.color_strength)
 
 
 def joined_pictures(pictures: Sequence[Picture], device: torch.device) -> Picture:

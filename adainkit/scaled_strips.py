@@ -37,7 +37,7 @@ class ScaledStrips(StripExecutor):
     ) -> Iterator[np.ndarray[Any, Any]]:
         """As of `StripExecutor`. `ImageError` if the picture at its working size does not fit into the budget."""
         try:
-            match = self.controls.preserve_color == "match"
+            match = self.controls.color == "match"
             self._passes = 3 if match else 2
             if self.source.like.alpha is not None:
                 self._hidden = self._visible_colors()

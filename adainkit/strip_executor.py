@@ -22,6 +22,7 @@ from .controls import Controls
 from .executor import Executor, memory_budget
 from .guided import DETAIL_REACH, keep_detail
 from .images import Picture, Strips, close_image, premix
+from .masks import counting
 from .progress import Progress
 from .regions import CoverWindows, region_maps, region_shares, steady_moments
 from .style import Style, style_maps
@@ -70,7 +71,7 @@ class StripExecutor(Executor):
 
         `styles`: one for every region. `statistics`: of the content, instead of its own.
         """
-        mode = self.controls.preserve_color
+        mode = self.controls.color
         decoding = 2 if mode == "match" else 1
         self._passes = decoding + (statistics is None)
         self._cost = 2 * decoding + (statistics is None)
@@ -116,8 +117,8 @@ class StripExecutor(Executor):
             alpha = self._own(picture, near).alpha
             weights = [alpha]
             if self.covers is not None:
-                covers = self.covers.window(*self._box(tile))
-                weights += (covers if alpha is None else covers * alpha).chunk(len(self.covers), 1)
+                covers = self.covers.window(*self._box(tile)).chunk(len(self.covers), 1)
+                weights += [counting(cover, alpha) for cover in covers]
             parts = [[_wide(m) for m in self.statistics(features, weight)] for weight in weights]
             found.extend([[] for _ in features] for _ in weights[len(found) :])
             for levels, new in zip(found, parts, strict=True):
@@ -217,8 +218,7 @@ class StripExecutor(Executor):
         self, output: Tensor, own: Picture, box: tuple[int, int, int, int]
     ) -> tuple[ColorStatistics, ColorStatistics]:
         """The colors of the result and of the content in a box of the picture, of what counts there."""
-        cover = self._cover(box)
-        weight = own.alpha if cover is None else cover if own.alpha is None else cover * own.alpha
+        weight = counting(self._cover(box), own.alpha)
         return color_statistics(output, weight), color_statistics(self._shown(own), weight)
 
     def _cover(self, box: tuple[int, int, int, int]) -> Tensor | None:
@@ -228,7 +228,7 @@ class StripExecutor(Executor):
         self, output: Tensor, own: Picture, box: tuple[int, int, int, int], color: ColorMap | None
     ) -> np.ndarray[Any, Any]:
         """The result in a box of the picture, with its colors and under its covers, as it is written."""
-        if self.controls.preserve_color in ("luma", "match"):
+        if self.controls.color:
             kept = keep_luma(output, self._shown(own)) if color is None else apply_map(output, color)
             output = torch.lerp(output, kept, self.controls.color_strength)
         if (cover := self._cover(box)) is not None:

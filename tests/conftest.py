@@ -14,6 +14,8 @@ from hypothesis import settings
 from PIL import Image
 from safetensors.torch import save_file
 
+from adainkit.stylizer import Stylizer
+
 THREADS = 2
 FAILED = Path(__file__).parent / "failed"
 # Rounding grows with the length of a sum; these hold for the thousands of terms of a convolution.
@@ -175,6 +177,12 @@ def photos(_photos: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def photo(_photos: dict[str, np.ndarray]) -> np.ndarray:
     """One real photograph, uint8 (300, 451, 3)."""
     return _photos["chelsea"].copy()
+
+
+@pytest.fixture(scope="module")
+def stylizer(pytestconfig: pytest.Config) -> Stylizer:
+    """The package's own model, float32."""
+    return Stylizer("lite", device=pytestconfig.getoption("--device"), dtype="float32")
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command_line import Run, runner
+from command_line import noise as noise_file
 from PIL import Image
-from test_cli import Run, here, picture, pixels, run  # noqa: F401 - fixtures
 from test_stylizer import noise, tensor, tiny
 from torch import Tensor
 
@@ -19,11 +20,6 @@ from adainkit.stylizer import Stylizer
 
 
 @pytest.fixture(scope="module")
-def stylizer(pytestconfig: pytest.Config) -> Stylizer:
-    return Stylizer("lite", device=pytestconfig.getoption("--device"), dtype="float32")
-
-
-@pytest.fixture(scope="module")
 def style(stylizer: Stylizer) -> Style:
     return stylizer.encode_style(noise(60, 80, seed=5))
 
@@ -31,6 +27,25 @@ def style(stylizer: Stylizer) -> Style:
 @pytest.fixture
 def content() -> Tensor:
     return tensor(48, 72)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(capsys)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: a.png and b.jpg, contents; art.png, a style."""
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("a.png", "b.jpg", "art.png")):
+        noise_file(name, seed)
+    return tmp_path
+
+
+def pixels(path: str | Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
 
 
 # ---- alpha by level ----
@@ -177,7 +192,7 @@ def test_a_working_size_that_memory_cannot_hold_says_so(
 # ---- on the command line ----
 
 
-def test_the_command_takes_every_control(run: Run, here: Path, stylizer: Stylizer) -> None:  # noqa: F811
+def test_the_command_takes_every_control(run: Run, here: Path, stylizer: Stylizer) -> None:
     colors = ["--preserve-color", "luma", "--color-strength", "0.5"]
     flags = ["--alpha", "0.2,0.5,1", *colors, "--scale", "2", "--detail", "0.3", "--dtype", "float32"]
     done = run("stylize", "a.png", "art.png", "-o", "out.png", *flags)
@@ -188,7 +203,7 @@ def test_the_command_takes_every_control(run: Run, here: Path, stylizer: Stylize
     assert np.abs(pixels("out.png").astype(int) - np.asarray(expected)).max() <= 1
 
 
-def test_the_command_takes_regions(run: Run, here: Path, stylizer: Stylizer) -> None:  # noqa: F811
+def test_the_command_takes_regions(run: Run, here: Path, stylizer: Stylizer) -> None:
     left = np.zeros((38, 51), np.uint8)
     left[:, :25] = 255
     Image.fromarray(left).save("left.png")
@@ -213,14 +228,13 @@ def test_the_command_takes_regions(run: Run, here: Path, stylizer: Stylizer) -> 
         (["--detail", "7", "--style", "art.png"], "0 to 1"),
     ],
 )
-def test_wrong_usage_is_told(run: Run, here: Path, flags: list[str], words: str) -> None:  # noqa: F811
+def test_wrong_usage_is_told(run: Run, here: Path, flags: list[str], words: str) -> None:
     done = run("stylize", "a.png", *flags)
     assert done.code == 2
     assert words in done.err
 
 
-def test_a_wrong_number_of_alphas_is_one_line(run: Run, here: Path) -> None:  # noqa: F811
-    picture("c.png", 4)
-    done = run("stylize", "c.png", "art.png", "-o", "out.png", "--alpha", "0.5,0.5")
+def test_a_wrong_number_of_alphas_is_one_line(run: Run, here: Path) -> None:
+    done = run("stylize", "a.png", "art.png", "-o", "out.png", "--alpha", "0.5,0.5")
     assert done.code == 1
     assert "2 alphas for a model of 3" in done.err

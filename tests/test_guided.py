@@ -13,11 +13,6 @@ from adainkit.masks import resize
 from adainkit.stylizer import Stylizer
 
 
-@pytest.fixture(scope="module")
-def stylizer(pytestconfig: pytest.Config) -> Stylizer:
-    return Stylizer("lite", device=pytestconfig.getoption("--device"), dtype="float32")
-
-
 @pytest.fixture
 def content(photo: np.ndarray) -> Tensor:
     return torch.from_numpy(photo).movedim(-1, 0)[None].float() / 255

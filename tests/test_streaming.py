@@ -63,9 +63,9 @@ def stylizer_of(config: ModelConfig) -> Stylizer:
     with torch.random.fork_rng():
         torch.manual_seed(1)
         model = AdaINModel(config)
-    with torch.no_grad():  # results around mid gray: little of them is clamped
+    with torch.no_grad():  # results around mid gray: little of them is clamped, and flat ones are no ties of rounding
         model.decoder.layers[-1].conv.weight.mul_(0.1)
-        model.decoder.layers[-1].conv.bias.fill_(0.5)
+        model.decoder.layers[-1].conv.bias.fill_(0.503)
     return Stylizer(model, device="cpu", dtype="float32", cache=None)
 
 
@@ -120,7 +120,7 @@ def assert_equal(streamed: np.ndarray, whole: np.ndarray, deep: bool) -> None:
     # float tolerance: one level of 8 bits where it falls on the edge of rounding, 2e-4 in 16 bits
     assert np.abs(streamed - whole).max() <= (14 if deep else 1)
     if not deep:
-        assert (streamed != whole).sum() <= max(6, 0.01 * whole.size)
+        assert (streamed != whole).sum() <= max(2, 0.01 * whole.size)
 
 
 # ---- streamed equals whole ----

@@ -64,12 +64,6 @@ def distance(a: Any, b: Any) -> float:
 
 
 @pytest.fixture(scope="module")
-def stylizer(pytestconfig: pytest.Config) -> Stylizer:
-    """The package's own model, float32."""
-    return Stylizer("lite", device=pytestconfig.getoption("--device"), dtype="float32")
-
-
-@pytest.fixture(scope="module")
 def style(stylizer: Stylizer) -> Style:
     return stylizer.encode_style(noise(60, 80, seed=5))
 
