@@ -4,8 +4,11 @@
 imported when they are first used (PEP 562): `import adainkit` alone costs neither time nor torch.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from .moved import Movers
 
 if TYPE_CHECKING:
     from .errors import (
@@ -18,8 +21,8 @@ if TYPE_CHECKING:
         StyleError,
         WeightsError,
     )
-    from .model import AdaINModel
-    from .network import ModelConfig
+    from .net.config import ModelConfig
+    from .net.model import AdaINModel
     from .rendering import Content
     from .style import Style, interpolate, styles
     from .stylizer import Stylizer
@@ -49,12 +52,14 @@ __all__ = [
     "stylize",
 ]
 
+sys.meta_path.insert(0, Movers(__name__))  # before the folder of weights is found for an old module
+
 __version__: str  # read from the installed package when it is asked for
 
 _HOME = {
-    "AdaINModel": "model",
+    "AdaINModel": "net.model",
     "Content": "rendering",
-    "ModelConfig": "network",
+    "ModelConfig": "net.config",
     "Style": "style",
     "Stylizer": "stylizer",
     "clear_cache": "weights",

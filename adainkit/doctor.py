@@ -113,7 +113,7 @@ def _cache() -> Iterator[Finding]:
 def _models() -> Iterator[Finding]:
     """The weights that are here must load (which checks their sum), and their presets must be of the same encoder."""
     from .errors import AdaINKitError
-    from .model import AdaINModel
+    from .net.model import AdaINModel
     from .style import Style, presets_file, styles
     from .weights import models
 

@@ -18,15 +18,19 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from .adain import AffineMap, Moments, RegionMap, affine_parts, merge_moments, moments
 from .errors import ModelError, OutOfMemoryError
 from .masks import cell_means
-from .model import AdaINModel
-from .network import activations_per_pixel, largest_per_pixel, no_autocast
+from .net.adain import AffineMap, Moments, RegionMap, merge_moments, moments
+from .net.config import Level
+from .net.demands import activations_per_pixel, halo, largest_per_pixel
+from .net.layers import no_autocast
+from .net.network import Network
 from .progress import Progress
-from .tiling import Span, Tile, halo, plan_tiles, split_tile
+from .style import Style
+from .tiling import Span, Tile, plan_tiles, split_tile
 
 __all__ = ["Executor", "TileSize", "memory_budget", "memory_guard", "ordinary_tensors"]
 
@@ -37,7 +41,7 @@ TileSize: TypeAlias = int | Literal["auto"] | None
 class Executor:
     """`model` on `device` in `dtype`, as it is there already; `tile` as in `Stylizer.stylize`."""
 
-    def __init__(self, model: AdaINModel, device: torch.device, dtype: torch.dtype, tile: TileSize = "auto") -> None:
+    def __init__(self, model: Network, device: torch.device, dtype: torch.dtype, tile: TileSize = "auto") -> None:
         self.model, self.device, self.dtype, self.tile = model, device, dtype, _checked(tile)
         self.stride = model.config.stride
         self.halo = halo(model.config)
@@ -58,8 +62,7 @@ class Executor:
 
         def run(tile: Tile) -> None:
             rows, columns = (self._seen(s, n) for s, n in ((tile.rows, height), (tile.columns, width)))
-            x = rgb[:, :, rows, columns].to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
-            found = self.model.encode(x)
+            found = self.encode_window(rgb[:, :, rows, columns])
             if len(parts) == 1 and tile == parts[0]:
                 features.extend(f.to(self.kept) for f in found)
                 return
@@ -77,6 +80,21 @@ class Executor:
 
         self._each(parts, whole, self.halo.encode, run, "encode", progress)
         return tuple(features), self.statistics(features, weight)
+
+    def encode_window(self, rgb: Tensor) -> list[Tensor]:
+        """Of `(B, 3, H, W)` RGB on any device, features on the model's. A side that is too small is replicated."""
+        x = rgb.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
+        missing = [max(0, self.model.config.min_size - side) for side in x.shape[2:]]
+        if any(missing):
+            x = F.pad(x, (0, missing[1], 0, missing[0]), mode="replicate")
+        return list(self.model.encode(x))
+
+    def modulate(
+        self, statistics: Sequence[Moments], styles: Sequence[Style], alphas: Sequence[float]
+    ) -> Sequence[AffineMap]:
+        """The maps of the places from a content's statistics to one style, or to one for each picture of a batch."""
+        there = [m.to(self.device) for m in statistics]
+        return self.model.modulate(there, [style.tensors for style in styles], alphas)
 
     def statistics(self, features: Sequence[Tensor], weight: Tensor | None = None) -> tuple[Moments, ...]:
         """Of every level, by strips merged with Chan's rule; cells weigh by how much of `weight` lies in them."""
@@ -104,17 +122,11 @@ class Executor:
         On the model's device; on the CPU where several tiles were needed, since then the device may be too small.
         """
         whole, parts = self._plan(features[-1], self.halo.decode, cells=True)
-        batch = max(len(features[-1]), maps[-1].batch)
+        batch = max(len(features[-1]), *(m.batch for m in maps))
         result: list[Tensor] = []
 
         def run(tile: Tile) -> None:
-            seen, local = [], []
-            for level, f, m in zip(self.model.config.levels, features, maps, strict=True):
-                scale = self.stride // level.stride
-                rows, columns = (slice(s.first * scale, s.last * scale) for s in (tile.rows, tile.columns))
-                seen.append(f[:, :, rows, columns])
-                local.append(m.window(rows, columns))
-            output = self.model.decode(seen, *affine_parts(local))
+            output = self.decode_window(features, maps, tile)
             rows, columns = (self._given(s) for s in (tile.rows, tile.columns))
             top, left = tile.rows.start * self.stride, tile.columns.start * self.stride
             output = output[:, :, rows, columns][:, :, : max(0, height - top), : max(0, width - left)].clamp(0, 1)
@@ -127,6 +139,22 @@ class Executor:
 
         self._each(parts, whole, self.halo.decode, run, "decode", progress)
         return result[0]
+
+    def decode_window(self, features: Sequence[Tensor], maps: Sequence[AffineMap | RegionMap], tile: Tile) -> Tensor:
+        """What a tile sees of a picture's features and maps, decoded, not cropped."""
+        seen, local = [], []
+        for level, f in zip(self.model.config.levels, features, strict=True):
+            rows, columns = self._view(tile, level)
+            seen.append(f[:, :, rows, columns])
+        for place, m in zip(self.model.config.places, maps, strict=True):
+            local.append(m.window(*self._view(tile, place)))
+        return self.model.decode(seen, local, (tile.rows.first, tile.columns.first))
+
+    def _view(self, tile: Tile, place: Level) -> tuple[slice, slice]:
+        """The cells of a place that a tile sees."""
+        scale = self.stride // place.stride
+        rows, columns = (slice(s.first * scale, s.last * scale) for s in (tile.rows, tile.columns))
+        return rows, columns
 
     def _plan(self, x: Tensor, reach: int, cells: bool = False) -> tuple[tuple[int, int], list[Tile]]:
         """The grid of cells of a picture (or of features, if `cells`), and its tiles."""

@@ -1,8 +1,8 @@
 """Regions: which style counts where, and how much.
 
-Covers are masks of a picture's pixels, one for every region; shares are what the regions have of every cell of a level.
-Both are 1 at most in sum. What no region covers keeps the content's own pixels, so its shares matter only as far as
-the decoder looks across the border.
+Covers are masks of a picture's pixels, one for every region; shares are what the regions have of every cell of a place
+where a style acts. Both are 1 at most in sum. What no region covers keeps the content's own pixels, so its shares
+matter only as far as the decoder looks across the border.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .adain import AffineMap, Moments, RegionMap, merge_moments
 from .images import ImageLike, Picture
 from .masks import MaskWindows, cell_means, open_mask
-from .network import ModelConfig
+from .net.adain import AffineMap, Moments, RegionMap, merge_moments
+from .net.config import ModelConfig
 from .style import Style
 
 __all__ = ["FEW_CELLS", "CoverWindows", "RegionPlan", "join_covers", "region_maps", "region_shares", "steady_moments"]
@@ -89,19 +89,20 @@ def steady_moments(region: Moments, whole: Moments) -> Moments:
     return merge_moments([region, Moments(missing, whole.mean, whole.variance * missing)])
 
 
-def region_shares(covers: Tensor, config: ModelConfig, cells: Sequence[Sequence[int]], reach: int) -> list[Tensor]:
-    """`(B, R, H, W)` covers of the pixels -> `(B, R, h, w)` of every level, of sum 1, finest first.
+def region_shares(covers: Tensor, config: ModelConfig, grid: Sequence[int], reach: int) -> list[Tensor]:
+    """`(B, R, H, W)` covers of the pixels -> `(B, R, h, w)` of each of `config.places`, of sum 1.
 
-    `cells`: the levels' sizes. A cell that is covered belongs to what covers it; one that is not, to what is within
-    `reach` coarsest cells, as far as the decoder looks, and beyond that to all alike.
+    `grid`: rows and columns of the coarsest level; the shares fill it, so they may go on beyond a place's own cells. A
+    cell that is covered belongs to what covers it; one that is not, to what is within `reach` coarsest cells, as far as
+    the decoder looks, and beyond that to all alike.
     """
-    strides = [level.stride for level in config.levels]
-    near = _sums(cell_means(covers, strides[-1], cells[-1]), reach)
+    near = _sums(cell_means(covers, config.stride, grid), reach)
     fallback = torch.where(near.sum(1, keepdim=True) > 0, near, 1)
     found = []
-    for stride, size in zip(strides, cells, strict=True):
-        own, repeat = cell_means(covers, stride, size), strides[-1] // stride
-        other = fallback.repeat_interleave(repeat, 2).repeat_interleave(repeat, 3)[:, :, : size[0], : size[1]]
+    for place in config.places:
+        repeat = config.stride // place.stride
+        own = cell_means(covers, place.stride, [cells * repeat for cells in grid])
+        other = fallback.repeat_interleave(repeat, 2).repeat_interleave(repeat, 3)
         shares = torch.where(own.sum(1, keepdim=True) > _COVERED, own, other)
         found.append(shares / shares.sum(1, keepdim=True))
     return found
@@ -110,7 +111,7 @@ def region_shares(covers: Tensor, config: ModelConfig, cells: Sequence[Sequence[
 def region_maps(
     maps: Sequence[Sequence[AffineMap]], shares: Sequence[Tensor], device: torch.device
 ) -> list[AffineMap | RegionMap]:
-    """The maps of every region, by levels, and the levels' shares -> a map for every level."""
+    """The maps of every region, by places, and the places' shares -> a map for every place."""
     if len(maps) == 1:
         return list(maps[0])
     return [RegionMap(parts, s.to(device)) for parts, s in zip(zip(*maps, strict=True), shares, strict=True)]

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from .adain import Moments
 from .color import preserve
 from .controls import Controls
 from .executor import Executor, memory_guard, ordinary_tensors
 from .guided import keep_detail, upsample, working_size
 from .images import Picture, premix
 from .masks import counting, fitted, resize
+from .net.adain import Moments
 from .progress import Progress
 from .regions import region_maps, region_shares, steady_moments
-from .style import Style, style_maps
+from .style import Style
 
 __all__ = ["Content", "encode_picture", "joined_pictures", "paint", "render", "without_pixels"]
 
@@ -98,8 +98,7 @@ def paint(
 ) -> Tensor:
     """Features under their regions' styles, decoded, `(B, 3, *size)`; `covers` and `visible` (alpha) are of that size,
     `statistics` those of the whole picture."""
-    config, device = executor.model.config, executor.device
-    features = [f.to(device, executor.kept) for f in features]  # they may have been moved since
+    features = [f.to(executor.device, executor.kept) for f in features]  # they may have been moved since
     by_region, shares = [tuple(statistics)] * len(found), []
     if covers is not None and not steady:
         by_region = [
@@ -107,10 +106,10 @@ def paint(
             for weight in (counting(cover, visible) for cover in covers.chunk(len(found), 1))
         ]
     if covers is not None and len(found) > 1:
-        shares = region_shares(covers, config, [f.shape[2:] for f in features], executor.halo.decode)
-    maps = [style_maps(s, styles, alphas, config.gain_cap, device) for s, styles in zip(by_region, found, strict=True)]
+        shares = region_shares(covers, executor.model.config, features[-1].shape[2:], executor.halo.decode)
+    maps = [executor.modulate(s, styles, alphas) for s, styles in zip(by_region, found, strict=True)]
     height, width = size
-    return executor.decode(features, region_maps(maps, shares, device), height, width, progress)
+    return executor.decode(features, region_maps(maps, shares, executor.device), height, width, progress)
 
 
 def _finished(output: Tensor, picture: Picture, cover: Tensor | None, controls: Controls) -> Tensor:

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .adain import Moments
 from .color import luma
 from .errors import ImageError
 from .executor import Executor, memory_budget
 from .guided import DETAIL_REACH, Upsampler, keep_detail, working_size
 from .images import Picture
 from .masks import resize, triangle_weights
+from .net.adain import Moments
 from .rendering import paint
 from .strip_executor import StripExecutor, color_map_of
 from .style import Style

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .adain import Moments
 from .atomic import temporary_beside
 from .controls import Controls
 from .errors import ImageError
 from .executor import Executor, memory_budget, memory_guard, ordinary_tensors
 from .images import check_target, need_tifffile, open_strips, save_image, write_tiff_rows
+from .net.adain import Moments
 from .progress import Progress
 from .regions import CoverWindows, RegionPlan
 from .scaled_strips import ScaledStrips

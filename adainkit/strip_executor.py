@@ -16,16 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .adain import AffineMap, Moments, affine_parts, merge_moments
 from .color import ColorMap, ColorStatistics, apply_map, color_statistics, keep_luma, match_map
 from .controls import Controls
 from .executor import Executor, memory_budget
 from .guided import DETAIL_REACH, keep_detail
 from .images import Picture, Strips, close_image, premix
 from .masks import counting
+from .net.adain import AffineMap, Moments, merge_moments
+from .net.config import Level
 from .progress import Progress
 from .regions import CoverWindows, region_maps, region_shares, steady_moments
-from .style import Style, style_maps
+from .style import Style
 from .tiling import Span, Tile, plan_tiles
 
 __all__ = ["StripExecutor", "color_map_of"]
@@ -79,12 +80,8 @@ class StripExecutor(Executor):
             if self.source.like.alpha is not None:
                 self._hidden = self._visible_colors()
             found = self._statistics() if statistics is None else [statistics] * len(styles)
-            config = self.model.config
-            alphas = self.controls.alphas(len(config.levels))
-            maps = [
-                style_maps(s, [style], alphas, config.gain_cap, self.device)
-                for s, style in zip(found, styles, strict=True)
-            ]
+            alphas = self.controls.alphas(len(self.model.config.levels))
+            maps = [self.modulate(s, [style], alphas) for s, style in zip(found, styles, strict=True)]
             color = self._color_map(maps) if mode == "match" else None
             rows = np.empty((0, *self.shape[1:]), self.kind)
 
@@ -111,9 +108,9 @@ class StripExecutor(Executor):
         def run(tile: Tile) -> None:
             near = self._seeing(tile, self.halo.encode)
             picture, features = self._encoded(near)
-            for level, f in enumerate(features):
+            for index, (level, f) in enumerate(zip(self.model.config.levels, features, strict=True)):
                 rows, columns = (self._cells(s, s.start, s.stop, level) for s in (near.rows, near.columns))
-                features[level] = f[:, :, rows, columns]
+                features[index] = f[:, :, rows, columns]
             alpha = self._own(picture, near).alpha
             weights = [alpha]
             if self.covers is not None:
@@ -162,23 +159,22 @@ class StripExecutor(Executor):
         spans = ((tile.rows, self.source.height), (tile.columns, self.source.width))
         rows, columns = (self._seen(span, side) for span, side in spans)
         picture = self.source.window(rows.start, rows.stop, columns.start, columns.stop)
-        x = self._shown(picture).to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
-        return picture, list(self.model.encode(x))
+        return picture, self.encode_window(self._shown(picture))
 
     def _stylized(self, tile: Tile, maps: Sequence[Sequence[AffineMap]]) -> tuple[Tensor, Picture]:
         """What a tile gives, `(1, 3, h, w)` float32 in [0, 1] on the CPU, and the picture there; `maps` by region."""
         picture, features = self._encoded(tile)
         grown = self._grown(tile)
         wide, near = self._own(picture, grown), self._seeing(grown, self.halo.decode)
-        for level, f in enumerate(features):
+        for index, (level, f) in enumerate(zip(self.model.config.levels, features, strict=True)):
             rows, columns = (
                 self._cells(outer, inner.first, inner.last, level)
                 for outer, inner in ((tile.rows, near.rows), (tile.columns, near.columns))
             )
-            features[level] = f[:, :, rows, columns]
+            features[index] = f[:, :, rows, columns]
         everywhere = slice(None)
         local = [m.window(everywhere, everywhere) for m in region_maps(maps, self._shares(near), self.device)]
-        output = self.model.decode(features, *affine_parts(local))
+        output = self.model.decode(features, local, (near.rows.first, near.columns.first))
         rows, columns = self._given(near.rows), self._given(near.columns)
         output = output[:, :, rows, columns][:, :, : wide.height, : wide.width].clamp(0, 1).cpu()
         if self.controls.detail:
@@ -200,18 +196,11 @@ class StripExecutor(Executor):
         spans = (seen.rows, seen.columns)
         rows, columns = (self._seen(span, side) for span, side in zip(spans, sides, strict=True))
         covers = self.covers.window(rows.start, rows.stop, columns.start, columns.stop)
-        ends = [max(side, self.model.config.min_size) for side in sides]
-        cells = [
-            [
-                -(-min(s.last * self.stride, end) // level.stride) - s.first * self.stride // level.stride
-                for s, end in zip(spans, ends, strict=True)
-            ]
-            for level in self.model.config.levels
-        ]
-        found = region_shares(covers, self.model.config, cells, self.halo.decode)
-        for level, shares in enumerate(found):
-            rows, columns = (self._cells(s, s.start, s.stop, level) for s in spans)
-            found[level] = shares[:, :, rows, columns]
+        grid = [s.last - s.first for s in spans]
+        found = region_shares(covers, self.model.config, grid, self.halo.decode)
+        for index, (place, shares) in enumerate(zip(self.model.config.places, found, strict=True)):
+            rows, columns = (self._cells(s, s.start, s.stop, place) for s in spans)
+            found[index] = shares[:, :, rows, columns]
         return found
 
     def _colors(
@@ -253,9 +242,9 @@ class StripExecutor(Executor):
         spans = zip((tile.rows, tile.columns), self._whole, strict=True)
         return Tile(*(Span(s.start, s.stop, max(0, s.start - reach), min(n, s.stop + reach)) for s, n in spans))
 
-    def _cells(self, outer: Span, start: int, stop: int, level: int) -> slice:
-        """Where a level's cells from `start` to `stop` are in the features of what `outer` sees."""
-        scale = self.stride // self.model.config.levels[level].stride
+    def _cells(self, outer: Span, start: int, stop: int, place: Level) -> slice:
+        """Where a place's cells from `start` to `stop` are in those of what `outer` sees."""
+        scale = self.stride // place.stride
         return slice((start - outer.first) * scale, (stop - outer.first) * scale)
 
     def _box(self, tile: Tile) -> tuple[int, int, int, int]:

@@ -19,9 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .adain import AffineMap, Moments, affine_map, blend
 from .atomic import write_atomically
 from .errors import StyleError
+from .net.adain import blend
 
 __all__ = [
     "Preset",
@@ -30,34 +30,64 @@ __all__ = [
     "interpolate",
     "presets_file",
     "style_key",
-    "style_maps",
     "styles",
     "write_presets",
 ]
 
 log = logging.getLogger("adainkit")
 FORMAT_VERSION = "1"
+"""Of style files that hold means and deviations alone, and of files of presets."""
+_MORE_VERSION = "2"  # of those that hold more tensors: an older adainkit would leave these out
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Style:
-    """What AdaIN needs of a style: per AdaIN level, finest first, the channels' `means` and `stds`, each `(C,)` float32
-    on the CPU.
+    """What a network needs of a style: `tensors` by the names of `ModelConfig.style_shapes`, float32 on the CPU.
 
-    `digest` names the encoder (`AdaINModel.digest`): only models with that encoder can apply it. `name` and
-    `description` are for people.
+    Always among them are each AdaIN level's channel means and deviations, `means` and `stds`, finest first, each
+    `(C,)`; a style is also made of these alone, `Style(means, stds, digest)`. `digest` names the encoder
+    (`AdaINModel.digest`): only models with that encoder can apply it. `name` and `description` are for people.
     """
 
-    means: tuple[Tensor, ...] = field(repr=False)
-    stds: tuple[Tensor, ...] = field(repr=False)
+    tensors: Mapping[str, Tensor] = field(repr=False)
     digest: str
-    name: str = ""
-    description: str = ""
+    name: str
+    description: str
+
+    def __init__(
+        self,
+        means: Sequence[Tensor] = (),
+        stds: Sequence[Tensor] = (),
+        digest: str = "",
+        name: str = "",
+        description: str = "",
+        *,
+        tensors: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        if tensors is None:
+            tensors = {f"{kind}{i}": v for kind, found in (("mean", means), ("std", stds)) for i, v in enumerate(found)}
+        facts = {"tensors": tensors, "digest": digest, "name": name, "description": description}
+        for key, value in facts.items():
+            object.__setattr__(self, key, value)
+
+    @property
+    def means(self) -> tuple[Tensor, ...]:
+        """The channels' means, level by level."""
+        return self._levels("mean")
+
+    @property
+    def stds(self) -> tuple[Tensor, ...]:
+        """The channels' deviations, level by level."""
+        return self._levels("std")
+
+    def _levels(self, kind: str) -> tuple[Tensor, ...]:
+        return tuple(self.tensors[f"{kind}{i}"] for i in range(sum(key.startswith("mean") for key in self.tensors)))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write a .safetensors file, whole or not at all; the path back. `StyleError` if that cannot be done."""
+        plain = len(self.tensors) == len(self.means) + len(self.stds)
         facts = {
-            "format_version": FORMAT_VERSION,
+            "format_version": FORMAT_VERSION if plain else _MORE_VERSION,
             "encoder_sha256": self.digest,
             "name": self.name,
             "description": self.description,
@@ -102,11 +132,13 @@ class Style:
             raise StyleError("styles of different encoders cannot be mixed; encode all of them with one model")
         if not found:
             raise StyleError("a blend needs at least one style")
-        levels = range(len(found[0].means))
+        names = list(found[0].tensors)
+        if any(set(s.tensors) != set(names) for s in found):
+            raise StyleError("styles that hold different tensors cannot be mixed; encode all of them with one model")
         with torch.inference_mode(False):  # ordinary tensors, whatever mode the caller is in
-            means = tuple(blend([s.means[i] for s in found], weights) for i in levels)
-            stds = tuple(blend([s.stds[i] for s in found], weights) for i in levels)
-        return cls(means, stds, found[0].digest, " + ".join(f"{s.name or 'style'}:{w:g}" for s, w in pairs))
+            mixed = {name: blend([s.tensors[name] for s in found], weights) for name in names}
+        name = " + ".join(f"{s.name or 'style'}:{w:g}" for s, w in pairs)
+        return cls(tensors=mixed, digest=found[0].digest, name=name)
 
     @classmethod
     def preset(cls, name: str, model: str = "lite") -> Style:
@@ -265,45 +297,22 @@ def style_key(pixels: Iterable[Tensor], style_size: int | None, digest: str, dty
     return total.hexdigest()
 
 
-def style_maps(
-    statistics: Sequence[Moments],
-    found: Sequence[Style],
-    alphas: Sequence[float],
-    gain_cap: float | None,
-    device: torch.device,
-) -> list[AffineMap]:
-    """Every level's affine map on `device`, from a content's statistics to one style, or to one for each of a batch;
-    `alphas` by level."""
-    maps = []
-    for level, (stats, alpha) in enumerate(zip(statistics, alphas, strict=True)):
-        mean = torch.stack([s.means[level] for s in found]).to(device, torch.float32)
-        std = torch.stack([s.stds[level] for s in found]).to(device, torch.float32)
-        maps.append(affine_map(stats.mean.to(device), stats.std.to(device), mean, std, alpha, gain_cap))
-    return maps
-
-
 def _tensors(style: Style, prefix: str) -> dict[str, Tensor]:
-    pairs = (("mean", style.means), ("std", style.stds))
-    return {
-        f"{prefix}{kind}{i}": v.detach().cpu().contiguous().clone()
-        for kind, values in pairs
-        for i, v in enumerate(values)
-    }
+    return {f"{prefix}{name}": v.detach().cpu().contiguous().clone() for name, v in style.tensors.items()}
 
 
 def _style(
     tensors: Mapping[str, Tensor], prefix: str, digest: str, name: str, description: str, where: object
 ) -> Style:
-    levels = sum(k.startswith(f"{prefix}mean") for k in tensors)
-    try:
-        means = tuple(tensors[f"{prefix}mean{i}"] for i in range(levels))
-        stds = tuple(tensors[f"{prefix}std{i}"] for i in range(levels))
-    except KeyError as error:
-        raise StyleError(f"{where}: is not a style, the tensor {error} is missing") from error
-    whole = all(v.ndim == 1 and v.is_floating_point() and bool(torch.isfinite(v).all()) for v in (*means, *stds))
-    if not levels or not digest or not whole:
+    own = {key.removeprefix(prefix): v for key, v in tensors.items() if key.startswith(prefix)}
+    count = sum(key.startswith("mean") for key in own)
+    levels = [f"{kind}{i}" for kind in ("mean", "std") for i in range(count)]
+    if missing := [key for key in levels if key not in own]:
+        raise StyleError(f"{where}: is not a style, the tensor {missing[0]!r} is missing")
+    whole = all(v.is_floating_point() and bool(torch.isfinite(v).all()) for v in own.values())
+    if not levels or not digest or not whole or any(own[key].ndim != 1 for key in levels):
         raise StyleError(f"{where}: is not a style; expected finite tensors mean0, std0 ... and an encoder's digest")
-    return Style(means, stds, digest, name, description)
+    return Style(tensors=own, digest=digest, name=name, description=description)
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -315,6 +324,6 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tenso
     except (OSError, SafetensorError) as error:
         raise StyleError(f"{path}: cannot be read as a style ({error}); encode its picture again") from error
     version = facts.get("format_version", FORMAT_VERSION)
-    if version != FORMAT_VERSION:
+    if version not in (FORMAT_VERSION, _MORE_VERSION):
         raise StyleError(f"{path}: format {version}, expected {FORMAT_VERSION}; update adainkit")
     return facts, tensors

@@ -15,9 +15,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from .adain import Moments, merge_moments, split_moments
 from .controls import Alpha, Controls, PreserveColor
-from .devices import find_device, find_precision
 from .errors import AdaINKitError, ImageError, StyleError
 from .executor import Executor, TileSize, ordinary_tensors
 from .images import (
@@ -32,7 +30,9 @@ from .images import (
     save_image,
 )
 from .masks import fitted, resize
-from .model import AdaINModel
+from .net.adain import Moments, merge_moments, split_moments
+from .net.devices import find_device, find_precision
+from .net.model import AdaINModel
 from .previews import bounded, prepare_preview, reduced
 from .progress import Progress
 from .regions import RegionPlan
@@ -150,7 +150,7 @@ class Stylizer:
                 self.cache.put(key, style)
         if not name and isinstance(image, (str, os.PathLike)):
             name = Path(image).stem
-        return Style(style.means, style.stds, style.digest, name)
+        return replace(style, name=name, description="")
 
     def _new_style(self, picture: Picture, style_size: int | None) -> Style:
         with ordinary_tensors():
@@ -164,11 +164,8 @@ class Stylizer:
                 size = [max(1, round(side * style_size / short)) for side in (picture.height, picture.width)]
                 rgb, alpha = resize(rgb, size), None if alpha is None else resize(alpha, size)
             executor = Executor(self._exact or self.model, self.device, self.dtype)
-            _, found = executor.encode(rgb, alpha)
-            # a batch tensor is several pictures with equal shares
-            means = tuple(m.mean.mean(0).cpu() for m in found)
-            stds = tuple(m.std.mean(0).cpu() for m in found)
-            return Style(means, stds, self.digest)
+            tensors = executor.model.style_tensors(*executor.encode(rgb, alpha))
+            return Style(tensors={name: v.cpu() for name, v in tensors.items()}, digest=self.digest)
 
     def encode_content(
         self,
@@ -442,9 +439,9 @@ class Stylizer:
         return style
 
     def _fits(self, style: Style) -> bool:
-        """Whether its tensors are of the model's levels, as in an undamaged style of this encoder they are."""
-        channels = [level.channels for level in self.model.config.levels]
-        return all([len(v) for v in values] == channels for values in (style.means, style.stds))
+        """Whether its tensors are what the model asks for, as in an undamaged style of this encoder they are."""
+        found = {name: tuple(v.shape) for name, v in style.tensors.items()}
+        return all(found.get(name) == shape for name, shape in self.model.config.style_shapes.items())
 
     def _named_style(self, name: str | os.PathLike[str], style_size: int | None, max_pixels: int | None) -> Style:
         path = Path(name)

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .network import ModelConfig, layer_words
-
-__all__ = ["Halo", "Span", "Tile", "halo", "plan_tiles", "split_tile"]
+__all__ = ["Span", "Tile", "plan_tiles", "split_tile"]
 
 
 @dataclass(frozen=True)
@@ -36,37 +34,6 @@ class Tile:
     def cells(self) -> int:
         """How many cells it gives."""
         return (self.rows.stop - self.rows.start) * (self.columns.stop - self.columns.start)
-
-
-@dataclass(frozen=True)
-class Halo:
-    """How many cells of the coarsest level a tile must see beyond its border, to encode and to decode exactly."""
-
-    encode: int
-    decode: int
-
-
-def halo(config: ModelConfig) -> Halo:
-    """Derived from the layers, by following backwards what one cell (or its pixels) depends on.
-
-    VGG-19: a relu4_1 cell sees 30 pixels on either side of its own 8, an output pixel 4 cells:
-
-    >>> from adainkit.network import VGG19
-    >>> halo(VGG19)
-    Halo(encode=4, decode=4)
-    """
-    stride = config.stride
-    low, high = 0, 1  # what is needed, in cells of the scale that the walk is at: [low, high)
-    for word in reversed(layer_words(config.encoder)):
-        low, high = _before(word, low, high)
-    encode = max(_cells(-low, stride), _cells(high - stride, stride))
-    low, high, scale, decode = 0, stride, 1, 0
-    for word in reversed(layer_words(config.decoder)):
-        if word == "merge":  # the finer level's features are needed just here, too
-            decode = max(decode, _cells(-low * scale, stride), _cells(high * scale - stride, stride))
-        low, high = _before(word, low, high)
-        scale *= 2 if word in ("up", "smooth", "shuffle", "merge") else 1
-    return Halo(encode, max(decode, -low, high - 1))
 
 
 def plan_tiles(height: int, width: int, tile: int, halo: int) -> list[Tile]:
@@ -100,26 +67,3 @@ def _spans(length: int, tile: int, halo: int, start: int = 0, stop: int | None =
     for low in range(start, end, tile):
         high = min(low + tile, end)
         yield Span(low, high, max(0, low - halo), min(length, high + halo))
-
-
-def _cells(amount: int, stride: int) -> int:
-    return max(0, -(-amount // stride))
-
-
-def _before(word: str, low: int, high: int) -> tuple[int, int]:
-    """What `[low, high)` after a layer needs before it."""
-    if word in ("conv", "rgb"):
-        return low - 1, high + 1
-    if word == "res":
-        return low - 2, high + 2
-    if word in ("pool", "unshuffle"):
-        return 2 * low, 2 * high
-    if word == "down":  # cell i sees 2i - 1 to 2i + 1
-        return 2 * low - 1, 2 * high
-    if word == "up":
-        return low // 2, -(-high // 2)
-    if word in ("smooth", "merge"):  # cell 2i sees i - 1 and i, cell 2i + 1 sees i and i + 1
-        return (low - 1) // 2, high // 2 + 1
-    if word == "shuffle":  # the mean sees one pixel more at the low end
-        return (low - 1) // 2 - 1, -(-high // 2) + 1
-    return low, high  # tap

@@ -14,7 +14,7 @@ from .controls import Alpha, PreserveColor
 from .errors import ModelError
 from .executor import TileSize
 from .images import MAX_PIXELS, ImageLike
-from .model import AdaINModel
+from .net.model import AdaINModel
 from .progress import Progress
 from .stylizer import Regions, StyleLike, Stylizer
 

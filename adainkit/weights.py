@@ -20,7 +20,7 @@ from .fetch import fetch, file_digest, locked, storage_error
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from .model import AdaINModel
+    from .net.model import AdaINModel
 
 __all__ = [
     "Source",
@@ -228,7 +228,7 @@ def _assemble(weights: Weights, files: list[Path]) -> None:
     """Float32, to give the classic results to 1e-4; the metadata has the inputs' sums beside its own."""
     import torch
 
-    from .classic import convert_classic
+    from .net.classic import convert_classic
 
     facts = {"license": weights.license, "homepage": weights.homepage, "paper": weights.paper}
     try:
@@ -254,7 +254,7 @@ def resolve(model: _Path) -> Path:
 
 def load_model(model: _Path) -> AdaINModel:
     """The model of a path or a published name, float32 on the CPU. Errors: `resolve`, `AdaINModel.load`."""
-    from .model import AdaINModel
+    from .net.model import AdaINModel
 
     return AdaINModel.load(resolve(model))
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from adainkit.devices import find_device
 from adainkit.errors import AdaINKitError
+from adainkit.net.devices import find_device
 
 from . import inference, large_files, precision, training_speed
 from .cases import CANDIDATES

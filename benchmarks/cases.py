@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from adainkit.adain import affine_map
 from adainkit.executor import Executor, ordinary_tensors
-from adainkit.model import AdaINModel
-from adainkit.network import VGG19
+from adainkit.net.adain import affine_map
+from adainkit.net.config import VGG19
+from adainkit.net.model import AdaINModel
 from adainkit.stylizer import Stylizer
 
 from .networks import Classic, MicroAST

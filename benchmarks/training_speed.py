@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adainkit.model import AdaINModel
-from adainkit.network import VGG19
+from adainkit.net.config import VGG19
+from adainkit.net.model import AdaINModel
 from training.config import load_config
 from training.loss_network import LossNetwork
 from training.objective import Objective

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from adainkit.adain import (
+from adainkit.errors import StyleError
+from adainkit.net.adain import (
     EPS,
     AffineMap,
     Moments,
@@ -21,7 +22,6 @@ from adainkit.adain import (
     moments,
     normalize_weights,
 )
-from adainkit.errors import StyleError
 
 seeds = st.integers(0, 2**32 - 1)
 sides = st.integers(1, 9)

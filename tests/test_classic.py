@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from adainkit.adain import affine_map, moments
-from adainkit.classic import convert_classic
 from adainkit.errors import WeightsError
-from adainkit.model import AdaINModel
+from adainkit.net.adain import affine_map, moments
+from adainkit.net.classic import convert_classic
+from adainkit.net.model import AdaINModel
 
 # Index in the classic `nn.Sequential` -> channels out, channels in, side of the kernel.
 ENCODER = {
@@ -130,7 +130,7 @@ def stylize(model: AdaINModel, content: Tensor, style: Tensor, alpha: float) -> 
     assert len(features) == 1
     c, s = moments(features[0]), moments(style_features[0])
     affine = affine_map(c.mean, c.std, s.mean, s.std, alpha, model.config.gain_cap)
-    return model.decode(features, [affine.center], [affine.gain], [affine.shift])
+    return model.decode(features, [affine])
 
 
 SIZES = [((32, 40), (40, 24)), ((61, 45), (27, 33)), ((9, 31), (17, 10))]

@@ -14,8 +14,8 @@ from PIL import Image
 from torch import nn
 
 from adainkit.errors import AdaINKitError, ImageError, WeightsError
-from adainkit.model import AdaINModel
-from adainkit.network import ModelConfig
+from adainkit.net.config import ModelConfig
+from adainkit.net.model import AdaINModel
 from adainkit.stylizer import Stylizer
 from training import losses, metrics, report
 from training.evaluate import main

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from maps import identity
 from precisions import skip_without
 from torch import Tensor, nn
 
 from adainkit.errors import ModelError
-from adainkit.model import AdaINModel
-from adainkit.network import LITE, VGG19, Decoder, Encoder, Level, ModelConfig, largest_per_pixel
+from adainkit.net.coders import Decoder, Encoder
+from adainkit.net.config import LITE, VGG19, Level, ModelConfig
+from adainkit.net.demands import largest_per_pixel
+from adainkit.net.model import AdaINModel
 
 CONFIGS = [
     ModelConfig(
@@ -50,12 +53,6 @@ def picture(height: int, width: int, batch: int = 1, seed: int = 0) -> Tensor:
     return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
-def identity(features: tuple[Tensor, ...]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """Centers, gains and shifts that change nothing."""
-    zeros = [torch.zeros(1, f.shape[1], device=f.device) for f in features]
-    return zeros, [torch.ones_like(z) for z in zeros], zeros
-
-
 def convolutions(part: nn.Module) -> list[tuple[int, int, int]]:
     return [(m.in_channels, m.out_channels, m.kernel_size[0]) for m in part.modules() if isinstance(m, nn.Conv2d)]
 
@@ -69,11 +66,14 @@ def test_every_size_from_one_pixel_on_gives_at_least_its_own_size(config: ModelC
     model = make(config).to(device)
     top = 2 * config.stride + 3
     for height, width in {(n, 1 + (5 * n) % top) for n in range(1, top)} | {(1, 1), (1, 40), (40, 1), (9, 7)}:
-        features = model.encode(picture(height, width).to(device))
         padded = [max(side, config.min_size) for side in (height, width)]
+        if padded != [height, width]:
+            with pytest.raises(ModelError, match=f"sides of {config.min_size} pixels or more"):
+                model.encode(picture(height, width).to(device))
+        features = model.encode(picture(*padded).to(device))
         for f, level in zip(features, config.levels, strict=True):
             assert f.shape == (1, level.channels, *(-(-side // level.stride) for side in padded))
-        output = model.decode(features, *identity(features))
+        output = model.decode(features, identity(features))
         assert output.shape[:2] == (1, 3)
         assert all(out >= side for out, side in zip(output.shape[2:], (height, width), strict=True))
         assert torch.isfinite(output).all()
@@ -90,10 +90,10 @@ def test_a_level_has_the_channels_and_the_stride_of_the_config(config: ModelConf
 @torch.no_grad()
 def test_pictures_of_a_batch_do_not_touch_each_other(config: ModelConfig) -> None:
     model, x = make(config), picture(21, 34, 2)
-    together = model.decode(model.encode(x), *identity(model.encode(x)))
+    together = model.decode(model.encode(x), identity(model.encode(x)))
     for i in range(2):
         features = model.encode(x[i : i + 1])
-        torch.testing.assert_close(together[i : i + 1], model.decode(features, *identity(features)))
+        torch.testing.assert_close(together[i : i + 1], model.decode(features, identity(features)))
 
 
 @configs
@@ -101,18 +101,17 @@ def test_pictures_of_a_batch_do_not_touch_each_other(config: ModelConfig) -> Non
 def test_every_level_matters_to_the_result(config: ModelConfig) -> None:
     model = make(config)
     features = model.encode(picture(32, 32))
-    centers, gains, shifts = identity(features)
-    plain = model.decode(features, centers, gains, shifts)
-    for i in range(len(features)):
-        changed = [s + (i == j) for j, s in enumerate(shifts)]
-        assert (model.decode(features, centers, gains, changed) - plain).abs().max() > 1e-3
+    maps = identity(features)
+    plain = model.decode(features, maps)
+    for i, moved in enumerate(identity(features, 1)):
+        assert (model.decode(features, [*maps[:i], moved, *maps[i + 1 :]]) - plain).abs().max() > 1e-3
 
 
 @configs
 def test_gradients_reach_the_picture_and_every_parameter(config: ModelConfig) -> None:
     model, x = make(config).train(), picture(24, 24).requires_grad_(True)
     features = model.encode(x)
-    model.decode(features, *identity(features)).square().mean().backward()
+    model.decode(features, identity(features)).square().mean().backward()
     assert x.grad is not None
     assert x.grad.abs().sum() > 0
     for name, parameter in model.named_parameters():
@@ -127,7 +126,7 @@ def test_the_input_map_folds_into_the_first_convolution_up_to_the_border(config:
     """Padding is by reflection everywhere: a constant picture stays constant, which zeros would spoil."""
     model = make(config)
     features = model.encode(torch.full((1, 3, 32, 32), 0.4))
-    output = model.decode(features, *identity(features))
+    output = model.decode(features, identity(features))
     for x in (*features, output):
         torch.testing.assert_close(x, x[..., :1, :1].expand_as(x), rtol=1e-4, atol=1e-5)
 
@@ -194,11 +193,11 @@ def test_the_last_convolution_runs_in_float32_under_half_precision(kind: torch.d
 def test_half_precision_is_close_to_float32(config: ModelConfig, kind: torch.dtype, device: torch.device) -> None:
     skip_without(kind, device)
     model, x = make(config).to(device), picture(33, 47).to(device)
-    exact = model.decode(model.encode(x), *identity(model.encode(x)))
+    exact = model.decode(model.encode(x), identity(model.encode(x)))
     half = make(config).to(device, kind)
     features = half.encode(x.to(kind))
     assert {f.dtype for f in features} == {kind}
-    output = half.decode(features, *identity(features))
+    output = half.decode(features, identity(features))
     assert output.dtype == torch.float32
     assert (output - exact).abs().mean() < 0.05 * exact.std()
 
@@ -227,13 +226,13 @@ def test_shuffle_and_rgb_in_one_are_the_two(size: tuple[int, int], kind: torch.d
 def test_a_decoder_gives_the_same_with_gradients_and_without() -> None:
     model, x = AdaINModel(LITE), picture(40, 24)
     features = [f.detach().requires_grad_(True) for f in model.encode(x)]
-    exact = model.decode(features, *identity(features))
+    exact = model.decode(features, identity(features))
     exact.mean().backward()
     assert all(f.grad is not None for f in features)
     with torch.no_grad():
-        torch.testing.assert_close(model.decode(features, *identity(features)), exact, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(model.decode(features, identity(features)), exact, rtol=1e-5, atol=1e-5)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            rounded = model.decode(model.encode(x), *identity(features))
+            rounded = model.decode(model.encode(x), identity(features))
     assert rounded.dtype == torch.float32
     assert 0 < (rounded - exact).abs().mean() < 0.05 * exact.std()
 
@@ -352,8 +351,7 @@ def test_nothing_that_is_handed_in_or_out_is_overwritten(config: ModelConfig) ->
     with torch.no_grad():
         features = model.encode(x)
         copies = [f.clone() for f in features]
-        zeros, ones = ([torch.full((1, f.shape[1]), v) for f in features] for v in (0.0, 1.0))
-        model.decode(features, zeros, ones, zeros)
+        model.decode(features, identity(features))
     assert torch.equal(x, before)
     assert all(torch.equal(a, b) for a, b in [*taps, *zip(features, copies, strict=True)])
 

@@ -20,7 +20,11 @@ from adainkit import errors
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "adainkit"
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if not path.stem.startswith("__"))
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in PACKAGE.rglob("*.py")
+    if not path.stem.startswith("__")
+)
 # The names that the design promises; additions only.
 PROMISED = {
     "AdaINModel",
@@ -159,7 +163,8 @@ def test_version_is_the_same_everywhere():
 
 def test_bare_checkout_has_a_version_too(tmp_path: Path):
     (tmp_path / "adainkit").mkdir()
-    shutil.copy(PACKAGE / "__init__.py", tmp_path / "adainkit")
+    for name in ("__init__.py", "moved.py"):
+        shutil.copy(PACKAGE / name, tmp_path / "adainkit")
     code = f"import json, sys; sys.path.insert(0, {str(tmp_path)!r})\nimport adainkit\n"
     # -S leaves out site-packages, and with them the metadata of the installed package.
     assert run_python(code + "print(json.dumps(adainkit.__version__))", "-I", "-S") == "0+unknown"

@@ -9,14 +9,14 @@ from PIL import Image
 from test_stylizer import TINY, noise, tensor, tiny
 from torch import Tensor
 
-from adainkit.adain import AffineMap, Moments, RegionMap, apply_affine, moments
 from adainkit.errors import ImageError, StyleError
 from adainkit.masks import resize
-from adainkit.network import VGG19
+from adainkit.net.adain import AffineMap, Moments, RegionMap, apply_affine, moments
+from adainkit.net.config import VGG19
+from adainkit.net.demands import halo
 from adainkit.regions import FEW_CELLS, join_covers, region_shares, steady_moments
 from adainkit.style import Style
 from adainkit.stylizer import Stylizer
-from adainkit.tiling import halo
 
 SIZE = (72, 104)
 REACH = (halo(TINY).encode + halo(TINY).decode) * TINY.stride  # pixels across a border that matter

@@ -27,8 +27,8 @@ from adainkit.executor import Executor
 from adainkit.images import open_image, open_strips, save_image, write_tiff_rows
 from adainkit.images import tiff as tiff_module
 from adainkit.masks import MaskWindows, resize
-from adainkit.model import AdaINModel
-from adainkit.network import LITE, ModelConfig
+from adainkit.net.config import LITE, ModelConfig
+from adainkit.net.model import AdaINModel
 from adainkit.strip_executor import StripExecutor
 from adainkit.style import Style
 from adainkit.stylizer import Stylizer

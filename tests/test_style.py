@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 import adainkit
 from adainkit import style as style_module
 from adainkit.errors import StyleError
-from adainkit.model import AdaINModel
-from adainkit.network import ModelConfig
+from adainkit.net.config import ModelConfig
+from adainkit.net.model import AdaINModel
 from adainkit.style import Preset, Style, StyleCache, interpolate, presets_file, style_key, styles, write_presets
 
 CHANNELS = (4, 6)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from maps import identity
 from PIL import Image, ImageFile
 from precisions import skip_without
 from torch import Tensor
@@ -22,11 +23,11 @@ from adainkit import stylizer as stylizer_module
 from adainkit import verb
 from adainkit.color import preserve
 from adainkit.controls import Controls
-from adainkit.devices import fast_bfloat16, find_precision
 from adainkit.errors import AdaINKitError, Cancelled, ImageError, OutOfMemoryError, StyleError
 from adainkit.images import open_image, save_image
-from adainkit.model import AdaINModel
-from adainkit.network import ModelConfig
+from adainkit.net.config import ModelConfig
+from adainkit.net.devices import fast_bfloat16, find_precision
+from adainkit.net.model import AdaINModel
 from adainkit.rendering import Content, without_pixels
 from adainkit.style import Preset, Style, StyleCache, write_presets
 from adainkit.stylizer import Stylizer
@@ -256,8 +257,7 @@ def test_alpha_0_is_the_reconstruction_and_no_shortcut_to_the_input(device: torc
     own = Stylizer(tiny(), device=device, dtype="float32")
     x = tensor(33, 47)
     features = own.model.encode(x.to(device))
-    zeros = [torch.zeros(1, f.shape[1], device=device) for f in features]
-    plain = own.model.decode(features, zeros, [z + 1 for z in zeros], zeros)[..., :33, :47].clamp(0, 1).cpu()
+    plain = own.model.decode(features, identity(features))[..., :33, :47].clamp(0, 1).cpu()
     result = own.stylize(x, noise(40, 40, seed=5), alpha=0)
     torch.testing.assert_close(result, plain, rtol=0, atol=1e-4)
     assert distance(result, x) > 0.05  # this network has learned nothing
@@ -870,7 +870,7 @@ def test_a_dtype_that_torch_cannot_compute_with_here_is_an_error_with_a_remedy(m
     def no_padding(*_: Any, **__: Any) -> torch.Tensor:
         raise RuntimeError("\"reflection_pad2d\" not implemented for 'Half'")
 
-    monkeypatch.setattr("adainkit.devices.F.pad", no_padding)
+    monkeypatch.setattr("adainkit.net.devices.F.pad", no_padding)
     with pytest.raises(AdaINKitError, match=r"cannot compute with torch.float16 on cpu; use bfloat16"):
         Stylizer(tiny(), device="cpu", dtype="float16")
 

@@ -9,14 +9,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from maps import identity
 
 from adainkit.errors import Cancelled, ModelError, OutOfMemoryError
 from adainkit.executor import Executor, memory_budget
-from adainkit.model import AdaINModel
-from adainkit.network import LITE, VGG19, ModelConfig, largest_per_pixel
+from adainkit.net.config import LITE, VGG19, ModelConfig
+from adainkit.net.demands import halo, largest_per_pixel
+from adainkit.net.model import AdaINModel
 from adainkit.style import Style
 from adainkit.stylizer import Stylizer
-from adainkit.tiling import halo, plan_tiles, split_tile
+from adainkit.tiling import plan_tiles, split_tile
 
 THREE_LEVELS = ModelConfig(
     "three", "unshuffle conv6 res6 tap down8 tap pool conv10 res10 tap", "res10 merge conv8 merge res6 shuffle4 rgb"
@@ -83,8 +85,7 @@ def test_the_halo_is_enough_and_one_cell_less_is_not(config: ModelConfig) -> Non
     assert -(-beyond // stride) == reach.encode
 
     features = [torch.rand_like(f).requires_grad_() for f in net.encode(x.detach())]
-    flat = [torch.zeros(1, level.channels) for level in config.levels]
-    output = net.double().decode(features, flat, [f + 1 for f in flat], flat)
+    output = net.double().decode(features, identity(features))
     own = slice(middle * stride, (middle + 1) * stride)
     gradients = torch.autograd.grad(output[:, :, own, own].square().sum(), features)
     beyond = 0
@@ -167,6 +168,36 @@ def test_auto_takes_tiles_when_the_budget_is_small_and_the_whole_when_it_is_not(
     assert max(h * w for _, _, h, w in calls[1:]) < 60_000
     for a, b in zip(whole, tiled, strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_a_small_picture_is_replicated_to_the_smallest_size() -> None:
+    x = torch.rand(1, 3, 2, 40, generator=torch.Generator().manual_seed(0))
+    wide = torch.cat([x, *[x[:, :, -1:]] * (THREE_LEVELS.min_size - 2)], 2)
+    net = model(THREE_LEVELS)
+    small, _ = Executor(net, torch.device("cpu"), torch.float32).encode(x)
+    for own, large in zip(small, net.encode(wide), strict=True):
+        assert torch.equal(own, large)
+
+
+def test_a_network_is_told_where_in_the_picture_each_window_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, origins = model(THREE_LEVELS), []
+    decode = net.decode
+
+    def noting(features, maps, origin=(0, 0)):
+        assert len(maps) == len(THREE_LEVELS.places)
+        origins.append((*origin, *features[-1].shape[2:]))
+        return decode(features, maps, origin)
+
+    monkeypatch.setattr(net, "decode", noting)
+    executor = Executor(net, torch.device("cpu"), torch.float32, tile=40)
+    features, statistics = executor.encode(torch.rand(1, 3, 100, 81))
+    style = Style([m.mean[0] for m in statistics], [m.std[0] for m in statistics], "")
+    executor.decode(features, executor.modulate(statistics, [style], [1.0] * 3), 100, 81)
+    plan = plan_tiles(13, 11, 5, executor.halo.decode)
+    assert origins == [
+        (t.rows.first, t.columns.first, t.rows.last - t.rows.first, t.columns.last - t.columns.first) for t in plan
+    ]
+    assert len(origins) == 9
 
 
 def test_out_of_memory_halves_the_tile_and_goes_on_from_there(monkeypatch: pytest.MonkeyPatch) -> None:

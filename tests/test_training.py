@@ -20,10 +20,10 @@ from safetensors.torch import save_file
 from skimage.metrics import structural_similarity
 from small_training import TINY, trainer
 
-from adainkit.adain import EPS
 from adainkit.errors import WeightsError
-from adainkit.model import AdaINModel
-from adainkit.network import LITE, VGG19, ModelConfig
+from adainkit.net.adain import EPS
+from adainkit.net.config import LITE, VGG19, ModelConfig
+from adainkit.net.model import AdaINModel
 from adainkit.style import Style, styles
 from adainkit.stylizer import Stylizer
 from training import checkpoints, export, losses

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from PIL import Image
 from small_training import ENCODER, TINY, naive_vgg, random_layers, trainer
 
-from adainkit.adain import EPS
-from adainkit.model import AdaINModel
-from adainkit.network import ModelConfig
+from adainkit.net.adain import EPS
+from adainkit.net.config import ModelConfig
+from adainkit.net.model import AdaINModel
 from training import checkpoints, objective
 from training.config import ConfigError, load_config
 from training.journal import Journal, draw_curves, read_log

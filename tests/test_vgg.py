@@ -12,7 +12,8 @@ from small_training import ENCODER, naive_vgg, random_layers
 from torch import Tensor
 
 from adainkit.errors import ModelError, WeightsError
-from adainkit.network import Encoder, ModelConfig
+from adainkit.net.coders import Encoder
+from adainkit.net.config import ModelConfig
 from training import vgg
 from training.loss_network import LossNetwork
 

@@ -25,9 +25,9 @@ from test_classic import DECODER, ENCODER, classic_state
 import adainkit
 from adainkit import fetch as fetching
 from adainkit import weights
-from adainkit.classic import convert_classic
 from adainkit.errors import Cancelled, DownloadError, WeightsError
-from adainkit.model import AdaINModel
+from adainkit.net.classic import convert_classic
+from adainkit.net.model import AdaINModel
 
 DATA = random.Random(0).randbytes(400_000)
 SUM = hashlib.sha256(DATA).hexdigest()

@@ -16,7 +16,7 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError('training needs pyyaml; run pip install "adainkit[train]"', name="yaml") from error
 
-from adainkit.network import LITE
+from adainkit.net.config import LITE
 
 from .loss_network import LAYERS
 from .losses import CONTENT_NORMS, STYLE_NORMS

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from adainkit.devices import PRECISIONS
 from adainkit.errors import AdaINKitError, ImageError, ModelError
+from adainkit.net.devices import PRECISIONS
 from adainkit.stylizer import Stylizer
 from adainkit.weights import resolve
 

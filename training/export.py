@@ -21,7 +21,7 @@ import yaml
 
 from adainkit.atomic import write_atomically
 from adainkit.errors import AdaINKitError, ModelError
-from adainkit.model import AdaINModel
+from adainkit.net.model import AdaINModel
 from adainkit.style import Preset, Style, write_presets
 from adainkit.stylizer import Stylizer
 from adainkit.weights import models

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from adainkit.adain import moments
+from adainkit.net.adain import moments
 
 __all__ = [
     "CONTENT_NORMS",

@@ -8,8 +8,8 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-from adainkit.adain import affine_map, affine_parts, apply_affine, moments
-from adainkit.model import AdaINModel
+from adainkit.net.adain import affine_map, apply_affine, moments
+from adainkit.net.model import AdaINModel
 
 from . import losses
 from .config import TrainConfig
@@ -39,7 +39,7 @@ def restyle(model: AdaINModel, features: Levels, styles: Levels, alpha: Tensor) 
     stats = [(moments(f), moments(s)) for f, s in zip(features, styles, strict=True)]
     cap = model.config.gain_cap
     maps = [affine_map(c.mean, c.std, s.mean, s.std, alpha, cap) for c, s in stats]
-    return model.decode(features, *affine_parts(maps))
+    return model.decode(features, maps)
 
 
 class Objective(nn.Module):

@@ -28,8 +28,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from adainkit.errors import AdaINKitError
-from adainkit.model import AdaINModel
-from adainkit.network import ModelConfig
+from adainkit.net.config import ModelConfig
+from adainkit.net.model import AdaINModel
 
 from . import checkpoints, losses
 from .config import EXECUTION, ConfigError, TrainConfig, load_config

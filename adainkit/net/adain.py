@@ -17,7 +17,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from .errors import StyleError
+from ..errors import StyleError
 
 __all__ = [
     "EPS",
@@ -25,7 +25,6 @@ __all__ = [
     "Moments",
     "RegionMap",
     "affine_map",
-    "affine_parts",
     "apply_affine",
     "blend",
     "merge_moments",
@@ -60,6 +59,10 @@ class Moments:
         """`sqrt(variance + EPS)`, `(B, C)`."""
         return (self.variance + EPS).sqrt()
 
+    def to(self, device: torch.device) -> Moments:
+        """The same on another device."""
+        return Moments(self.count.to(device), self.mean.to(device), self.m2.to(device))
+
 
 @dataclass(frozen=True)
 class AffineMap:
@@ -76,8 +79,13 @@ class AffineMap:
         return len(self.gain)
 
     def window(self, rows: slice, columns: slice) -> AffineMap:
-        """The map of some cells: the same everywhere."""
-        return self
+        """The map of some cells; one of `(B, C)` is the same everywhere."""
+        parts = (self.center, self.gain, self.shift)
+        return AffineMap(*(v if v.ndim == 2 else v[:, :, rows, columns] for v in parts))
+
+    def fitting(self, features: Tensor) -> AffineMap:
+        """The map of the first cells, as many as `features` has: maps go on beyond a picture's border."""
+        return self.window(slice(features.shape[2]), slice(features.shape[3]))
 
 
 @dataclass(frozen=True)
@@ -178,11 +186,6 @@ def affine_map(
     gain = 1.0 + alpha * (ratio - 1.0)
     shift = content_mean + alpha * (style_mean - content_mean)
     return AffineMap(content_mean, gain, shift)
-
-
-def affine_parts(maps: Sequence[AffineMap]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """The levels' maps as `AdaINModel.decode` takes them: centers, gains, shifts."""
-    return [m.center for m in maps], [m.gain for m in maps], [m.shift for m in maps]
 
 
 def apply_affine(features: Tensor, affine: AffineMap, dtype: torch.dtype | None = None) -> Tensor:

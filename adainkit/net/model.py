@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from .adain import AffineMap, apply_affine
-from .atomic import write_atomically
-from .errors import ModelError, WeightsError
-from .network import Decoder, Encoder, ModelConfig
+from ..atomic import write_atomically
+from ..errors import ModelError, WeightsError
+from .adain import AffineMap, Moments, affine_map, apply_affine
+from .coders import Decoder, Encoder
+from .config import ModelConfig
 
 __all__ = ["FORMAT_VERSION", "AdaINModel"]
 
@@ -28,7 +28,7 @@ _OWN_FACTS = ("format_version", "config", "encoder_sha256", "decoder_sha256")
 class AdaINModel(nn.Module):
     """An encoder and its decoder. Takes plain RGB in [0, 1]; differentiable; random weights until some are loaded.
 
-    `encode` and `decode` are the boundary for export and for editors; `adain` has what lies between them.
+    It is the `Network` of the engine in torch: `encode`, `modulate` and `decode` are all that it is asked for.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -43,31 +43,54 @@ class AdaINModel(nn.Module):
         """`(B, 3, H, W)`, RGB, [0, 1] -> features of every AdaIN level, finest first, `(B, C, ceil(H / stride), ceil(W
         / stride))`.
 
-        A side below `config.min_size` is replicated up to it. `ModelError` for another shape.
+        `ModelError` for another shape, and for a side below `config.min_size`.
         """
         if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape:
             raise ModelError(f"encode expects (B, 3, H, W) with nothing empty, got {tuple(x.shape)}")
-        missing = [max(0, self.config.min_size - side) for side in x.shape[2:]]
-        if any(missing):
-            x = F.pad(x, (0, missing[1], 0, missing[0]), mode="replicate")
+        if min(x.shape[2:]) < self.config.min_size:
+            raise ModelError(
+                f"encode expects sides of {self.config.min_size} pixels or more, got {tuple(x.shape[2:])}; "
+                "replicate the border of a smaller picture up to that"
+            )
         levels: tuple[Tensor, ...] = self.encoder(x)
         return levels
 
-    def decode(
-        self,
-        features: Sequence[Tensor],
-        centers: Sequence[Tensor],
-        gains: Sequence[Tensor],
-        shifts: Sequence[Tensor],
-    ) -> Tensor:
-        """Apply each level's affine map, `(B, C)` or `(B, C, h, w)` each, and decode to `(B, 3, h * stride, w *
-        stride)` float32 RGB, not clamped.
+    def style_tensors(self, features: Sequence[Tensor], statistics: Sequence[Moments]) -> dict[str, Tensor]:
+        """What a style of this model holds (`config.style_shapes`), of a picture's features and their statistics.
 
-        Crop the result to the picture's size: `decode(...)[..., :height, :width]`.
+        The pictures of a batch count in equal shares.
         """
-        maps = map(AffineMap, centers, gains, shifts)
+        means = {f"mean{i}": m.mean.mean(0) for i, m in enumerate(statistics)}
+        return means | {f"std{i}": m.std.mean(0) for i, m in enumerate(statistics)}
+
+    def modulate(
+        self, statistics: Sequence[Moments], styles: Sequence[Mapping[str, Tensor]], alphas: Sequence[float]
+    ) -> list[AffineMap]:
+        """The map of each of `config.places`, on the device of `statistics`, those of the content, level by level.
+
+        `styles`: the tensors of one style, or of one for each picture of a batch. `alphas`: a strength for each level.
+        """
+        maps = []
+        for i, (content, alpha) in enumerate(zip(statistics, alphas, strict=True)):
+            mean, std = (
+                torch.stack([style[f"{kind}{i}"] for style in styles]).to(content.mean.device, torch.float32)
+                for kind in ("mean", "std")
+            )
+            maps.append(affine_map(content.mean, content.std, mean, std, alpha, self.config.gain_cap))
+        return maps
+
+    def decode(self, features: Sequence[Tensor], maps: Sequence[AffineMap], origin: tuple[int, int] = (0, 0)) -> Tensor:
+        """Features of every level under the maps of `config.places`, decoded to `(B, 3, h * stride, w * stride)`
+        float32 RGB, not clamped.
+
+        Crop the result to the picture's size: `decode(...)[..., :height, :width]`. A map may go on beyond the features.
+        `origin`: row and column of the first cell in the whole picture, in cells of the coarsest level, where the
+        features are a window of it.
+        """
         kind = self._kind(self.decoder) if self.mixed else None  # None: the features', which autocast may have rounded
-        output: Tensor = self.decoder([apply_affine(f, m, kind) for f, m in zip(features, maps, strict=True)])
+        levels = len(self.config.levels)
+        mapped = [apply_affine(f, m.fitting(f), kind) for f, m in zip(features, maps[:levels], strict=True)]
+        output: Tensor = self.decoder(mapped, maps[levels:], origin)
         return output
 
     @property

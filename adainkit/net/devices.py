@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from .errors import AdaINKitError
-from .network import ModelConfig
+from ..errors import AdaINKitError
+from .config import ModelConfig
 
 __all__ = ["PRECISIONS", "fast_bfloat16", "find_device", "find_precision"]
 

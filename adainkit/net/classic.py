@@ -7,9 +7,9 @@ import os
 import torch
 from torch import Tensor, nn
 
-from .errors import WeightsError
+from ..errors import WeightsError
+from .config import VGG19
 from .model import AdaINModel
-from .network import VGG19
 
 __all__ = ["convert_classic"]
 

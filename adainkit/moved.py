@@ -1,0 +1,53 @@
+"""Old paths of modules, for one release: importing one warns, and gives the names of the modules that have them now."""
+
+from __future__ import annotations
+
+import warnings
+from importlib import import_module
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+__all__ = ["MOVED", "Movers"]
+
+MOVED: dict[str, tuple[str, ...]] = {
+    "adain": ("net.adain",),
+    "classic": ("net.classic",),
+    "devices": ("net.devices",),
+    "model": ("net.model",),
+    "network": ("net.config", "net.coders", "net.demands", "net.layers"),
+}
+"""Of a module's old path, the modules that have its names now; both below the package."""
+
+
+class Movers(Loader):
+    """A finder and loader for `sys.meta_path`: it knows the old paths below `package`, and nothing else."""
+
+    def __init__(self, package: str) -> None:
+        self._prefix = f"{package}."
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """The protocol of `sys.meta_path`."""
+        old = name.removeprefix(self._prefix)
+        if old == name or old not in MOVED:
+            return None
+        return ModuleSpec(name, self, is_package=any(other.startswith(f"{old}.") for other in MOVED))
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """The protocol of loaders: an ordinary module."""
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Warn, and look names up in the new homes when they are asked for."""
+        homes = [self._prefix + home for home in MOVED[module.__name__.removeprefix(self._prefix)]]
+        told = f"{module.__name__} has moved to {' and '.join(homes)}; the old path goes with the next release"
+        warnings.warn(told, DeprecationWarning, stacklevel=2)
+
+        def look_up(name: str) -> Any:
+            for home in homes:
+                if hasattr(found := import_module(home), name):
+                    return getattr(found, name)
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+
+        module.__dict__.update(__getattr__=look_up, __doc__=told)

@@ -1,0 +1,1 @@
+"""The network: its words, its layers, and what lies between encoder and decoder."""

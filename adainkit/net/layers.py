@@ -1,0 +1,166 @@
+"""The layers that the words of `words.py` build: plain torch modules that know nothing of an architecture.
+
+Padding is by reflection everywhere, so that an affine map of the input folds into the first convolution exactly.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = [
+    "Conv",
+    "Merge",
+    "Pool",
+    "Residual",
+    "Rgb",
+    "Shuffle",
+    "Smooth",
+    "Unshuffle",
+    "Up",
+    "no_autocast",
+]
+
+
+def no_autocast(device_type: str) -> AbstractContextManager[object]:
+    """Whatever autocast the caller runs under, none inside."""
+    if device_type == "mps":  # the oldest torch allowed has none there, and says so by an error
+        return nullcontext()
+    return torch.autocast(device_type, enabled=False)
+
+
+class Conv(nn.Module):
+    """3x3 convolution behind reflection padding, with which an affine input map folds in exactly."""
+
+    def __init__(self, channels: int, width: int, stride: int = 1, relu: bool = True) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, width, 3, stride)
+        self.relu = relu
+        if not self.conv.weight.is_meta:  # random numbers without memory cost a second: torch loads its compiler first
+            nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
+            nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(F.pad(x, (1, 1, 1, 1), mode="reflect"))
+        return x.relu_() if self.relu else x  # a convolution's gradients don't need its output
+
+
+class Residual(nn.Module):
+    """`x + conv(relu(conv(x)))`: the number of channels stays."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = Conv(channels, channels)
+        self.second = Conv(channels, channels, relu=False)
+        with torch.no_grad():
+            self.second.conv.weight.mul_(0.1)  # a block starts close to the identity
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _add(self.second(self.first(x)), x)
+
+
+def _add(fresh: Tensor, x: Tensor) -> Tensor:
+    """`fresh + x` in the memory of `fresh`, which no gradient needs: new pages cost more than the sum."""
+    return fresh.add_(x) if fresh.dtype == x.dtype else fresh + x  # autocast's are of two types at times
+
+
+class Pool(nn.Module):
+    """2x2 max-pooling; a partial window at the border counts."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, 2, ceil_mode=True)
+
+
+class Unshuffle(nn.Module):
+    """Every 2x2 pixels become channels; an odd side is replicated by one."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        odd_h, odd_w = x.shape[-2] % 2, x.shape[-1] % 2
+        if odd_h or odd_w:
+            x = F.pad(x, (0, odd_w, 0, odd_h), mode="replicate")
+        return F.pixel_unshuffle(x, 2)
+
+
+class Up(nn.Module):
+    """Nearest neighbor, twice the size."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+class Smooth(nn.Module):
+    """Bilinear, twice the size."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+class Shuffle(nn.Module):
+    """A convolution to four times the channels, which become 2x2 pixels, and the mean of every 2x2 of these."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.expand = Conv(channels, 4 * width)
+        with torch.no_grad():  # the four sub-pixels start equal, so that no grid is there to be unlearned
+            for tensor in self.expand.parameters():
+                tensor.copy_(tensor[::4].repeat_interleave(4, 0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # The mean is zero at period 2: sub-pixels that differ by a constant, a checkerboard, cancel
+        # (Sugawara et al. 2018).
+        x = F.pixel_shuffle(self.expand(x), 2)
+        return F.avg_pool2d(F.pad(x, (1, 0, 1, 0), mode="reflect"), 2, stride=1)
+
+    def then_rgb(self, x: Tensor, rgb: Rgb) -> Tensor:
+        """`rgb(self(x))` by one convolution in float32 before the shuffle, at a quarter of the positions; no gradients.
+
+        A tenth of `lite`'s time went into the full-size tensors that lie between the two. Mean and convolution are
+        together a 4x4 kernel over the sub-pixels -2 to 1, so each of the 2x2 results sees 3x3 cells. Reflected as the
+        two layers do it, the sub-pixels before the first cell are those of the first cell itself, and the one behind
+        the last, y(n), is y(n - 3) + y(n - 2) - y(n - 1).
+        """
+        x = self.expand(x)
+        with no_autocast(x.device.type):
+            x = F.pad(x, (1, 1, 1, 1), mode="replicate").float()
+            cells = torch.unflatten(x, 1, (-1, 2, 2))
+            cells[..., 0, :, -1] = cells[..., 1, :, -3] + cells[..., 0, :, -2] - cells[..., 1, :, -2]
+            cells[:, :, 0, :, -1] = cells[:, :, 1, :, -3] + cells[:, :, 0, :, -2] - cells[:, :, 1, :, -2]
+            small = rgb.conv.weight.float()
+            box = small.new_full((small.shape[1], 1, 2, 2), 0.25)
+            kernel = F.conv2d(small, box, padding=1, groups=small.shape[1])
+            shifts = [(down, right) for down in (0, 1) for right in (0, 1)]
+            placed = torch.stack([F.pad(kernel, (right, 2 - right, down, 2 - down)) for down, right in shifts], 1)
+            weight = placed.reshape(*placed.shape[:3], 3, 2, 3, 2).permute(0, 1, 2, 4, 6, 3, 5)
+            bias = None if rgb.conv.bias is None else rgb.conv.bias.float().repeat_interleave(4)
+            return F.pixel_shuffle(F.conv2d(x, weight.reshape(12, x.shape[1], 3, 3), bias), 2)
+
+
+class Merge(nn.Module):
+    """A 1x1 convolution, bilinear up-scaling, and the finer level's features added.
+
+    The 1x1 convolution runs before the up-scaling, with which it commutes, at a quarter of the cost.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.narrow = nn.Conv2d(channels, width, 1)
+
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        x = F.interpolate(self.narrow(x), scale_factor=2, mode="bilinear", align_corners=False)
+        return _add(x[..., : level.shape[-2], : level.shape[-1]], level)
+
+
+class Rgb(nn.Module):
+    """The last convolution, to 3 channels, in float32 whatever the rest runs in."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with no_autocast(x.device.type):
+            x = F.pad(x.float(), (1, 1, 1, 1), mode="reflect")
+            return F.conv2d(x, self.conv.weight.float(), None if self.conv.bias is None else self.conv.bias.float())

@@ -1,0 +1,136 @@
+"""The words of which encoders and decoders are written, `"unshuffle conv32 res32 tap"`: a row of one table for each.
+
+A row says everything that the rest of the package needs to know about a layer, so that a new word is a new row (and
+its layer in `layers.py`). Checks, strides, halos and memory are derived from it, in `config.py` and `demands.py`.
+
+| word | layer | scale |
+| --- | --- | --- |
+| `convN` | 3x3 convolution to N channels behind reflection padding, ReLU | 1 |
+| `resN` | `x + conv(relu(conv(x)))`, two 3x3 convolutions at N channels | 1 |
+| `pool` | 2x2 max-pooling, partial windows at the border count (encoder only, as the next three) | 1/2 |
+| `downN` | `convN` with stride 2 | 1/2 |
+| `unshuffle` | every 2x2 pixels become channels (an odd side is replicated by one) | 1/2 |
+| `tap` | an AdaIN level: the features here are what `Encoder` returns | 1 |
+| `up` | nearest x2 (decoder only, as all below) | 2 |
+| `smooth` | bilinear x2 | 2 |
+| `shuffleN` | 3x3 convolution to 4N channels, ReLU, pixel shuffle to N channels, mean of 2x2 | 2 |
+| `merge` | 1x1 convolution to the width of the next finer level, bilinear x2, plus that level's features | 2 |
+| `rgb` | 3x3 convolution to 3 channels, in float32 whatever the rest runs in; the last word | 1 |
+
+Every down-scaling rounds up, so that a picture of any size from `ModelConfig.min_size` on keeps all of its border.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from torch import nn
+
+from ..errors import ModelError
+from . import layers
+
+__all__ = ["WORDS", "Need", "Word", "read_words"]
+
+Need: TypeAlias = Literal["level", "map", "origin"]
+Reach: TypeAlias = Callable[[int, int], tuple[int, int]]
+
+
+def _near(cells: int) -> Reach:
+    return lambda low, high: (low - cells, high + cells)
+
+
+def _same(low: int, high: int) -> tuple[int, int]:
+    return low, high
+
+
+@dataclass(frozen=True)
+class Word:
+    """One row. A word whose name is followed by a number of channels in a configuration is `numbered`."""
+
+    build: Callable[[int, int], nn.Module] | None
+    """From the numbers of channels before and after it to the layer; None where there is no layer."""
+    reach: Reach = _same
+    """What the cells `[low, high)` behind the layer depend on, in cells in front of it."""
+    scale: float = 1
+    """Cells behind it for each cell in front of it, along one side."""
+    channels: Callable[[int], int] = lambda before: before
+    """Of a word that is not numbered, the channels behind it from those in front of it."""
+    numbered: bool = False
+    keeps: bool = False
+    """Whether the number must be the number of channels in front of it."""
+    holds: int = 1
+    """How many tensors of the size of its output it holds at once, beside its input and its padded input."""
+    encodes: bool = False
+    decodes: bool = False
+    """Where it has a place."""
+    needs: tuple[Need, ...] = ()
+    """What its layer is called with behind `x`: "level", the features of the next finer level; "map", the `AffineMap`
+    of the word's own place (`ModelConfig.places`); "origin", the row and column of the window's first cell in the whole
+    picture, in cells in front of the layer. Decoders only."""
+
+
+WORDS: dict[str, Word] = {
+    "conv": Word(layers.Conv, _near(1), numbered=True, encodes=True, decodes=True),
+    "res": Word(
+        lambda before, after: layers.Residual(after),
+        _near(2),
+        numbered=True,
+        keeps=True,
+        holds=2,
+        encodes=True,
+        decodes=True,
+    ),
+    "pool": Word(lambda before, after: layers.Pool(), lambda low, high: (2 * low, 2 * high), 1 / 2, encodes=True),
+    "down": Word(  # cell i sees 2i - 1 to 2i + 1
+        lambda before, after: layers.Conv(before, after, stride=2),
+        lambda low, high: (2 * low - 1, 2 * high),
+        1 / 2,
+        numbered=True,
+        encodes=True,
+    ),
+    "unshuffle": Word(
+        lambda before, after: layers.Unshuffle(),
+        lambda low, high: (2 * low, 2 * high),
+        1 / 2,
+        channels=lambda before: 4 * before,
+        encodes=True,
+    ),
+    "tap": Word(None, encodes=True),
+    "up": Word(lambda before, after: layers.Up(), lambda low, high: (low // 2, -(-high // 2)), 2, decodes=True),
+    "smooth": Word(  # cell 2i sees i - 1 and i, cell 2i + 1 sees i and i + 1
+        lambda before, after: layers.Smooth(), lambda low, high: ((low - 1) // 2, high // 2 + 1), 2, decodes=True
+    ),
+    "shuffle": Word(  # the mean sees one pixel more at the low end
+        layers.Shuffle,
+        lambda low, high: ((low - 1) // 2 - 1, -(-high // 2) + 1),
+        2,
+        numbered=True,
+        holds=2,
+        decodes=True,
+    ),
+    "merge": Word(  # its channels are those of the level
+        layers.Merge,
+        lambda low, high: ((low - 1) // 2, high // 2 + 1),
+        2,
+        holds=2,
+        decodes=True,
+        needs=("level",),
+    ),
+    "rgb": Word(lambda before, after: layers.Rgb(before), _near(1), channels=lambda before: 3, decodes=True),
+}
+
+
+def read_words(text: str) -> Iterator[tuple[str, int]]:
+    """The words of an encoder or a decoder: names, and the numbers behind them, 0 where there is none.
+
+    `ModelError` for a word that is not in the table.
+    """
+    for word in text.split():
+        match = re.fullmatch(r"([a-z]+)([1-9]\d*)?", word)
+        row = WORDS.get(match[1]) if match else None
+        if match is None or row is None or row.numbered != bool(match[2]):
+            raise ModelError(f"unknown layer word {word!r}; see the table in adainkit/net/words.py")
+        yield match[1], int(match[2] or 0)
