@@ -24,10 +24,10 @@ class Encoder(nn.Module):
         self.layers, self.taps = nn.ModuleList(), set[int]()
         self._coarsest: torch.dtype | None = None
         for step in config.encoding:
-            if step.row.build is None:
+            if (layer := step.build()) is None:
                 self.taps.add(len(self.layers) - 1)
             else:
-                self.layers.append(step.row.build(step.before.channels, step.after.channels))
+                self.layers.append(layer)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         found = []
@@ -61,8 +61,7 @@ class Decoder(nn.Module):
         self._needs: list[tuple[Need, ...]] = []
         self._scales: list[int] = []  # cells in front of a layer to one of the coarsest level
         for step in config.decoding:
-            assert step.row.build is not None  # only `tap` has no layer
-            self.layers.append(step.row.build(step.before.channels, step.after.channels))
+            self.layers.append(step.build())
             self._needs.append(step.row.needs)
             self._scales.append(config.stride // step.before.stride)
 

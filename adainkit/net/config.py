@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 
+from torch import nn
+
 from ..errors import ModelError
 from .words import WORDS, Word, read_words
 
@@ -28,6 +30,7 @@ class Step:
     """A word of a configuration in its place: what is in front of the layer, and what is behind it."""
 
     name: str
+    number: int
     before: Level
     after: Level
 
@@ -35,6 +38,10 @@ class Step:
     def row(self) -> Word:
         """What the table says about it."""
         return WORDS[self.name]
+
+    def build(self) -> nn.Module | None:
+        """Its layer, with random weights; None where it has none."""
+        return self.row.build and self.row.build(self.before.channels, self.number or self.after.channels)
 
 
 @dataclass(frozen=True)
@@ -96,14 +103,14 @@ class ModelConfig:
                     f"'{name}{number}' follows {here.channels} channels; a residual block cannot change their number"
                 )
             stride = int(here.stride / row.scale)
-            channels = number or row.channels(here.channels)
+            channels = row.channels(here.channels, number)
             if "level" in row.needs:
                 merges += 1
                 if finer is None or merges > len(finer) or finer[-merges].stride != stride:
                     raise self._impossible(f"'{name}' number {merges} meets no level of stride {stride}")
                 channels = finer[-merges].channels
             before, here = here, Level(channels, stride)
-            yield Step(name, before, here)
+            yield Step(name, number, before, here)
 
     @cached_property
     def levels(self) -> tuple[Level, ...]:

@@ -48,16 +48,17 @@ def _same(low: int, high: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Word:
-    """One row. A word whose name is followed by a number of channels in a configuration is `numbered`."""
+    """One row. A word whose name is followed by a number in a configuration, mostly one of channels, is `numbered`."""
 
     build: Callable[[int, int], nn.Module] | None
-    """From the numbers of channels before and after it to the layer; None where there is no layer."""
+    """From the channels in front of it, and its number or else the channels behind it, to the layer; None where there is
+    no layer."""
     reach: Reach = _same
     """What the cells `[low, high)` behind the layer depend on, in cells in front of it."""
     scale: float = 1
     """Cells behind it for each cell in front of it, along one side."""
-    channels: Callable[[int], int] = lambda before: before
-    """Of a word that is not numbered, the channels behind it from those in front of it."""
+    channels: Callable[[int, int], int] = lambda before, number: number or before
+    """The channels behind it, from those in front of it and its number, 0 where it has none."""
     numbered: bool = False
     keeps: bool = False
     """Whether the number must be the number of channels in front of it."""
@@ -95,7 +96,7 @@ WORDS: dict[str, Word] = {
         lambda before, after: layers.Unshuffle(),
         lambda low, high: (2 * low, 2 * high),
         1 / 2,
-        channels=lambda before: 4 * before,
+        channels=lambda before, number: 4 * before,
         encodes=True,
     ),
     "tap": Word(None, encodes=True),
@@ -119,7 +120,7 @@ WORDS: dict[str, Word] = {
         decodes=True,
         needs=("level",),
     ),
-    "rgb": Word(lambda before, after: layers.Rgb(before), _near(1), channels=lambda before: 3, decodes=True),
+    "rgb": Word(lambda before, after: layers.Rgb(before), _near(1), channels=lambda before, number: 3, decodes=True),
 }
 
 
