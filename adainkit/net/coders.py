@@ -24,10 +24,10 @@ class Encoder(nn.Module):
         self.layers, self.taps = nn.ModuleList(), set[int]()
         self._coarsest: torch.dtype | None = None
         for step in config.encoding:
-            if (layer := step.build()) is None:
+            if step.row.build is None:
                 self.taps.add(len(self.layers) - 1)
             else:
-                self.layers.append(layer)
+                self.layers.append(step.build())
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         found = []

@@ -39,9 +39,10 @@ class Step:
         """What the table says about it."""
         return WORDS[self.name]
 
-    def build(self) -> nn.Module | None:
-        """Its layer, with random weights; None where it has none."""
-        return self.row.build and self.row.build(self.before.channels, self.number or self.after.channels)
+    def build(self) -> nn.Module:
+        """Its layer, with random weights."""
+        assert self.row.build is not None, f"{self.name} has no layer"
+        return self.row.build(self.before.channels, self.number or self.after.channels)
 
 
 @dataclass(frozen=True)

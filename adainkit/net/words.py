@@ -51,8 +51,7 @@ class Word:
     """One row. A word whose name is followed by a number in a configuration, mostly one of channels, is `numbered`."""
 
     build: Callable[[int, int], nn.Module] | None
-    """From the channels in front of it, and its number or else the channels behind it, to the layer; None where there is
-    no layer."""
+    """From the channels in front of it, and its number or else the channels behind it, to the layer; None for none."""
     reach: Reach = _same
     """What the cells `[low, high)` behind the layer depend on, in cells in front of it."""
     scale: float = 1
