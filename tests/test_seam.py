@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,48 +10,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
 
-from adainkit.net.adain import AffineMap, Moments, apply_affine
-from adainkit.net.config import Level, ModelConfig
-from adainkit.net.layers import Conv
+from adainkit.errors import ModelError
+from adainkit.net.adain import AffineMap, moments
+from adainkit.net.config import VGG19, Level, ModelConfig
+from adainkit.net.layers import Canvas, Modulated
 from adainkit.net.model import AdaINModel
-from adainkit.net.words import WORDS, Word
 from adainkit.style import Style
 from adainkit.stylizer import Stylizer
-
-
-class Modulated(nn.Module):
-    """A residual block whose hidden activations take a style's gain and shift."""
-
-    def __init__(self, channels: int, _: int) -> None:
-        super().__init__()
-        self.first, self.second = Conv(channels, channels), Conv(channels, channels, relu=False)
-
-    def forward(self, x: Tensor, affine: AffineMap) -> Tensor:
-        return x + self.second(apply_affine(self.first(x), affine).relu())
-
-
-class Canvas(nn.Module):
-    """A pattern that is fixed in the picture, as strong as a style wants it in each channel."""
-
-    def forward(self, x: Tensor, affine: AffineMap, origin: tuple[int, int]) -> Tensor:
-        rows, columns = (torch.arange(n) + start for n, start in zip(x.shape[2:], origin, strict=True))
-        pattern = ((rows[:, None] * 7 + columns[None] * 13) % 11 - 5).to(x) / 5
-        return x + apply_affine(pattern.expand_as(x), affine)
-
-
-class Styled(AdaINModel):
-    """Every place beyond the levels takes its gains and shifts from the style's finest level."""
-
-    def modulate(
-        self, statistics: Sequence[Moments], styles: Sequence[Mapping[str, Tensor]], alphas: Sequence[float]
-    ) -> list[AffineMap]:
-        maps = super().modulate(statistics, styles, alphas)
-        for place in self.config.places[len(maps) :]:
-            gain = torch.stack([s["mean0"] for s in styles]).mean(1, keepdim=True).expand(-1, place.channels)
-            maps.append(AffineMap(torch.zeros_like(gain), gain, gain / 2))
-        return maps
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -63,28 +29,22 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def config() -> Iterator[ModelConfig]:
-    with pytest.MonkeyPatch.context() as patch:
-        near = WORDS["res"]
-        patch.setitem(
-            WORDS, "mod", Word(Modulated, near.reach, numbered=True, keeps=True, decodes=True, needs=("map",))
-        )
-        canvas = Word(lambda before, after: Canvas(), decodes=True, needs=("map", "origin"))
-        patch.setitem(WORDS, "canvas", canvas)
-        yield ModelConfig(
-            "modulated",
-            "unshuffle conv6 res6 tap down8 tap pool conv10 tap",
-            "mod10 canvas merge mod8 merge mod6 smooth canvas rgb",
-        )
+CONFIG = ModelConfig(
+    "modulated",
+    "unshuffle conv6 res6 tap down8 tap pool conv10 tap",
+    "mod10 canvas3 merge mod8 merge mod6 smooth canvas2 rgb",
+    code=5,
+)
 
 
 @pytest.fixture
-def stylizer(config: ModelConfig) -> Stylizer:
+def stylizer() -> Stylizer:
     torch.manual_seed(1)
-    model = Styled(config)
-    with torch.no_grad():  # around mid gray, so that little is clamped
-        model.decoder.layers[-1].conv.weight.mul_(0.1)
+    model = AdaINModel(CONFIG)
+    assert model.decoder.head is not None
+    with torch.no_grad():
+        model.decoder.head.maps.weight.mul_(100)  # a style is to be seen
+        model.decoder.layers[-1].conv.weight.mul_(0.1)  # around mid gray, so that little is clamped
         model.decoder.layers[-1].conv.bias.fill_(0.503)
     return Stylizer(model, device="cpu", dtype="float32", cache=None)
 
@@ -94,9 +54,10 @@ def styles_of(stylizer: Stylizer) -> list[Style]:
     return [stylizer.encode_style(rng.random((40, 50, 3), dtype=np.float32) ** power) for power in (0.4, 3.0)]
 
 
-def test_places_are_the_levels_and_then_the_decoder_s_own(config: ModelConfig) -> None:
+def test_places_are_the_levels_and_then_the_decoder_s_own() -> None:
     own = [Level(10, 8), Level(10, 8), Level(8, 4), Level(6, 2), Level(6, 1)]
-    assert config.places == (*config.levels, *own)
+    assert CONFIG.places == (*CONFIG.levels, *own)
+    assert [CONFIG.level_of(place) for place in own] == [2, 2, 1, 0, 0]
 
 
 @pytest.mark.parametrize("options", [{}, {"regions": 2}, {"regions": 2, "scale": 1.5, "detail": 0.4}])
@@ -134,6 +95,79 @@ def test_a_style_reaches_the_decoder_s_own_places(stylizer: Stylizer, monkeypatc
 
     monkeypatch.setattr(stylizer.model, "modulate", without)
     assert (stylizer.stylize(x, style) - plain).abs().max() > 1e-3
+
+
+def test_alpha_0_and_a_picture_s_own_style_leave_the_decoder_as_it_is(stylizer: Stylizer) -> None:
+    style, _ = styles_of(stylizer)
+    x = torch.rand(1, 3, 40, 48, generator=torch.Generator().manual_seed(0))
+    plain = stylizer.stylize(x, style, alpha=0.0)
+    own = stylizer.stylize(x, stylizer.encode_style(x, style_size=None))
+    torch.testing.assert_close(own, plain)
+    assert (stylizer.stylize(x, style) - plain).abs().max() > 1e-2
+
+
+def test_maps_are_linear_in_alpha_by_level(stylizer: Stylizer) -> None:
+    model, generator = stylizer.model, torch.Generator().manual_seed(0)
+    c, s = ([moments(f) for f in model.encode(torch.rand(1, 3, 48, 40, generator=generator) ** p)] for p in (1, 3))
+    tensors = model.style_tensors([], s)
+    whole, half = (model.modulate(c, [tensors], [a, a, a])[3:] for a in (1.0, 0.5))
+    for step, full, part in zip(CONFIG.mapped, whole, half, strict=True):
+        rest = 0 if step.name == "canvas" else 1
+        torch.testing.assert_close(part.gain - rest, (full.gain - rest) / 2)
+        torch.testing.assert_close(part.shift, full.shift / 2)
+    fine = model.modulate(c, [tensors], [1.0, 0.0, 0.0])[3:]
+    assert [bool(m.shift.any()) for m in fine] == [False, False, False, True, True]  # strides 8, 8, 4, 2, 1
+
+
+def test_a_map_of_the_whole_picture_folds_into_the_convolution() -> None:
+    torch.manual_seed(0)
+    layer, x = Modulated(6), torch.randn(1, 6, 9, 7)
+    affine = AffineMap(torch.zeros(1, 6), torch.randn(1, 6), torch.randn(1, 6))
+    hidden = layer.first(x) * affine.gain[:, :, None, None] + affine.shift[:, :, None, None]
+    naive = x + layer.second(hidden.relu())
+    torch.testing.assert_close(layer(x, affine), naive)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x, affine), naive)
+
+
+def test_a_canvas_lies_still_in_the_picture() -> None:
+    torch.manual_seed(0)
+    layer, ones = Canvas(5, 2), torch.ones(1, 5)
+    affine = AffineMap(ones * 0, ones, ones * 0)
+    with torch.no_grad():
+        whole = layer(torch.zeros(1, 5, 150, 140), affine, (0, 0))
+        window = layer(torch.zeros(1, 5, 9, 8), affine, (126, 60))
+        torch.testing.assert_close(window, whole[:, :, 126:135, 60:68])
+        torch.testing.assert_close(whole[:, :, :22], whole[:, :, Canvas.PERIOD :])
+    assert whole.std() > 0.1
+
+
+def test_a_style_head_s_model_is_written_and_read(stylizer: Stylizer, tmp_path: Path) -> None:
+    again = AdaINModel.load(stylizer.model.save(tmp_path / "model.safetensors", dtype=torch.float32))
+    assert again.config == CONFIG
+    assert all(torch.equal(v, again.state_dict()[k]) for k, v in stylizer.model.state_dict().items())
+    assert '"code"' in CONFIG.to_json()
+    assert '"code"' not in VGG19.to_json()
+
+
+@pytest.mark.parametrize(("decoder", "code"), [("mod8 up rgb", 0), ("res8 up rgb", 4), ("mod8 up rgb", -1)])
+def test_a_code_belongs_to_words_with_maps(decoder: str, code: int) -> None:
+    with pytest.raises(ModelError, match="code must be above 0 where"):
+        ModelConfig("m", "down8 tap", decoder, code=code)
+
+
+def test_every_part_of_the_head_learns(stylizer: Stylizer) -> None:
+    model, generator = stylizer.model.requires_grad_(True), torch.Generator().manual_seed(0)
+    with torch.inference_mode(False):
+        pairs = [
+            [(m.mean, m.std) for m in map(moments, model.encode(torch.rand(2, 3, 40, 40, generator=generator) ** p))]
+            for p in (1, 3)
+        ]
+        features = model.encode(torch.rand(2, 3, 40, 40, generator=generator))
+        model.decode(features, model.maps(pairs[0], pairs[1], [torch.ones(2, 1)] * 3)).square().mean().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
 
 
 def test_a_style_may_hold_more_than_means_and_deviations(tmp_path: Path) -> None:

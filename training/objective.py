@@ -36,10 +36,8 @@ def encode_both(encode: nn.Module, content: Tensor, style: Tensor) -> tuple[Leve
 
 def restyle(model: AdaINModel, features: Levels, styles: Levels, alpha: Tensor) -> Tensor:
     """AdaIN of the content's features by the styles', decoded; not cropped to the picture's size, not clamped."""
-    stats = [(moments(f), moments(s)) for f, s in zip(features, styles, strict=True)]
-    cap = model.config.gain_cap
-    maps = [affine_map(c.mean, c.std, s.mean, s.std, alpha, cap) for c, s in stats]
-    return model.decode(features, maps)
+    content, style = ([(m.mean, m.std) for m in map(moments, levels)] for levels in (features, styles))
+    return model.decode(features, model.maps(content, style, [alpha] * len(features)))
 
 
 class Objective(nn.Module):

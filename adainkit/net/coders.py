@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .adain import AffineMap
 from .config import ModelConfig
+from .head import StyleHead
 from .layers import Shuffle
 from .words import Need
 
@@ -64,6 +65,7 @@ class Decoder(nn.Module):
             self.layers.append(step.build())
             self._needs.append(step.row.needs)
             self._scales.append(config.stride // step.before.stride)
+        self.head = StyleHead(config) if config.code else None
 
     def forward(
         self, levels: Sequence[Tensor], maps: Sequence[AffineMap] = (), origin: tuple[int, int] = (0, 0)

@@ -49,7 +49,8 @@ class Step:
 class ModelConfig:
     """An architecture: `encoder` and `decoder` as words separated by spaces, see the table in `words.py`.
 
-    `gain_cap` bounds AdaIN's gain (`adain.affine_map`); None leaves it free. `ModelError` for an impossible
+    `gain_cap` bounds AdaIN's gain (`adain.affine_map`); None leaves it free. `code` is how many numbers a style is
+    summed up in for the decoder's own places (`head.StyleHead`); 0 where it has none. `ModelError` for an impossible
     architecture.
     """
 
@@ -57,6 +58,7 @@ class ModelConfig:
     encoder: str
     decoder: str
     gain_cap: float | None = None
+    code: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"\w[\w .-]*", self.name):
@@ -72,6 +74,16 @@ class ModelConfig:
         cap = self.gain_cap
         if cap is not None and (isinstance(cap, bool) or not isinstance(cap, (int, float)) or not cap > 0):
             raise self._impossible(f"gain_cap must be None or a number above 0, got {cap!r}")
+        own = len(self.places) - len(self.levels)
+        if (
+            isinstance(self.code, bool)
+            or not isinstance(self.code, int)
+            or self.code < 0
+            or bool(self.code) != bool(own)
+        ):
+            raise self._impossible(
+                f"code must be above 0 where the decoder has words with a map (here {own}), else 0; got {self.code!r}"
+            )
         merges, stride = sum("level" in step.row.needs for step in self.decoding), self.decoding[-1].after.stride
         if stride != 1 or merges != len(self.levels) - 1:
             raise self._impossible(
@@ -121,7 +133,17 @@ class ModelConfig:
     @cached_property
     def places(self) -> tuple[Level, ...]:
         """Where a style acts, in the order of `Network.modulate`: the levels, then the decoder's words with a map."""
-        return (*self.levels, *(step.before for step in self.decoding if "map" in step.row.needs))
+        return (*self.levels, *(step.before for step in self.mapped))
+
+    @property
+    def mapped(self) -> tuple[Step, ...]:
+        """The decoder's words that have a place of their own."""
+        return tuple(step for step in self.decoding if "map" in step.row.needs)
+
+    def level_of(self, place: Level) -> int:
+        """The index of the level whose strength counts at a place: the coarsest one that is no coarser, or the
+        finest."""
+        return max((i for i, level in enumerate(self.levels) if level.stride <= place.stride), default=0)
 
     @property
     def style_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -140,7 +162,10 @@ class ModelConfig:
 
     def to_json(self) -> str:
         """One line of JSON, for a file's metadata."""
-        return json.dumps(asdict(self))
+        values = asdict(self)
+        if not self.code:  # older releases read the files of architectures that they know
+            del values["code"]
+        return json.dumps(values)
 
     @classmethod
     def from_json(cls, text: str) -> ModelConfig:

@@ -11,9 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .adain import AffineMap
+
 __all__ = [
+    "Canvas",
     "Conv",
     "Merge",
+    "Modulated",
     "Pool",
     "Residual",
     "Rgb",
@@ -64,7 +68,66 @@ class Residual(nn.Module):
 
 def _add(fresh: Tensor, x: Tensor) -> Tensor:
     """`fresh + x` in the memory of `fresh`, which no gradient needs: new pages cost more than the sum."""
-    return fresh.add_(x) if fresh.dtype == x.dtype else fresh + x  # autocast's are of two types at times
+    # autocast's are of two types at times, and a picture in several styles becomes a batch
+    return fresh.add_(x) if fresh.dtype == x.dtype and fresh.shape == x.shape else fresh + x
+
+
+class Modulated(nn.Module):
+    """`x + conv(relu(conv(x) * gain + shift))`: a residual block whose hidden channels a style opens, closes and weighs
+    (feature-wise modulation, Perez et al. 2018). The number of channels stays."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = Conv(channels, channels, relu=False)
+        self.second = Conv(channels, channels, relu=False)
+        with torch.no_grad():
+            self.second.conv.weight.mul_(0.1)  # a block starts close to the identity
+
+    def forward(self, x: Tensor, affine: AffineMap) -> Tensor:
+        gain, shift = affine.gain, affine.shift
+        if gain.ndim == 2 and len(gain) == 1 and not torch.is_grad_enabled():
+            # the same for every cell: the map folds into the convolution, and costs nothing
+            conv = self.first.conv
+            weight = (conv.weight * gain[0, :, None, None, None]).to(conv.weight.dtype)
+            assert conv.bias is not None
+            bias = (conv.bias * gain[0] + shift[0]).to(conv.weight.dtype)
+            hidden = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), weight, bias).relu_()
+        else:
+            hidden = self.first(x)
+            gain, shift = (
+                v.to(hidden.dtype) if v.ndim == 4 else v.to(hidden.dtype)[:, :, None, None] for v in (gain, shift)
+            )
+            hidden = torch.addcmul(shift, hidden, gain).relu()
+        return _add(self.second(hidden), x)
+
+
+class Canvas(nn.Module):
+    """`x + gain * conv(field) + shift`, where the field is noise that lies still in the picture: `fields` channels,
+    which repeat every `PERIOD` cells.
+
+    A convolution gives a flat area one color. With something to begin from, it has brush strokes there as well, and
+    need not amplify the content's own noise for them. `origin`: row and column of the first cell in the whole picture.
+    """
+
+    PERIOD = 128
+
+    def __init__(self, channels: int, fields: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(fields, channels, 3, bias=False)
+        seeded = torch.Generator().manual_seed(channels)
+        noise = torch.randn(fields, self.PERIOD, self.PERIOD, generator=seeded, device="cpu")
+        self.field: Tensor
+        self.register_buffer("field", noise.half().float().to(self.conv.weight.device))
+
+    def forward(self, x: Tensor, affine: AffineMap, origin: tuple[int, int]) -> Tensor:
+        rows, columns = (
+            torch.arange(first - 1, first + n + 1, device=x.device) % self.PERIOD
+            for first, n in zip(origin, x.shape[2:], strict=True)
+        )
+        marks = self.conv(self.field[:, rows][:, :, columns][None])
+        gain, shift = (v if v.ndim == 4 else v[:, :, None, None] for v in (affine.gain, affine.shift))
+        marks = torch.addcmul(shift.to(marks.dtype), marks, gain.to(marks.dtype))
+        return _add(marks, x)
 
 
 class Pool(nn.Module):

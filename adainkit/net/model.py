@@ -17,6 +17,8 @@ from ..errors import ModelError, WeightsError
 from .adain import AffineMap, Moments, affine_map, apply_affine
 from .coders import Decoder, Encoder
 from .config import ModelConfig
+from .head import Statistics
+from .layers import no_autocast
 
 __all__ = ["FORMAT_VERSION", "AdaINModel"]
 
@@ -70,14 +72,30 @@ class AdaINModel(nn.Module):
 
         `styles`: the tensors of one style, or of one for each picture of a batch. `alphas`: a strength for each level.
         """
-        maps = []
-        for i, (content, alpha) in enumerate(zip(statistics, alphas, strict=True)):
-            mean, std = (
-                torch.stack([style[f"{kind}{i}"] for style in styles]).to(content.mean.device, torch.float32)
-                for kind in ("mean", "std")
-            )
-            maps.append(affine_map(content.mean, content.std, mean, std, alpha, self.config.gain_cap))
-        return maps
+        device = statistics[0].mean.device
+        wanted = [
+            (self._stacked(styles, f"mean{i}", device), self._stacked(styles, f"std{i}", device))
+            for i in range(len(statistics))
+        ]
+        return self.maps([(m.mean, m.std) for m in statistics], wanted, alphas)
+
+    @staticmethod
+    def _stacked(styles: Sequence[Mapping[str, Tensor]], name: str, device: torch.device) -> Tensor:
+        return torch.stack([style[name] for style in styles]).to(device, torch.float32)
+
+    def maps(self, content: Statistics, style: Statistics, alphas: Sequence[Tensor | float]) -> list[AffineMap]:
+        """What `modulate` gives, from means and deviations `(B, C)` of both, level by level; differentiable.
+
+        `alphas`: by level, numbers or `(B, 1)` tensors.
+        """
+        with no_autocast(content[0][0].device.type):
+            found = [
+                affine_map(*c, *s, alpha, self.config.gain_cap)
+                for c, s, alpha in zip(content, style, alphas, strict=True)
+            ]
+            if self.decoder.head is not None:
+                found += self.decoder.head(content, style, alphas)
+        return found
 
     def decode(self, features: Sequence[Tensor], maps: Sequence[AffineMap], origin: tuple[int, int] = (0, 0)) -> Tensor:
         """Features of every level under the maps of `config.places`, decoded to `(B, 3, h * stride, w * stride)`

@@ -14,6 +14,8 @@ its layer in `layers.py`). Checks, strides, halos and memory are derived from it
 | `up` | nearest x2 (decoder only, as all below) | 2 |
 | `smooth` | bilinear x2 | 2 |
 | `shuffleN` | 3x3 convolution to 4N channels, ReLU, pixel shuffle to N channels, mean of 2x2 | 2 |
+| `modN` | `x + conv(relu(conv(x) * gain + shift))` at N channels, gains and shifts by the style | 1 |
+| `canvasK` | `x + gain * conv(field) + shift`, K channels of noise that lies still in the picture | 1 |
 | `merge` | 1x1 convolution to the width of the next finer level, bilinear x2, plus that level's features | 2 |
 | `rgb` | 3x3 convolution to 3 channels, in float32 whatever the rest runs in; the last word | 1 |
 
@@ -70,6 +72,8 @@ class Word:
     """What its layer is called with behind `x`: "level", the features of the next finer level; "map", the `AffineMap`
     of the word's own place (`ModelConfig.places`); "origin", the row and column of the window's first cell in the whole
     picture, in cells in front of the layer. Decoders only."""
+    rest: float = 1
+    """The gain of its map at alpha 0, where the shift is 0."""
 
 
 WORDS: dict[str, Word] = {
@@ -118,6 +122,24 @@ WORDS: dict[str, Word] = {
         holds=2,
         decodes=True,
         needs=("level",),
+    ),
+    "mod": Word(
+        lambda before, after: layers.Modulated(after),
+        _near(2),
+        numbered=True,
+        keeps=True,
+        holds=2,
+        decodes=True,
+        needs=("map",),
+    ),
+    "canvas": Word(
+        layers.Canvas,
+        numbered=True,
+        channels=lambda before, number: before,
+        holds=2,
+        decodes=True,
+        needs=("map", "origin"),
+        rest=0,
     ),
     "rgb": Word(lambda before, after: layers.Rgb(before), _near(1), channels=lambda before, number: 3, decodes=True),
 }
