@@ -161,8 +161,8 @@ def test_an_unusable_config_is_a_weights_error_that_names_the_file(file: Path, c
 
 
 def test_a_newer_format_is_a_weights_error_that_says_update(file: Path) -> None:
-    rewrite(file, {**metadata(file), "format_version": "2"})
-    with pytest.raises(WeightsError, match="format 2, expected 1; update adainkit"):
+    rewrite(file, {**metadata(file), "format_version": "3"})
+    with pytest.raises(WeightsError, match="format 3, expected 1 or 2; update adainkit"):
         AdaINModel.load(file)
 
 

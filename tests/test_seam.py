@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 
 from adainkit.errors import ModelError
 from adainkit.net.adain import AffineMap, moments
@@ -145,6 +146,8 @@ def test_a_canvas_lies_still_in_the_picture() -> None:
 def test_a_style_head_s_model_is_written_and_read(stylizer: Stylizer, tmp_path: Path) -> None:
     again = AdaINModel.load(stylizer.model.save(tmp_path / "model.safetensors", dtype=torch.float32))
     assert again.config == CONFIG
+    with safe_open(tmp_path / "model.safetensors", "pt") as file:
+        assert file.metadata()["format_version"] == "2"
     assert all(torch.equal(v, again.state_dict()[k]) for k, v in stylizer.model.state_dict().items())
     assert '"code"' in CONFIG.to_json()
     assert '"code"' not in VGG19.to_json()

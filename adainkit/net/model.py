@@ -22,8 +22,10 @@ from .layers import no_autocast
 
 __all__ = ["FORMAT_VERSION", "AdaINModel"]
 
-FORMAT_VERSION = "1"
-"""Of the model file: tensors `encoder.*` and `decoder.*`, and what `_OWN_FACTS` names in the metadata."""
+FORMAT_VERSION = "2"
+"""Of the model file: tensors `encoder.*` and `decoder.*`, and what `_OWN_FACTS` names in the metadata. Format 2 is that
+of a decoder that knows the style; every other model is written in format 1, which older releases read."""
+_READABLE = ("1", FORMAT_VERSION)
 _OWN_FACTS = ("format_version", "config", "encoder_sha256", "decoder_sha256")
 
 
@@ -154,7 +156,7 @@ class AdaINModel(nn.Module):
         facts = {
             **self.metadata,
             **(metadata or {}),
-            "format_version": FORMAT_VERSION,
+            "format_version": FORMAT_VERSION if self.config.code else "1",
             "config": self.config.to_json(),
             "encoder_sha256": _digest(tensors, "encoder."),
             "decoder_sha256": _digest(tensors, "decoder."),
@@ -178,9 +180,9 @@ class AdaINModel(nn.Module):
             raise WeightsError(
                 f"{path}: has no model configuration in its metadata; expected a file written by adainkit"
             )
-        if facts.get("format_version") != FORMAT_VERSION:
+        if facts.get("format_version") not in _READABLE:
             raise WeightsError(
-                f"{path}: format {facts.get('format_version')}, expected {FORMAT_VERSION}; update adainkit"
+                f"{path}: format {facts.get('format_version')}, expected {' or '.join(_READABLE)}; update adainkit"
             )
         for part in ("encoder", "decoder"):
             if _digest(tensors, f"{part}.") != facts.get(f"{part}_sha256"):
