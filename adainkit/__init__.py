@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .moved import Movers
 
 if TYPE_CHECKING:
+    from .engine.whole import Content
     from .errors import (
         AdaINKitError,
         Cancelled,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     )
     from .net.config import ModelConfig
     from .net.model import AdaINModel
-    from .rendering import Content
     from .style import Style, interpolate, styles
     from .stylizer import Stylizer
     from .verb import stylize
@@ -58,7 +58,7 @@ __version__: str  # read from the installed package when it is asked for
 
 _HOME = {
     "AdaINModel": "net.model",
-    "Content": "rendering",
+    "Content": "engine.whole",
     "ModelConfig": "net.config",
     "Style": "style",
     "Stylizer": "stylizer",

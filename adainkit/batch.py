@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from .controls import Alpha, Controls
-from .executor import Executor, TileSize, memory_budget
+from .engine.file_to_file import fits_whole
+from .engine.memory import memory_budget
+from .engine.two_pass import Executor, TileSize
+from .errors import Progress
 from .images import (
     MAX_PIXELS,
     ImageLike,
@@ -24,9 +26,8 @@ from .images import (
     save_image,
 )
 from .jobs import Job
+from .look.controls import Alpha, Controls
 from .pipeline import Alone, Outcome, in_flight, run_jobs
-from .progress import Progress
-from .streaming import fits_whole
 
 if TYPE_CHECKING:
     from .style import Style

@@ -22,8 +22,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from .errors import DownloadError
-from .progress import Progress
+from .errors import DownloadError, Progress
 
 if TYPE_CHECKING:
     import requests  # 0.2 s to import: a cached model never needs it

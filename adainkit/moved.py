@@ -13,9 +13,22 @@ __all__ = ["MOVED", "Movers"]
 MOVED: dict[str, tuple[str, ...]] = {
     "adain": ("net.adain",),
     "classic": ("net.classic",),
+    "color": ("look.color",),
+    "controls": ("look.controls",),
     "devices": ("net.devices",),
+    "executor": ("engine.two_pass", "engine.memory"),
+    "guided": ("look.guided",),
+    "masks": ("look.masks",),
     "model": ("net.model",),
     "network": ("net.config", "net.coders", "net.demands", "net.layers"),
+    "previews": ("look.previews",),
+    "progress": ("errors",),
+    "regions": ("look.regions",),
+    "rendering": ("engine.whole",),
+    "scaled_strips": ("engine.scaled",),
+    "streaming": ("engine.file_to_file",),
+    "strip_executor": ("engine.strips",),
+    "tiling": ("engine.tiles", "net.demands"),
 }
 """Of a module's old path, the modules that have its names now; both below the package."""
 

@@ -325,5 +325,5 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tenso
         raise StyleError(f"{path}: cannot be read as a style ({error}); encode its picture again") from error
     version = facts.get("format_version", FORMAT_VERSION)
     if version not in (FORMAT_VERSION, _MORE_VERSION):
-        raise StyleError(f"{path}: format {version}, expected {FORMAT_VERSION}; update adainkit")
+        raise StyleError(f"{path}: format {version}, expected {FORMAT_VERSION} or {_MORE_VERSION}; update adainkit")
     return facts, tensors

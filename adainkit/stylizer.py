@@ -15,9 +15,11 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from .controls import Alpha, Controls, PreserveColor
-from .errors import AdaINKitError, ImageError, StyleError
-from .executor import Executor, TileSize, ordinary_tensors
+from .engine.file_to_file import fits_whole, stream_file
+from .engine.memory import ordinary_tensors
+from .engine.two_pass import Executor, TileSize
+from .engine.whole import Content, encode_picture, joined_pictures, render, without_pixels
+from .errors import AdaINKitError, ImageError, Progress, StyleError
 from .images import (
     MAX_PIXELS,
     ImageLike,
@@ -29,15 +31,13 @@ from .images import (
     premix,
     save_image,
 )
-from .masks import fitted, resize
+from .look.controls import Alpha, Controls, PreserveColor
+from .look.masks import fitted, resize
+from .look.previews import bounded, prepare_preview, reduced
+from .look.regions import RegionPlan
 from .net.adain import Moments, merge_moments, split_moments
 from .net.devices import find_device, find_precision
 from .net.model import AdaINModel
-from .previews import bounded, prepare_preview, reduced
-from .progress import Progress
-from .regions import RegionPlan
-from .rendering import Content, encode_picture, joined_pictures, render, without_pixels
-from .streaming import fits_whole, stream_file
 from .style import Style, StyleCache, style_key, styles
 from .weights import load_model
 
@@ -242,12 +242,12 @@ class Stylizer:
         - `regions`: `[(mask, style), ...]`, a style of its own where each mask is; only what a mask covers counts as
           content there. Masks that sum to more than 1 share in proportion; what none covers keeps its pixels.
         - `scale`: how many times as bold strokes are, from 1. The picture is stylized at 1 / `scale` of its size, then
-          its own edges are brought back (`guided.upsample`).
+          its own edges are brought back (`look.guided.upsample`).
         - `detail`: 0 to 1, how much of the content's fine structure comes back: legible text and faces.
         - `content_statistics`: what `Stylizer.content_statistics` gave, instead of the picture's own.
         - `tile`: pixels a side that are worked on at once, without any effect on the result: "auto" as many as fit into
-          `executor.memory_budget` (halved when memory runs out all the same) and on the CPU no more than is fast, None
-          the whole picture.
+          `engine.memory.memory_budget` (halved when memory runs out all the same) and on the CPU no more than is fast,
+          None the whole picture.
 
         Errors: `ImageError`, `StyleError` (the style and the numbers), `OutOfMemoryError`.
         """
@@ -383,9 +383,9 @@ class Stylizer:
         """`stylize` from file to file, 16 bits where both have them. The target appears when it is complete; its path
         back.
 
-        A picture that does not fit into `executor.memory_budget` with its features and its result goes through in
+        A picture that does not fit into `engine.memory.memory_budget` with its features and its result goes through in
         strips, unless `tile` is None: the same result, in memory that does not grow with its height where both files
-        are TIFF (`streaming.stream_file`). `progress` then has one stage, "stylize".
+        are TIFF (`engine.file_to_file.stream_file`). `progress` then has one stage, "stylize".
 
         `format` and `quality` as in `images.save_image`; with `overwrite` False an existing target is an `ImageError`.
         """

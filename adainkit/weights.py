@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import DownloadError, WeightsError
+from .errors import DownloadError, Progress, WeightsError
 from .fetch import fetch, file_digest, locked, storage_error
-from .progress import Progress
 
 if TYPE_CHECKING:
     from .net.model import AdaINModel

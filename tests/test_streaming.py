@@ -20,16 +20,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from adainkit import streaming
-from adainkit.controls import Controls
+from adainkit.engine import file_to_file as streaming
+from adainkit.engine.strips import TiledStrips
+from adainkit.engine.two_pass import Executor
 from adainkit.errors import Cancelled, ImageError
-from adainkit.executor import Executor
 from adainkit.images import open_image, open_strips, save_image, write_tiff_rows
 from adainkit.images import tiff as tiff_module
-from adainkit.masks import MaskWindows, resize
+from adainkit.look.controls import Controls
+from adainkit.look.masks import MaskWindows, resize
 from adainkit.net.config import LITE, ModelConfig
 from adainkit.net.model import AdaINModel
-from adainkit.strip_executor import StripExecutor
 from adainkit.style import Style
 from adainkit.stylizer import Stylizer
 
@@ -572,11 +572,11 @@ def test_strips_take_no_larger_tiles_than_pay(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("ADAINKIT_MEMORY", "5G")
     with open_strips(tmp_path / "a.tif", max_pixels=None, limit=1 << 20) as strips:
         strips.height = strips.width = 10_000
-        work = StripExecutor(executor, strips, None, Controls(), None)
-    sides = [(tile.rows, tile.columns) for tile in work._tiles]
+        work = TiledStrips(executor, strips, None, Controls(), None)
+    sides = [(tile.rows, tile.columns) for tile in work.tiles]
     seen = max((rows.last - rows.first) * (columns.last - columns.first) for rows, columns in sides) * LITE.stride**2
     assert seen < 1200**2
-    assert max(rows.stop - rows.start for rows, _ in sides) >= 8 * work._reach  # cells: the halo is a small part
+    assert max(rows.stop - rows.start for rows, _ in sides) >= 8 * work.reach  # cells: the halo is a small part
 
 
 _MEASURE = """

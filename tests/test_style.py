@@ -146,8 +146,8 @@ def test_a_file_without_the_encoders_digest_is_a_style_error(file: Path) -> None
 
 
 def test_a_newer_format_is_a_style_error_that_says_update(file: Path) -> None:
-    save_file(load_file(file), file, {**facts_of(file), "format_version": "2"})
-    with pytest.raises(StyleError, match="format 2, expected 1; update adainkit"):
+    save_file(load_file(file), file, {**facts_of(file), "format_version": "3"})
+    with pytest.raises(StyleError, match="format 3, expected 1 or 2; update adainkit"):
         Style.load(file)
 
 

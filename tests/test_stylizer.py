@@ -21,14 +21,14 @@ import adainkit
 from adainkit import style as style_module
 from adainkit import stylizer as stylizer_module
 from adainkit import verb
-from adainkit.color import preserve
-from adainkit.controls import Controls
+from adainkit.engine.whole import Content, without_pixels
 from adainkit.errors import AdaINKitError, Cancelled, ImageError, OutOfMemoryError, StyleError
 from adainkit.images import open_image, save_image
+from adainkit.look.color import preserve
+from adainkit.look.controls import Controls
 from adainkit.net.config import ModelConfig
 from adainkit.net.devices import fast_bfloat16, find_precision
 from adainkit.net.model import AdaINModel
-from adainkit.rendering import Content, without_pixels
 from adainkit.style import Preset, Style, StyleCache, write_presets
 from adainkit.stylizer import Stylizer
 from adainkit.verb import stylize

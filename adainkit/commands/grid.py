@@ -152,7 +152,7 @@ class _Painter:
         `Stylizer.preview` of the picture, which is reduced once for all of its cells: the strokes' scale and what is
         smoothed are those of the picture as it was.
         """
-        from ..previews import prepare_preview
+        from ..look.previews import prepare_preview
         from ..sheet import Cell
 
         small, scale, detail = prepare_preview(picture, self.size, self.options["scale"], self.options["detail"])

@@ -21,7 +21,7 @@ from ..weights import models
 from .console import complain, make_stylizer, one_line
 
 if TYPE_CHECKING:
-    from ..progress import Progress
+    from ..errors import Progress
     from ..style import Style
     from ..stylizer import Regions
 

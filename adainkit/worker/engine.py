@@ -10,8 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image
 
-from ..errors import WeightsError
-from ..progress import Progress
+from ..errors import Progress, WeightsError
 from ..style import Style, StyleCache
 from ..stylizer import StyleLike, Stylizer
 from ..weights import cache_dir, models

@@ -17,8 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from .. import __version__
-from ..errors import Cancelled
-from ..progress import Progress
+from ..errors import Cancelled, Progress
 from .connection import Connection
 from .protocol import PROTOCOL, Refusal, Request, code_of, parse
 from .state import remove_state, write_state

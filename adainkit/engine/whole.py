@@ -8,16 +8,17 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from .color import preserve
-from .controls import Controls
-from .executor import Executor, memory_guard, ordinary_tensors
-from .guided import keep_detail, upsample, working_size
-from .images import Picture, premix
-from .masks import counting, fitted, resize
-from .net.adain import Moments
-from .progress import Progress
-from .regions import region_maps, region_shares, steady_moments
-from .style import Style
+from ..errors import Progress
+from ..images import Picture
+from ..look.controls import Controls
+from ..look.guided import upsample, working_size
+from ..look.masks import counting, fitted, resize
+from ..look.regions import region_maps, region_shares, steady_moments, total_cover
+from ..net.adain import Moments
+from ..style import Style
+from .finish import Finish, shown
+from .memory import memory_guard, ordinary_tensors
+from .two_pass import Executor
 
 __all__ = ["Content", "encode_picture", "joined_pictures", "paint", "render", "without_pixels"]
 
@@ -39,7 +40,7 @@ def encode_picture(
 ) -> Content:
     """The `Content` of a picture; `digest` is the encoder's."""
     with ordinary_tensors(), memory_guard("the picture"):
-        rgb, weight = _shown(picture), picture.alpha
+        rgb, weight = shown(picture), picture.alpha
         size = working_size(picture.height, picture.width, scale)
         if size != rgb.shape[2:]:
             rgb, weight = resize(rgb, size), None if weight is None else resize(weight, size)
@@ -69,10 +70,9 @@ def render(
             executor, content.features, content.statistics, found, alphas, size, small, visible, steady, progress
         )
         original = picture.rgb.to(output.device, torch.float32)
-        visible = None if picture.alpha is None else picture.alpha.to(output.device)
-        cover = None if covers is None else covers.sum(1, keepdim=True).clamp_(max=1).to(output.device)
-        output = _finished(output, replace(picture, rgb=original, alpha=visible), cover, controls)
-        return output if cover is None else torch.where(cover > 0, torch.lerp(original, output, cover), original)
+        alpha = None if picture.alpha is None else picture.alpha.to(output.device)
+        cover = None if covers is None else total_cover(covers).to(output.device)
+        return _finished(output, replace(picture, rgb=original, alpha=alpha), cover, controls)
 
 
 def without_pixels(content: Content, controls: Controls, covers: Tensor | None) -> Content:
@@ -114,17 +114,15 @@ def paint(
 
 def _finished(output: Tensor, picture: Picture, cover: Tensor | None, controls: Controls) -> Tensor:
     """At the picture's size, with its detail and its colors, as far as they are wanted; `cover` is what counts."""
-    larger = output.shape[2:] != picture.rgb.shape[2:]
-    if not (larger or controls.detail or controls.color):
-        return output
-    shown = _shown(picture)
-    if larger:
-        output = upsample(output, shown)
-    output = keep_detail(output, shown, controls.detail)
-    weight = counting(cover, picture.alpha)
-    if weight is not None:
-        weight = weight.expand(len(output), -1, -1, -1)
-    return preserve(controls.color, output, shown, weight, controls.color_strength)
+    finish, larger = Finish(controls), output.shape[2:] != picture.rgb.shape[2:]
+    if larger or controls.detail or controls.color:
+        content = shown(picture)
+        if larger:
+            output = upsample(output, content)
+        output = finish.detail(output, content)
+        color = finish.map_of([finish.measure(output, content, cover, picture.alpha)]) if finish.matches else None
+        output = finish.colors(output, content, color)
+    return finish.cover(output, picture.rgb, cover)
 
 
 def joined_pictures(pictures: Sequence[Picture], device: torch.device) -> Picture:
@@ -134,8 +132,3 @@ def joined_pictures(pictures: Sequence[Picture], device: torch.device) -> Pictur
     rgb = torch.cat([p.rgb.to(device) for p in pictures])
     alphas = [p.alpha.to(device) for p in pictures if p.alpha is not None]
     return Picture(rgb, torch.cat(alphas) if alphas else None, "tensor", torch.float32)
-
-
-def _shown(picture: Picture) -> Tensor:
-    """What the network sees: what is hidden is no content."""
-    return picture.rgb if picture.alpha is None else premix(picture.rgb, picture.alpha)

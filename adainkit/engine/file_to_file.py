@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .atomic import temporary_beside
-from .controls import Controls
-from .errors import ImageError
-from .executor import Executor, memory_budget, memory_guard, ordinary_tensors
-from .images import check_target, need_tifffile, open_strips, save_image, write_tiff_rows
-from .net.adain import Moments
-from .progress import Progress
-from .regions import CoverWindows, RegionPlan
-from .scaled_strips import ScaledStrips
-from .strip_executor import StripExecutor
+from ..atomic import temporary_beside
+from ..errors import ImageError, Progress
+from ..images import check_target, need_tifffile, open_strips, save_image, write_tiff_rows
+from ..look.controls import Controls
+from ..look.regions import CoverWindows, RegionPlan
+from ..net.adain import Moments
+from .memory import memory_budget, memory_guard, ordinary_tensors
+from .scaled import ScaledStrips
+from .strips import StripWork, TiledStrips
+from .two_pass import Executor
 
 __all__ = ["fits_whole", "stream_file"]
 
@@ -78,7 +78,7 @@ def stream_file(
         covers = None
         if plan.masks:
             covers = CoverWindows(plan, height, width, max_pixels=max_pixels, limit=limit)
-        kind_of_work = StripExecutor if controls.scale == 1 else ScaledStrips
+        kind_of_work: type[StripWork] = TiledStrips if controls.scale == 1 else ScaledStrips
         work = kind_of_work(executor, strips, covers, controls, progress)
         try:
             rows = work.result([styles[0] for styles in plan.styles], content_statistics)

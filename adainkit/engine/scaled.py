@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .color import luma
-from .errors import ImageError
-from .executor import Executor, memory_budget
-from .guided import DETAIL_REACH, Upsampler, keep_detail, working_size
-from .images import Picture
-from .masks import resize, triangle_weights
-from .net.adain import Moments
-from .rendering import paint
-from .strip_executor import StripExecutor, color_map_of
-from .style import Style
+from ..errors import ImageError
+from ..images import Picture
+from ..look.color import luma
+from ..look.guided import DETAIL_REACH, Upsampler, working_size
+from ..look.masks import resize, triangle_weights
+from ..net.adain import Moments
+from ..style import Style
+from .memory import memory_budget
+from .strips import Box, StripWork
+from .whole import paint
 
 __all__ = ["ScaledStrips"]
 
@@ -29,28 +29,18 @@ _FEW_PIXELS = 1 << 14  # that are kept however small the budget is
 _BYTES = 160  # per pixel of a strip that is upsampled: a dozen float copies of RGB or luma, and the samples
 
 
-class ScaledStrips(StripExecutor):
-    """A `StripExecutor` for a `controls.scale` above 1."""
+class ScaledStrips(StripWork):
+    """For a `controls.scale` above 1. `ImageError` if the picture at its working size is more than the budget."""
 
-    def result(
-        self, styles: Sequence[Style], statistics: Sequence[Moments] | None = None
-    ) -> Iterator[np.ndarray[Any, Any]]:
-        """As of `StripExecutor`. `ImageError` if the picture at its working size does not fit into the budget."""
-        try:
-            match = self.controls.color == "match"
-            self._passes = 3 if match else 2
-            if self.source.like.alpha is not None:
-                self._hidden = self._visible_colors()
-            larger = self._small_result(styles, statistics)
-            color = None
-            if match:
-                color = color_map_of([self._colors(*part) for part in self._strips(larger)])
-            for output, own, box in self._strips(larger):
-                yield self._samples(output, own, box, color)
-                self.written = box[1]
-        except BaseException as error:
-            self.failure = error
-            raise
+    def _rows(self, styles: Sequence[Style], statistics: Sequence[Moments] | None) -> Iterator[np.ndarray[Any, Any]]:
+        self._pass, self._passes = 0, 3 if self.finish.matches else 2
+        self._hidden = self._visible_colors(1000 * self._passes)
+        larger = self._small_result(styles, statistics)
+        color = None
+        if self.finish.matches:
+            color = self.finish.map_of([self._measured(*part) for part in self._strips(larger)])
+        for output, own, box in self._strips(larger):
+            yield self._samples(output, own, box, color)
 
     def _small_result(self, styles: Sequence[Style], statistics: Sequence[Moments] | None) -> Upsampler:
         """Pass one: the picture at its working size, stylized."""
@@ -61,7 +51,7 @@ class ScaledStrips(StripExecutor):
         def tell(stage: str, done: int, total: int) -> None:
             self._tell((1 + done / total + (stage == "decode")) / 3)
 
-        executor = Executor(self.model, self.device, self.dtype, self.tile)
+        executor = self.executor
         features, own = executor.encode(small[:, :3], visible, tell)
         alphas, steady = self.controls.alphas(len(features)), statistics is not None
         found, size = [[style] for style in styles], small.shape[2:]
@@ -73,7 +63,9 @@ class ScaledStrips(StripExecutor):
         height, width = self.source.height, self.source.width
         size = working_size(height, width, self.controls.scale)
         channels = 3 + (self.source.like.alpha is not None) + (0 if self.covers is None else len(self.covers))
-        per_pixel = sum(level.channels / level.stride**2 for level in self.model.config.levels) + 2 * channels + 12
+        per_pixel = (
+            sum(level.channels / level.stride**2 for level in self.executor.model.config.levels) + 2 * channels + 12
+        )
         budget = memory_budget(torch.device("cpu"))
         if size[0] * size[1] > max(_FEW_PIXELS, budget / (4 * per_pixel)):
             raise ImageError(
@@ -94,13 +86,13 @@ class ScaledStrips(StripExecutor):
             small[:, :, top:bottom] = weights @ resize(seen, (seen.shape[2], size[1]))
         return small.clamp_(0, 1)
 
-    def _strips(self, larger: Upsampler) -> Iterator[tuple[Tensor, Picture, tuple[int, int, int, int]]]:
+    def _strips(self, larger: Upsampler) -> Iterator[tuple[Tensor, Picture, Box]]:
         """A pass over the full size: the result, the picture, and where that is."""
         self._pass += 1
         height, width = self.source.height, self.source.width
         rows = int(memory_budget(torch.device("cpu")) / (width * _BYTES)) // self.stride * self.stride
         rows = max(rows, 4 * DETAIL_REACH // self.stride * self.stride, self.stride)
-        margin = DETAIL_REACH if self.controls.detail else 0
+        margin = self.finish.reach
         for top in range(0, height, rows):
             self.at = f"row {top} of {height} in pass {1 + self._pass} of {self._passes}"
             self._tell(self._pass + top / height)
@@ -108,7 +100,7 @@ class ScaledStrips(StripExecutor):
             first, last = max(0, top - margin), min(height, bottom + margin)
             picture = self.source.window(first, last, 0, width)
             shown = self._shown(picture)
-            output = keep_detail(larger.rows(first, last, shown), shown, self.controls.detail)
+            output = self.finish.detail(larger.rows(first, last, shown), shown)
             inner = slice(top - first, bottom - first)
             yield output[:, :, inner], picture.part(inner), (top, bottom, 0, width)
         self._tell(self._pass + 1)

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .errors import ImageError
+from ..errors import ImageError
 
 __all__ = [
     "PRESERVE_MODES",

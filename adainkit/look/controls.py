@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from ..errors import StyleError
 from .color import PRESERVE_MODES
-from .errors import StyleError
 
 __all__ = ["Alpha", "Controls", "PreserveColor"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..images import Picture, alpha_as_given
 from .guided import working_size
-from .images import Picture, alpha_as_given
 from .masks import resize
 
 __all__ = ["bounded", "prepare_preview", "reduced"]

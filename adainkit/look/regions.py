@@ -14,13 +14,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .images import ImageLike, Picture
+from ..images import ImageLike, Picture
+from ..net.adain import AffineMap, Moments, RegionMap, merge_moments
+from ..net.config import ModelConfig
+from ..style import Style
 from .masks import MaskWindows, cell_means, open_mask
-from .net.adain import AffineMap, Moments, RegionMap, merge_moments
-from .net.config import ModelConfig
-from .style import Style
 
-__all__ = ["FEW_CELLS", "CoverWindows", "RegionPlan", "join_covers", "region_maps", "region_shares", "steady_moments"]
+__all__ = [
+    "FEW_CELLS",
+    "CoverWindows",
+    "RegionPlan",
+    "join_covers",
+    "region_maps",
+    "region_shares",
+    "steady_moments",
+    "total_cover",
+]
 
 FEW_CELLS = 16
 """Cells of a level below which a region is too small for statistics of its own: 32 x 32 pixels of `lite` at its
@@ -81,6 +90,11 @@ def join_covers(covers: Sequence[Tensor], mask: Tensor | None = None) -> Tensor:
     x = torch.cat([c.expand(batch, -1, -1, -1) for c in covers], 1)
     x = x / x.sum(1, keepdim=True).clamp_min(1)
     return x if mask is None else x * mask
+
+
+def total_cover(covers: Tensor) -> Tensor:
+    """`(B, R, H, W)` -> `(B, 1, H, W)`: how much of every pixel is covered at all."""
+    return covers.sum(1, keepdim=True).clamp_(max=1)
 
 
 def steady_moments(region: Moments, whole: Moments) -> Moments:

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .errors import ImageError
-from .images import MAX_PIXELS, ImageLike, Picture, Strips, open_image, open_strips
+from ..errors import ImageError
+from ..images import MAX_PIXELS, ImageLike, Picture, Strips, open_image, open_strips
 
 __all__ = ["MaskWindows", "cell_means", "counting", "fitted", "open_mask", "resize", "triangle_weights"]
 

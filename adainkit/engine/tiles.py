@@ -7,7 +7,7 @@ the tiled result equals the untiled one: there is no blending and no seam.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 __all__ = ["Span", "Tile", "plan_tiles", "split_tile"]
@@ -22,6 +22,32 @@ class Span:
     first: int
     last: int
 
+    @property
+    def cells(self) -> int:
+        """How many cells it gives."""
+        return self.stop - self.start
+
+    def given(self, scale: int, end: int | None = None) -> slice:
+        """What it gives, in units of which a cell has `scale` (pixels, cells of a finer level), up to `end`."""
+        return _slice(self.start, self.stop, scale, end)
+
+    def seen(self, scale: int, end: int | None = None) -> slice:
+        """What it sees, likewise."""
+        return _slice(self.first, self.last, scale, end)
+
+    def inside(self, scale: int, start: int | None = None, stop: int | None = None) -> slice:
+        """Where the cells from `start` to `stop` (None: those that it gives) are in what it sees."""
+        low, high = self.start if start is None else start, self.stop if stop is None else stop
+        return slice((low - self.first) * scale, (high - self.first) * scale)
+
+    def seeing(self, reach: int, length: int) -> Span:
+        """The same cells of an axis of `length`, seen with another halo."""
+        return Span(self.start, self.stop, max(0, self.start - reach), min(length, self.stop + reach))
+
+    def grown(self, margin: int, length: int) -> Span:
+        """The same view, that gives the margin around its own cells, too."""
+        return Span(max(0, self.start - margin), min(length, self.stop + margin), self.first, self.last)
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -33,7 +59,15 @@ class Tile:
     @property
     def cells(self) -> int:
         """How many cells it gives."""
-        return (self.rows.stop - self.rows.start) * (self.columns.stop - self.columns.start)
+        return self.rows.cells * self.columns.cells
+
+    def seeing(self, reach: int, grid: Sequence[int]) -> Tile:
+        """The same cells of a `grid` of rows and columns, seen with another halo."""
+        return Tile(self.rows.seeing(reach, grid[0]), self.columns.seeing(reach, grid[1]))
+
+    def grown(self, margin: int, grid: Sequence[int]) -> Tile:
+        """The same view, that gives the margin around its own cells, too."""
+        return Tile(self.rows.grown(margin, grid[0]), self.columns.grown(margin, grid[1]))
 
 
 def plan_tiles(height: int, width: int, tile: int, halo: int) -> list[Tile]:
@@ -51,7 +85,7 @@ def plan_tiles(height: int, width: int, tile: int, halo: int) -> list[Tile]:
 
 def split_tile(tile: Tile, height: int, width: int, halo: int) -> list[Tile]:
     """The same rectangle as tiles of half its longer side; the tile alone if it is a single cell."""
-    longest = max(tile.rows.stop - tile.rows.start, tile.columns.stop - tile.columns.start)
+    longest = max(tile.rows.cells, tile.columns.cells)
     if longest == 1:
         return [tile]
     half = -(-longest // 2)
@@ -67,3 +101,7 @@ def _spans(length: int, tile: int, halo: int, start: int = 0, stop: int | None =
     for low in range(start, end, tile):
         high = min(low + tile, end)
         yield Span(low, high, max(0, low - halo), min(length, high + halo))
+
+
+def _slice(start: int, stop: int, scale: int, end: int | None) -> slice:
+    return slice(start * scale, stop * scale if end is None else min(stop * scale, end))

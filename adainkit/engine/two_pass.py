@@ -9,30 +9,27 @@ from __future__ import annotations
 
 import logging
 import operator
-import os
-import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import suppress
 from math import isqrt
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .errors import ModelError, OutOfMemoryError
-from .masks import cell_means
-from .net.adain import AffineMap, Moments, RegionMap, merge_moments, moments
-from .net.config import Level
-from .net.demands import activations_per_pixel, halo, largest_per_pixel
-from .net.layers import no_autocast
-from .net.network import Network
-from .progress import Progress
-from .style import Style
-from .tiling import Span, Tile, plan_tiles, split_tile
+from ..errors import ModelError, OutOfMemoryError, Progress
+from ..look.masks import cell_means
+from ..net.adain import AffineMap, Moments, RegionMap, merge_moments, moments
+from ..net.config import Level
+from ..net.demands import activations_per_pixel, halo, largest_per_pixel
+from ..net.layers import no_autocast
+from ..net.network import Network
+from ..style import Style
+from .memory import memory_budget, memory_errors
+from .tiles import Tile, plan_tiles, split_tile
 
-__all__ = ["Executor", "TileSize", "memory_budget", "memory_guard", "ordinary_tensors"]
+__all__ = ["Executor", "TileSize"]
 
 log = logging.getLogger("adainkit")
 TileSize: TypeAlias = int | Literal["auto"] | None
@@ -57,28 +54,31 @@ class Executor:
         `weight`: `(B, 1, H, W)`, how much each pixel counts.
         """
         height, width = rgb.shape[2:]
-        whole, parts = self._plan(rgb, self.halo.encode)
+        whole, parts = self.plan(rgb, self.halo.encode)
         features: list[Tensor] = []
 
         def run(tile: Tile) -> None:
-            rows, columns = (self._seen(s, n) for s, n in ((tile.rows, height), (tile.columns, width)))
+            rows, columns = tile.rows.seen(self.stride, height), tile.columns.seen(self.stride, width)
             found = self.encode_window(rgb[:, :, rows, columns])
             if len(parts) == 1 and tile == parts[0]:
                 features.extend(f.to(self.kept) for f in found)
                 return
             if not features:
-                with _memory_errors() as failed:
+                with memory_errors() as failed:
                     features.extend(self._empty_levels(len(rgb), height, width))
                 if failed:
                     raise OutOfMemoryError(
                         f"the features of {len(rgb)} x {width} x {height} pixels do not fit into the memory of "
                         f"{self.device}; use a smaller picture or batch, or device='cpu'"
                     ) from failed[0]
-            for level, into in enumerate(features):
-                inside, outside = self._windows(tile, level, into)
-                into[outside] = found[level][inside]
+            for level, into, new in zip(self.model.config.levels, features, found, strict=True):
+                scale = self.stride // level.stride
+                rows, columns = tile.rows.given(scale, into.shape[2]), tile.columns.given(scale, into.shape[3])
+                top, left = tile.rows.inside(scale).start, tile.columns.inside(scale).start
+                height_of, width_of = rows.stop - rows.start, columns.stop - columns.start
+                into[:, :, rows, columns] = new[:, :, top : top + height_of, left : left + width_of]
 
-        self._each(parts, whole, self.halo.encode, run, "encode", progress)
+        self.each(parts, whole, self.halo.encode, run, "encode", progress)
         return tuple(features), self.statistics(features, weight)
 
     def encode_window(self, rgb: Tensor) -> list[Tensor]:
@@ -121,15 +121,15 @@ class Executor:
 
         On the model's device; on the CPU where several tiles were needed, since then the device may be too small.
         """
-        whole, parts = self._plan(features[-1], self.halo.decode, cells=True)
+        whole, parts = self.plan(features[-1], self.halo.decode, cells=True)
         batch = max(len(features[-1]), *(m.batch for m in maps))
         result: list[Tensor] = []
 
         def run(tile: Tile) -> None:
             output = self.decode_window(features, maps, tile)
-            rows, columns = (self._given(s) for s in (tile.rows, tile.columns))
             top, left = tile.rows.start * self.stride, tile.columns.start * self.stride
-            output = output[:, :, rows, columns][:, :, : max(0, height - top), : max(0, width - left)].clamp(0, 1)
+            output = output[:, :, tile.rows.inside(self.stride), tile.columns.inside(self.stride)]
+            output = output[:, :, : max(0, height - top), : max(0, width - left)].clamp(0, 1)
             if len(parts) == 1 and tile == parts[0]:
                 result.append(output)
                 return
@@ -137,26 +137,22 @@ class Executor:
                 result.append(torch.empty(batch, 3, height, width))
             result[0][:, :, top : top + output.shape[2], left : left + output.shape[3]] = output.cpu()
 
-        self._each(parts, whole, self.halo.decode, run, "decode", progress)
+        self.each(parts, whole, self.halo.decode, run, "decode", progress)
         return result[0]
 
     def decode_window(self, features: Sequence[Tensor], maps: Sequence[AffineMap | RegionMap], tile: Tile) -> Tensor:
         """What a tile sees of a picture's features and maps, decoded, not cropped."""
-        seen, local = [], []
-        for level, f in zip(self.model.config.levels, features, strict=True):
-            rows, columns = self._view(tile, level)
-            seen.append(f[:, :, rows, columns])
-        for place, m in zip(self.model.config.places, maps, strict=True):
-            local.append(m.window(*self._view(tile, place)))
+
+        def view(place: Level) -> tuple[slice, slice]:
+            scale = self.stride // place.stride
+            return tile.rows.seen(scale), tile.columns.seen(scale)
+
+        config = self.model.config
+        seen = [f[(..., *view(level))] for level, f in zip(config.levels, features, strict=True)]
+        local = [m.window(*view(place)) for place, m in zip(config.places, maps, strict=True)]
         return self.model.decode(seen, local, (tile.rows.first, tile.columns.first))
 
-    def _view(self, tile: Tile, place: Level) -> tuple[slice, slice]:
-        """The cells of a place that a tile sees."""
-        scale = self.stride // place.stride
-        rows, columns = (slice(s.first * scale, s.last * scale) for s in (tile.rows, tile.columns))
-        return rows, columns
-
-    def _plan(self, x: Tensor, reach: int, cells: bool = False) -> tuple[tuple[int, int], list[Tile]]:
+    def plan(self, x: Tensor, reach: int, cells: bool = False) -> tuple[tuple[int, int], list[Tile]]:
         """The grid of cells of a picture (or of features, if `cells`), and its tiles."""
         smallest = 1 if cells else self.model.config.min_size
         unit = 1 if cells else self.stride
@@ -196,7 +192,7 @@ class Executor:
             return whole
         return max(-(-side // -(-side // most)) for side in (height, width))
 
-    def _each(
+    def each(
         self,
         parts: Sequence[Tile],
         whole: tuple[int, int],
@@ -215,7 +211,7 @@ class Executor:
             if tile.cells > largest:
                 todo += reversed(split_tile(tile, *whole, reach))
                 continue
-            with _memory_errors() as failed, no_autocast(self.device.type):
+            with memory_errors() as failed, no_autocast(self.device.type):
                 run(tile)
             if failed:
                 if tile.cells == 1:
@@ -237,25 +233,7 @@ class Executor:
             shape = (batch, level.channels, *sides)
             yield torch.empty(shape, device=self.device, dtype=self.kept, memory_format=torch.channels_last)
 
-    def _windows(self, tile: Tile, level: int, into: Tensor) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-        """Where the tile's own cells of a level are in its features, and where they go."""
-        scale = self.stride // self.model.config.levels[level].stride
-        inside, outside = [slice(None)] * 2, [slice(None)] * 2
-        for span, side in ((tile.rows, into.shape[2]), (tile.columns, into.shape[3])):
-            start, stop = span.start * scale, min(span.stop * scale, side)
-            outside.append(slice(start, stop))
-            inside.append(slice(start - span.first * scale, stop - span.first * scale))
-        return tuple(inside), tuple(outside)
 
-    def _seen(self, span: Span, side: int) -> slice:
-        return slice(span.first * self.stride, min(span.last * self.stride, side))
-
-    def _given(self, span: Span) -> slice:
-        return slice((span.start - span.first) * self.stride, (span.stop - span.first) * self.stride)
-
-
-# How torch words it where it has no exception of its own: the CPU on Windows, on Linux, and MPS.
-_OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 # Values per strip of statistics: their float32 copies, 2 MiB each, stay in the cache, and well below the 32 MiB from
 # which glibc asks the system for new pages at every allocation.
 _STRIP = 1 << 19
@@ -267,34 +245,6 @@ _HALOS = 12
 _OVERHEAD = 3  # what allocators and convolution libraries take on top of the activations, measured with room
 
 
-def memory_budget(device: torch.device) -> int:
-    """Bytes that tiles may use: `ADAINKIT_MEMORY` (bytes, or like 2G or 500M), else a share of what is free.
-
-    `ModelError` for another `ADAINKIT_MEMORY`.
-    """
-    text = os.environ.get("ADAINKIT_MEMORY", "").strip()
-    if text:
-        match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([KMG]?)(?:I?B)?", text.upper())
-        if match is None or not float(match[1]):
-            raise ModelError(f"ADAINKIT_MEMORY is {text!r}; expected a number of bytes, or one with K, M or G")
-        return max(1, int(float(match[1]) * {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[match[2]]))
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0] * 0.7)
-    return _available() // 4
-
-
-def _available() -> int:
-    """Bytes that the system, and the container if it is one, can still give; 4 GiB where neither tells."""
-    found = []
-    with suppress(OSError, StopIteration, ValueError, IndexError):
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        found.append(int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024)
-    with suppress(OSError, ValueError):  # "max" where there is no limit
-        group = Path("/sys/fs/cgroup")
-        found.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    return max(0, min(found, default=4 << 30))
-
-
 def _checked(tile: TileSize) -> TileSize:
     if tile is None or tile == "auto":
         return tile
@@ -302,36 +252,3 @@ def _checked(tile: TileSize) -> TileSize:
         if operator.index(tile) >= 1:
             return operator.index(tile)
     raise ModelError(f"tile must be 'auto', None or 1 or more pixels, got {tile!r}")
-
-
-@contextmanager
-def memory_guard(what: str) -> Iterator[None]:
-    """An out-of-memory error inside becomes `OutOfMemoryError`, which says that `what` did not fit."""
-    with _memory_errors() as failed:
-        yield
-    if failed:
-        raise OutOfMemoryError(f"{what} does not fit into memory; use a smaller picture or batch") from failed[0]
-
-
-@contextmanager
-def ordinary_tensors() -> Iterator[None]:
-    """No gradients, no autocast, and no inference tensors either, whatever mode the caller is in."""
-    gpu = no_autocast("cuda") if torch.cuda.is_available() else nullcontext()
-    with torch.inference_mode(False), torch.no_grad(), no_autocast("cpu"), gpu:
-        yield
-
-
-@contextmanager
-def _memory_errors() -> Iterator[list[BaseException]]:
-    """Swallow an out-of-memory error of the device or the CPU's allocator, and put it into the list."""
-    failed: list[BaseException] = []
-    try:
-        yield failed
-    except (torch.cuda.OutOfMemoryError, MemoryError) as error:
-        failed.append(error.with_traceback(None))  # the traceback's frames would keep the tensors alive
-    except RuntimeError as error:
-        if not any(words in str(error) for words in _OUT_OF_MEMORY):
-            raise
-        failed.append(error.with_traceback(None))
-    if failed and torch.cuda.is_available():
-        torch.cuda.empty_cache()
