@@ -18,12 +18,12 @@ from PIL import Image, ImageCms
 
 import adainkit
 from adainkit.batch import stylize_files
+from adainkit.batch.finding import find_pictures
+from adainkit.batch.jobs import Job, plan_jobs
+from adainkit.batch.random_styles import RandomStyles, choose, once_each
 from adainkit.engine import memory as executor
 from adainkit.errors import StyleError
-from adainkit.finding import find_pictures
 from adainkit.images import open_image, save_image
-from adainkit.jobs import Job, plan_jobs
-from adainkit.random_styles import RandomStyles, choose, once_each
 
 ROOT = Path(__file__).parent.parent
 

@@ -20,7 +20,8 @@ from adainkit import style as style_module
 from adainkit.errors import StyleError
 from adainkit.net.config import ModelConfig
 from adainkit.net.model import AdaINModel
-from adainkit.style import Preset, Style, StyleCache, interpolate, presets_file, style_key, styles, write_presets
+from adainkit.store.style_cache import StyleCache, style_key
+from adainkit.style import Preset, Style, interpolate, presets_file, styles, write_presets
 
 CHANNELS = (4, 6)
 F32 = torch.float32

@@ -29,7 +29,8 @@ from adainkit.look.controls import Controls
 from adainkit.net.config import ModelConfig
 from adainkit.net.devices import fast_bfloat16, find_precision
 from adainkit.net.model import AdaINModel
-from adainkit.style import Preset, Style, StyleCache, write_presets
+from adainkit.store.style_cache import StyleCache
+from adainkit.style import Preset, Style, write_presets
 from adainkit.stylizer import Stylizer
 from adainkit.verb import stylize
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ..errors import ImageError
+from .controls import PRESERVE_MODES
 
 __all__ = [
-    "PRESERVE_MODES",
     "ColorMap",
     "ColorStatistics",
     "apply_map",
@@ -22,8 +22,6 @@ __all__ = [
     "match_map",
     "preserve",
 ]
-
-PRESERVE_MODES = ("luma", "match")
 
 # Rec. 601: the luma of JPEG's YCbCr. It weighs gamma-coded RGB, which is what pictures in [0, 1] hold here.
 _LUMA = (0.299, 0.587, 0.114)

@@ -14,16 +14,17 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .atomic import write_atomically
-from .doctor import Finding
-from .errors import AdaINKitError
+from ..atomic import write_atomically
+from ..errors import AdaINKitError
+from .copies import are_inside, copy_files, refuse_link, remove_files
+from .finding import Finding
 
 __all__ = ["Installed", "advice", "examine", "gimp_folders", "install", "plugin_folders", "plugin_source", "uninstall"]
 
@@ -47,7 +48,7 @@ class Installed:
 
 def plugin_source() -> Path:
     """The plug-in's folder in the wheel, or in the checkout. `AdaINKitError` if neither is there."""
-    package = Path(__file__).parent
+    package = Path(__file__).parent.parent
     for folder in (package / "gimp_plugin" / NAME, package.parent / "gimp_plugin" / NAME):
         if (folder / f"{NAME}.py").is_file():
             return folder
@@ -100,7 +101,7 @@ def install(directory: Path | None = None) -> list[Installed]:
     config = _config()
     done = []
     for folder in plugin_folders(directory):
-        _refuse_link(folder)
+        refuse_link(folder)
         old = _read_config(folder)
         try:
             _stop_worker(folder)
@@ -119,7 +120,7 @@ def uninstall(directory: Path | None = None) -> list[Path]:
     for folder in plugin_folders(directory):
         if not (folder / f"{NAME}.py").is_file():
             continue
-        _refuse_link(folder)
+        refuse_link(folder)
         try:
             _stop_worker(folder)
             _remove(folder)
@@ -209,10 +210,10 @@ def _examine_python() -> Iterator[Finding]:
 
 def _config() -> dict[str, Any]:
     """What the plug-in must know: how to start the worker, and the names that its menus show."""
-    from . import __version__
-    from .style import styles
-    from .weights import models
-    from .worker.protocol import PROTOCOL
+    from .. import __version__
+    from ..store.weights import models
+    from ..style import styles
+    from ..worker.protocol import PROTOCOL
 
     presets = [{"name": p.name, "description": p.description} for p in styles("lite").values()]
     return {
@@ -234,7 +235,7 @@ def _files() -> list[str]:
 def _environment() -> dict[str, str]:
     """What the worker needs of this shell's variables: those of adainkit, and the way to a checkout that is not
     installed."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parent.parent
     found = {name: value for name, value in sorted(os.environ.items()) if name.startswith("ADAINKIT_")}
     clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     ask = [sys.executable, "-c", "import adainkit; print(adainkit.__path__[0])"]
@@ -246,31 +247,17 @@ def _environment() -> dict[str, str]:
 
 def _copy(folder: Path, config: Mapping[str, Any]) -> None:
     source, old = plugin_source(), _own_files(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in set(_files()) - {CONFIG}:
-        path = write_atomically(folder / name, (source / name).read_bytes())
-        if name == f"{NAME}.py":
-            path.chmod(path.stat().st_mode | 0o111)
-    _delete(folder, old - set(_files()))  # of another release
+    files = {name: source / name for name in _files() if name != CONFIG}
+    copy_files(folder, files, executable=[f"{NAME}.py"])
+    remove_files(folder, old - set(_files()))  # of another release
     write_atomically(folder / CONFIG, json.dumps(config, indent=2).encode())  # last: until then the old list counts
 
 
 def _own_files(folder: Path) -> set[str]:
     """The names that `install` put there, by the list; those of this release where it is of an older one, or lost."""
     listed = (_read_config(folder) or {}).get("files")
-    names = listed if isinstance(listed, list) else []
-    return {name for name in names if isinstance(name, str) and Path(name).name == name} | set(_files())
-
-
-def _delete(folder: Path, names: Iterable[str]) -> None:
-    """These files, and what Python compiled of them."""
-    for name in names:
-        compiled = (folder / "__pycache__").glob(f"{Path(name).stem}.*.pyc") if name.endswith(".py") else ()
-        for path in (folder / name, *compiled):
-            if path.is_symlink() or not path.is_dir():
-                path.unlink(missing_ok=True)
-    with suppress(OSError):  # not there, or others compiled there, too
-        (folder / "__pycache__").rmdir()
+    names = listed if isinstance(listed, list) and are_inside(listed) else []
+    return {name for name in names if Path(name).name == name} | set(_files())
 
 
 def _remove(folder: Path, seconds: float = 10.0) -> None:
@@ -278,19 +265,12 @@ def _remove(folder: Path, seconds: float = 10.0) -> None:
     deadline, names = time.monotonic() + seconds, _own_files(folder) | _WORKER_S
     while True:
         try:
-            _delete(folder, names)
-            break
+            remove_files(folder, names)
+            return
         except OSError:
             if os.name != "nt" or time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
-    with suppress(OSError):  # not empty: somebody's own files
-        folder.rmdir()
-
-
-def _refuse_link(folder: Path) -> None:
-    if folder.is_symlink():
-        raise AdaINKitError(f"{folder} is a link to {folder.readlink()}, which was left alone; remove the link first")
 
 
 def _handshake(folder: Path) -> None:

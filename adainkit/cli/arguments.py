@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from ..batch.jobs import FORMATS
+from ..look.controls import CONTROLS, Control
 from . import values
-from .jobs import FORMATS
 
 __all__ = ["parse_arguments"]
 
@@ -126,13 +127,7 @@ def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MASK=STYLE",
         help="a style of its own where the gray picture MASK is white; what no region covers stays",
     )
-    add(
-        "--alpha",
-        type=values.alphas,
-        default=1.0,
-        metavar="A|A,B,...",
-        help="strength, from 0 (content) to 1 (style, default); or one for each AdaIN level, finest first",
-    )
+    _add_control(parser, CONTROLS["alpha"])
     _look_arguments(parser)
     add("--mask", metavar="FILE", help="gray picture: white is stylized, black stays")
     _machine_arguments(parser)
@@ -188,9 +183,7 @@ def _grid_arguments(parser: argparse.ArgumentParser) -> None:
         help="a column each: a picture, a folder of them, a saved style or a preset (default: all presets)",
     )
     kinds = parser.add_mutually_exclusive_group()
-    kinds.add_argument(
-        "--alpha", type=values.alphas, default=1.0, metavar="A|A,B,...", help="as of stylize (default: 1)"
-    )
+    _add_control(kinds, CONTROLS["alpha"], help="as of stylize (default: 1)")
     kinds.add_argument(
         "--alphas", type=values.fractions, metavar="A,B,...", help="a column for each strength, of one style"
     )
@@ -208,18 +201,23 @@ def _grid_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _look_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--preserve-color", choices=("none", "luma", "match"), default="none", help="keep the content's colors")
-    add("--color-strength", type=values.fraction, default=1.0, metavar="0-1", help="how much of that (default: 1)")
-    add("--scale", type=values.scale, default=1.0, metavar="N", help="strokes N times as bold, from 1 (default)")
-    add("--detail", type=values.fraction, default=0.0, metavar="0-1", help="the content's fine structure: text, faces")
-    add(
-        "--style-size",
-        type=values.count,
-        default=512,
-        metavar="N|none",
-        help="the style's shorter side; less: finer strokes",
-    )
+    for control in CONTROLS.values():
+        if control.name != "alpha":  # which `stylize` and `grid` place themselves
+            _add_control(parser, control)
+
+
+def _add_control(parser: argparse._ActionsContainer, control: Control, help: str = "") -> None:
+    facts: dict[str, Any] = {"default": control.default, "help": help or control.help}
+    if control.kind == "choice":
+        facts["choices"] = control.choices
+    elif control.kind == "pixels":
+        facts |= {"type": values.count, "metavar": "N|none"}
+    elif control.by_level:
+        facts |= {"type": values.alphas, "metavar": "A|A,B,..."}
+    else:
+        span = f"{control.low:g}-{control.high:g}" if control.high == 1 else "N"
+        facts |= {"type": values.within(control.low, control.high), "metavar": span}
+    parser.add_argument(f"--{control.name.replace('_', '-')}", **facts)
 
 
 def _machine_arguments(parser: argparse.ArgumentParser) -> None:
@@ -243,7 +241,7 @@ class _Version(argparse.Action):
         super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help="show the version and exit")
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
-        from . import __version__
+        from .. import __version__
 
         sys.stdout.write(f"adainkit {__version__}\n")
         parser.exit()

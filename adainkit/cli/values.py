@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
 
-from .jobs import split_weight
+from ..batch.jobs import split_weight
 
 __all__ = [
     "alphas",
@@ -21,10 +21,10 @@ __all__ = [
     "positive",
     "quality",
     "region",
-    "scale",
     "steps",
     "style_share",
     "tile",
+    "within",
 ]
 
 _N = TypeVar("_N", int, float)
@@ -51,9 +51,9 @@ def steps(text: str) -> int:
     return _number(text, int, 2)
 
 
-def scale(text: str) -> float:
-    """A number from 1 to 64."""
-    return _number(text, float, 1, 64)
+def within(low: float, high: float) -> Callable[[str], float]:
+    """A number from `low` to `high`."""
+    return lambda text: _number(text, float, low, high)
 
 
 def region(text: str) -> tuple[str, str]:
@@ -102,9 +102,9 @@ def style_share(text: str) -> tuple[str, float]:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _number(text: str, kind: Callable[[str], _N], low: int, high: float = math.inf, more: str = "") -> _N:
+def _number(text: str, kind: Callable[[str], _N], low: float, high: float = math.inf, more: str = "") -> _N:
     with suppress(ValueError):
         if low <= (value := kind(text)) <= high:
             return value
-    whole, bound = "whole " * (kind is int), f" to {high}" * (high < math.inf)
-    raise argparse.ArgumentTypeError(f"expected a {whole}number from {low}{bound}{more}, got {text!r}")
+    whole, bound = "whole " * (kind is int), f" to {high:g}" * (high < math.inf)
+    raise argparse.ArgumentTypeError(f"expected a {whole}number from {low:g}{bound}{more}, got {text!r}")

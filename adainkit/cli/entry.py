@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import logging
 import os
@@ -13,11 +14,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
 
+from ..errors import AdaINKitError
+from . import gimp, grid, stylize
 from .arguments import parse_arguments
-from .commands import gimp, grid, stylize
-from .commands.console import complain, make_stylizer, report_findings
-from .errors import AdaINKitError
+from .console import complain, make_stylizer, report_findings
 
 __all__ = ["main"]
 
@@ -44,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _styles(args: argparse.Namespace) -> int:
-    from .style import styles
-    from .weights import load_model, models
+    from ..store.weights import load_model, models
+    from ..style import styles
 
     if args.model in models():
         found = styles(args.model)
@@ -62,7 +65,7 @@ def _styles(args: argparse.Namespace) -> int:
 
 
 def _models(args: argparse.Namespace) -> int:
-    from .weights import models
+    from ..store.weights import models
 
     found = models().values()
     if args.json:
@@ -75,7 +78,7 @@ def _models(args: argparse.Namespace) -> int:
 
 
 def _download(args: argparse.Namespace) -> int:
-    from .weights import download
+    from ..store.weights import download
 
     print(download(args.name, source=args.source, verify=not args.no_verify))
     return 0
@@ -88,7 +91,7 @@ def _doctor(args: argparse.Namespace) -> int:
 
 
 def _comfyui(args: argparse.Namespace) -> int:
-    from . import comfyui_install
+    from ..install import comfyui as comfyui_install
 
     change = getattr(comfyui_install, args.action)(args.path)
     if args.json:
@@ -105,8 +108,8 @@ def _comfyui(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
+    from ..style import styles
     from .demo import run_demo
-    from .style import styles
 
     started = time.perf_counter()
     with make_stylizer("lite", "auto", "auto") as stylizer:
@@ -121,13 +124,24 @@ def _demo(args: argparse.Namespace) -> int:
 
 def _train(args: argparse.Namespace) -> int:
     try:
-        from training.train import main as train
+        train = _our_training().main
     except ModuleNotFoundError as error:
         what = error.name or "a package"
-        if what.partition(".")[0] == "training":
-            raise AdaINKitError("the package `training` is missing beside adainkit; reinstall adainkit") from error
         raise AdaINKitError(f'training needs {what}; run pip install "adainkit[train]"') from error
     return int(train(args.rest))
+
+
+def _our_training() -> Any:
+    """`training.train`, the one beside this package, whatever else is called `training` in the current folder."""
+    parent = Path(__file__).resolve().parents[2]
+    if not (parent / "training" / "train.py").is_file():
+        raise AdaINKitError("the package `training` is missing beside adainkit; reinstall adainkit")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "training"]:
+        if not str(getattr(sys.modules[name], "__file__", "")).startswith(str(parent)):
+            del sys.modules[name]
+    sys.path.insert(0, str(parent))  # for processes that training starts, too
+    importlib.invalidate_caches()
+    return importlib.import_module("training.train")
 
 
 def _print_table(rows: Sequence[tuple[str, ...]]) -> None:

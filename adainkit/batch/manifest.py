@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from .errors import AdaINKitError
+from ..errors import AdaINKitError
 
 __all__ = ["Manifest"]
 

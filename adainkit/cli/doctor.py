@@ -9,27 +9,18 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["Finding", "examine"]
+from ..install.finding import Finding
+
+__all__ = ["examine"]
 
 _NEEDED_LATER = {"torchvision"}  # nothing of the library imports it yet: broken, it is no harm
 _EXTRAS_OF_DEVELOPERS = {"test", "dev", "demo"}
 _VARIABLES = re.compile(r"ADAINKIT_\w+|(https?|all|no)_proxy|OMP_NUM_THREADS|CUDA_VISIBLE_DEVICES", re.IGNORECASE)
 _REINSTALL = "pip install --force-reinstall --no-deps adainkit"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One fact. "missing": some uses need it; "broken": nothing goes without it; both come with a `remedy`."""
-
-    name: str
-    value: str
-    status: Literal["ok", "missing", "broken"] = "ok"
-    remedy: str = ""
 
 
 def examine() -> Iterator[Finding]:
@@ -54,9 +45,9 @@ def examine() -> Iterator[Finding]:
 
 
 def _system() -> Iterator[Finding]:
-    from . import __version__
+    from .. import __version__
 
-    yield Finding("adainkit", f"{__version__} in {Path(__file__).parent}")
+    yield Finding("adainkit", f"{__version__} in {Path(__file__).parent.parent}")
     yield Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
 
 
@@ -98,7 +89,7 @@ def _devices() -> Iterator[Finding]:
 
 
 def _cache() -> Iterator[Finding]:
-    from .weights import cache_dir
+    from ..store.weights import cache_dir
 
     folder = cache_dir()
     there = next(p for p in (folder, *folder.parents) if p.exists())
@@ -112,10 +103,10 @@ def _cache() -> Iterator[Finding]:
 
 def _models() -> Iterator[Finding]:
     """The weights that are here must load (which checks their sum), and their presets must be of the same encoder."""
-    from .errors import AdaINKitError
-    from .net.model import AdaINModel
-    from .style import Style, presets_file, styles
-    from .weights import models
+    from ..errors import AdaINKitError
+    from ..net.model import AdaINModel
+    from ..store.weights import models
+    from ..style import Style, presets_file, styles
 
     for name, weights in models().items():
         status: Literal["missing", "broken"] = "missing" if weights.sources else "broken"
@@ -150,7 +141,7 @@ def _trial() -> Iterator[Finding]:
     """Real work on the device that "auto" takes."""
     import torch
 
-    from .stylizer import Stylizer
+    from ..stylizer import Stylizer
 
     ramp = torch.linspace(0, 1, 96 * 64).reshape(1, 64, 96).expand(3, -1, -1)
     try:

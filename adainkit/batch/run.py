@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from .engine.file_to_file import fits_whole
-from .engine.memory import memory_budget
-from .engine.two_pass import Executor, TileSize
-from .errors import Progress
-from .images import (
+from ..engine.file_to_file import fits_whole
+from ..engine.memory import memory_budget
+from ..engine.two_pass import Executor, TileSize
+from ..errors import Progress
+from ..images import (
     MAX_PIXELS,
     ImageLike,
     Picture,
@@ -25,13 +25,13 @@ from .images import (
     picture_size,
     save_image,
 )
+from ..look.controls import Alpha, Controls
 from .jobs import Job
-from .look.controls import Alpha, Controls
 from .pipeline import Alone, Outcome, in_flight, run_jobs
 
 if TYPE_CHECKING:
-    from .style import Style
-    from .stylizer import Regions, Stylizer
+    from ..style import Style
+    from ..stylizer import Regions, Stylizer
 
 __all__ = ["stylize_files"]
 
@@ -49,9 +49,9 @@ def stylize_files(
     overwrite: bool = True,
     max_pixels: int | None = MAX_PIXELS,
     progress: Progress | None = None,
-    ended: Callable[[Outcome], object] = lambda outcome: None,
+    ended: Callable[[Outcome[Job]], object] = lambda outcome: None,
     **options: Any,
-) -> Generator[Outcome, None, None]:
+) -> Generator[Outcome[Job], None, None]:
     """`Stylizer.stylize_file` for every job: the same files, sooner. An `Outcome` each, in the order of their ends.
 
     While one picture is computed, the next is decoded and the last one encoded. Several are in the memory at once,

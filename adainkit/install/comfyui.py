@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import __version__
-from .atomic import write_atomically
-from .errors import AdaINKitError
+from .. import __version__
+from ..atomic import write_atomically
+from ..errors import AdaINKitError
+from .copies import are_inside, copy_files, refuse_link, remove_files
 
 __all__ = ["Change", "install", "pack_files", "uninstall"]
 
@@ -43,7 +42,7 @@ class Change:
 
 def pack_files() -> dict[str, Path]:
     """The files of the pack by their place in its folder. `AdaINKitError` if this installation has none."""
-    package = Path(__file__).parent
+    package = Path(__file__).parent.parent
     for source in (package / "comfyui_pack", package.parent):  # the wheel's, a checkout's
         if (source / "comfyui_nodes").is_dir():
             break
@@ -62,6 +61,7 @@ def install(comfyui: str | os.PathLike[str]) -> Change:
     """
     nodes = _custom_nodes(comfyui)
     folder = nodes / NAME
+    refuse_link(folder)
     for other in sorted(nodes.iterdir()):
         if other != folder and (other / "comfyui_nodes" / "apply_nodes.py").is_file() and other.suffix != ".disabled":
             raise AdaINKitError(f"{other} is the node pack, too; remove it first, or update it with git pull")
@@ -72,9 +72,8 @@ def install(comfyui: str | os.PathLike[str]) -> Change:
     had, old = before or (None, set())
     try:
         _write_list(folder, had or __version__, old | set(files))  # for a run that is cut off
-        for name, source in files.items():
-            write_atomically(folder / name, source.read_bytes())
-        _remove(folder, old - set(files))
+        copy_files(folder, files)
+        remove_files(folder, old - set(files))
         _write_list(folder, __version__, set(files))
     except OSError as error:
         raise _storage_error(error, folder) from error
@@ -85,14 +84,15 @@ def install(comfyui: str | os.PathLike[str]) -> Change:
 def uninstall(comfyui: str | os.PathLike[str]) -> Change:
     """Remove what `install` copied. `AdaINKitError` if there is nothing of it, or it cannot be removed."""
     folder = _custom_nodes(comfyui) / NAME
+    refuse_link(folder)
     listed = _read_list(folder)
     if not os.path.lexists(folder):
         raise AdaINKitError(f"there is no {folder}: the node pack is not installed there")
     if listed is None:
         raise AdaINKitError(f"{folder} was not made by `adainkit comfyui install`; nothing was removed")
     try:
-        _remove(folder, listed[1])
-        _remove(folder, {LIST})  # last: a run that is cut off can be done again
+        remove_files(folder, listed[1])
+        remove_files(folder, {LIST})  # last: a run that is cut off can be done again
         kept = tuple(sorted(path.relative_to(folder).as_posix() for path in _walk(folder)))
     except OSError as error:
         raise _storage_error(error, folder) from error
@@ -118,10 +118,8 @@ def _read_list(folder: Path) -> tuple[str, set[str]] | None:
     """The version that `install` copied, and its files; None where it did not."""
     try:
         listed = json.loads((folder / LIST).read_text(encoding="utf-8"))
-        names = set(listed["files"])
-        if any(Path(name).is_absolute() or ".." in Path(name).parts for name in names):
-            return None  # nothing that `install` writes
-        return listed["version"], names
+        names = listed["files"]
+        return (listed["version"], set(names)) if are_inside(names) else None  # nothing that `install` writes
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -129,19 +127,6 @@ def _read_list(folder: Path) -> tuple[str, set[str]] | None:
 def _write_list(folder: Path, version: str, files: set[str]) -> None:
     text = json.dumps({"version": version, "files": sorted(files)}, indent=1)
     write_atomically(folder / LIST, text.encode())
-
-
-def _remove(folder: Path, names: set[str]) -> None:
-    """These files, what Python compiled of them, and the folders that are empty then."""
-    for name in names:
-        (folder / name).unlink(missing_ok=True)
-    inside = {parent for name in names for parent in Path(name).parents}  # "." is the last
-    for parent in sorted((folder / part for part in inside), key=lambda path: len(path.parts), reverse=True):
-        compiled = parent / "__pycache__"
-        if not any(parent.glob("*.py")) and compiled.is_dir():
-            shutil.rmtree(compiled)
-        with suppress(OSError):  # not empty: somebody's own files
-            parent.rmdir()
 
 
 def _storage_error(error: OSError, folder: Path) -> AdaINKitError:

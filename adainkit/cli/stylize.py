@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..fetch import file_digest
-from ..jobs import Job, default_name, plan_jobs
-from ..manifest import Manifest
-from ..pipeline import Outcome, run_jobs
-from ..random_styles import RandomStyles, once_each
-from ..weights import models
+from ..batch.jobs import Job, default_name, plan_jobs
+from ..batch.manifest import Manifest
+from ..batch.pipeline import Outcome, run_jobs
+from ..batch.random_styles import RandomStyles, once_each
+from ..store.fetch import file_digest
+from ..store.weights import models
 from .console import complain, make_stylizer, one_line
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         told = f"{len(jobs) - len(left)} of {len(jobs)} pictures were done before, as {args.manifest} says"
         print(f"adainkit: {told}", file=sys.stderr)
 
-    def ended(outcome: Outcome) -> None:
+    def ended(outcome: Outcome[Job]) -> None:
         if manifest is not None:
             manifest.add(**_row(outcome, styles))
 
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
         style_of, regions = styles.encoded(lambda name: stylizer.as_style(name, **sizes))
         more = {"regions": regions, "ended": ended, **_options(args)}
 
-        def outcomes(progress: Progress) -> Generator[Outcome, None, None]:
+        def outcomes(progress: Progress) -> Generator[Outcome[Job], None, None]:
             return stylize_files(stylizer, left, style_of, progress=progress, **more)
 
         return _report(left, outcomes, styles, manifest, args)
@@ -195,7 +195,7 @@ def _digest(path: str | Path) -> str | None:
         return None
 
 
-def _row(outcome: Outcome, styles: _Styles) -> dict[str, Any]:
+def _row(outcome: Outcome[Job], styles: _Styles) -> dict[str, Any]:
     job, error = outcome.job, outcome.error
     return {
         "source": job.source,
@@ -208,7 +208,7 @@ def _row(outcome: Outcome, styles: _Styles) -> dict[str, Any]:
 
 def _report(
     jobs: Sequence[Job],
-    outcomes: Callable[[Progress], Generator[Outcome, None, None]],
+    outcomes: Callable[[Progress], Generator[Outcome[Job], None, None]],
     styles: _Styles,
     manifest: Manifest | None,
     args: argparse.Namespace,
@@ -238,7 +238,7 @@ def _report(
     return 1 if failed else 0
 
 
-def _tell(outcome: Outcome, styles: _Styles, args: argparse.Namespace) -> None:
+def _tell(outcome: Outcome[Job], styles: _Styles, args: argparse.Namespace) -> None:
     job, error = outcome.job, outcome.error
     if error is not None:
         complain(error, args.debug)

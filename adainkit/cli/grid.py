@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..batch.finding import find_contents, find_pictures
+from ..batch.jobs import same_file
 from ..errors import AdaINKitError, ImageError, StyleError
-from ..finding import find_contents, find_pictures
-from ..jobs import same_file
 from .console import complain, make_stylizer, one_line
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
-from .errors import StyleError
+from ..errors import StyleError
 from .finding import find_pictures
 
 __all__ = ["RandomStyles", "choose", "once_each"]

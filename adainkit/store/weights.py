@@ -10,16 +10,17 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import DownloadError, Progress, WeightsError
+from ..errors import DownloadError, Progress, WeightsError
 from .fetch import fetch, file_digest, locked, storage_error
 
 if TYPE_CHECKING:
-    from .net.model import AdaINModel
+    from ..net.model import AdaINModel
 
 __all__ = [
     "Source",
@@ -30,10 +31,12 @@ __all__ = [
     "is_offline",
     "load_model",
     "models",
+    "register_model",
     "resolve",
 ]
 
 _Path = str | os.PathLike[str]
+_PACKAGE = Path(__file__).parent.parent
 log = logging.getLogger("adainkit")
 
 
@@ -49,7 +52,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Weights:
-    """A published model: embedded in the package, or assembled from its `sources` (encoder, decoder)."""
+    """A model with a name: embedded in the package, assembled from its `sources` (encoder, decoder), or a `file` that
+    was registered."""
 
     name: str
     description: str
@@ -57,11 +61,14 @@ class Weights:
     homepage: str
     paper: str
     sources: tuple[Source, ...] = ()
+    file: Path | None = None
 
     @property
     def path(self) -> Path:
         """Where its .safetensors file is, or will be."""
-        folder = cache_dir() / "weights" if self.sources else Path(__file__).parent / "weights"
+        if self.file is not None:
+            return self.file
+        folder = cache_dir() / "weights" if self.sources else _PACKAGE / "weights"
         return folder / f"{self.name}.safetensors"
 
     @property
@@ -131,6 +138,23 @@ def models() -> dict[str, Weights]:
     return dict(REGISTRY)
 
 
+def register_model(
+    name: str, file: _Path, *, description: str = "", license: str = "", homepage: str = "", paper: str = ""
+) -> Weights:
+    """Give a model file a name, by which `Stylizer`, `stylize` and `models` know it in this process; its entry back.
+
+    The file need not be there yet; it is never fetched, and never removed. `WeightsError` for a name that a published
+    model has, or that is none; a name that was registered before is given away anew.
+    """
+    if not re.fullmatch(r"\w[\w .-]*", name):
+        raise WeightsError(f"a model's name is of letters, digits, ' ', '.', '-' and '_', got {name!r}")
+    if name in REGISTRY and REGISTRY[name].file is None:
+        raise WeightsError(f"{name!r} is the name of a published model; choose another")
+    weights = Weights(name, description, license, homepage, paper, file=Path(file).absolute())
+    REGISTRY[name] = weights
+    return weights
+
+
 def _registered(name: str) -> Weights:
     if name not in REGISTRY:
         raise WeightsError(f"no model is called {name!r}; there are: {', '.join(REGISTRY)}")
@@ -165,6 +189,8 @@ def download(
     if not weights.sources:
         if source is not None:
             raise WeightsError(f"model {name!r} comes with the package and takes no folder of files")
+        if weights.file is not None and not weights.available:
+            raise WeightsError(f"{weights.path}, the file of the model {name!r}, is not there")
         if not weights.available:
             raise WeightsError(f"{weights.path} is missing from the package; reinstall adainkit")
     elif source is not None:
@@ -227,7 +253,7 @@ def _assemble(weights: Weights, files: list[Path]) -> None:
     """Float32, to give the classic results to 1e-4; the metadata has the inputs' sums beside its own."""
     import torch
 
-    from .net.classic import convert_classic
+    from ..net.classic import convert_classic
 
     facts = {"license": weights.license, "homepage": weights.homepage, "paper": weights.paper}
     try:
@@ -253,7 +279,7 @@ def resolve(model: _Path) -> Path:
 
 def load_model(model: _Path) -> AdaINModel:
     """The model of a path or a published name, float32 on the CPU. Errors: `resolve`, `AdaINModel.load`."""
-    from .net.model import AdaINModel
+    from ..net.model import AdaINModel
 
     return AdaINModel.load(resolve(model))
 

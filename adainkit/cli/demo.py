@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .errors import StyleError
-from .sheet import Cell, draw_sheet
+from ..errors import StyleError
+from ..sheet import Cell, draw_sheet
 
 if TYPE_CHECKING:
-    from .stylizer import Stylizer
+    from ..stylizer import Stylizer
 
 __all__ = ["contact_sheet", "draw_landscape", "run_demo"]
 
@@ -58,7 +58,7 @@ def run_demo(stylizer: Stylizer, styles: Sequence[str], folder: str | os.PathLik
 
     The paths of what was written, the sheet last; files of an earlier run are replaced. `StyleError` without presets.
     """
-    from .images import save_image
+    from ..images import save_image
 
     if not styles:
         raise StyleError("there are no presets for the demo; reinstall adainkit")

@@ -13,7 +13,7 @@ __all__ = ["run"]
 
 def run(args: argparse.Namespace) -> int:
     """Do as `args.action` says: 0, or 1 if the doctor finds something broken."""
-    from .. import gimp_install
+    from ..install import gimp as gimp_install
 
     directory = Path(args.dir).expanduser().absolute() if args.dir else None
     if args.action == "doctor":

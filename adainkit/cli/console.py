@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..doctor import Finding
+    from ..install.finding import Finding
     from ..stylizer import Stylizer
 
 __all__ = ["complain", "make_stylizer", "one_line", "report_findings"]
@@ -17,9 +17,9 @@ __all__ = ["complain", "make_stylizer", "one_line", "report_findings"]
 
 def make_stylizer(model: str, device: str, dtype: str) -> Stylizer:
     """A Stylizer that keeps its styles on disk."""
-    from ..style import StyleCache
+    from ..store.style_cache import StyleCache
+    from ..store.weights import cache_dir
     from ..stylizer import Stylizer
-    from ..weights import cache_dir
 
     return Stylizer(model, device=device, dtype=dtype, cache=StyleCache(folder=cache_dir() / "styles"))
 

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from .errors import DownloadError, Progress
+from ..errors import DownloadError, Progress
 
 if TYPE_CHECKING:
     import requests  # 0.2 s to import: a cached model never needs it
