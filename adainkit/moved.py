@@ -48,7 +48,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "values": ("cli.values",),
     "weights": ("store.weights",),
 }
-"""Of a module's old path, the modules that have its names now; both below the package."""
+"""The old path of a module, and the modules that have its names now. All are below the package."""
 
 
 class Movers:
@@ -85,7 +85,7 @@ class Movers:
 
 
 def moved_name(module: str, name: str, home: str) -> Any:
-    """For the `__getattr__` of a module that is where it was: a name that has moved to `home` beside it."""
+    """Look up a name that has moved to `home`, for the `__getattr__` of the module in which it was, and warn."""
     package = module.rpartition(".")[0]
     told = f"{module}.{name} has moved to {package}.{home}; the old place goes with the next release"
     warnings.warn(told, DeprecationWarning, stacklevel=3)

@@ -23,7 +23,7 @@ __all__ = ["LIMITS", "Busy", "Limits", "Session", "Turns"]
 
 
 class Busy(AdaINKitError):
-    """So many wait already that nobody else may; try again later."""
+    """The queue is full. Try again later."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class Limits:
     """What one caller may ask for, and what is kept between calls."""
 
     pixels: int = MAX_PIXELS
-    """Of one picture."""
+    """The largest picture, in pixels."""
     styles: int = 8
-    """That are mixed."""
+    """The most styles that are mixed."""
     preview_side: int = 1024
-    """Of a thumbnail, in pixels: it cannot be cancelled once it has begun."""
+    """The longest side of a thumbnail, in pixels. A thumbnail cannot be cancelled once it has begun."""
     waiting: int = 8
-    """Callers in the queue, besides the one whose turn it is."""
+    """The most callers in the queue, besides the one whose turn it is."""
     models: int = 2
-    """Kept loaded: the default one, and one that is being tried."""
+    """The most models that stay loaded: the default one, and one that is being tried."""
 
 
 LIMITS = Limits()
@@ -132,7 +132,7 @@ class Turns:
 
 
 def _state(model: str) -> tuple[int, int]:
-    """Of a model's file: another training run may have written it anew."""
+    """When a model's file was written, and its size: another training run may have replaced it."""
     try:
         found = Path(model).stat()
     except (OSError, ValueError):  # the core says what is wrong

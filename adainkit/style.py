@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 FORMAT_VERSION = "1"
-"""Of style files that hold means and deviations alone, and of files of presets."""
+"""The version of style files that hold means and deviations alone, and of files of presets."""
 _MORE_VERSION = "2"  # of those that hold more tensors: an older adainkit would leave these out
 
 
@@ -188,7 +188,7 @@ class Preset:
 
 
 def presets_file(model: str) -> Path:
-    """Where the presets of a model are, whether there are any or not."""
+    """The place of a model's presets, whether there are any or not."""
     return Path(__file__).parent / "presets" / f"{model}.safetensors"
 
 

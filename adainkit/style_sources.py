@@ -1,4 +1,4 @@
-"""Where a style may come from: what a name or a path means."""
+"""A style may be named in several ways: this finds what a name or a path means."""
 
 from __future__ import annotations
 

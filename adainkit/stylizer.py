@@ -54,6 +54,8 @@ Regions: TypeAlias = "Sequence[tuple[ImageLike, StyleLike]]"
 class Stylizer:
     """A model on a device. May be used from several threads, and as a context manager.
 
+    It has many methods, since it is the one object that users hold: each is a short way into a room of the package.
+
     `model`: a name of `models()`, a .safetensors file, or an `AdaINModel` (copied). `device`: "auto" is cuda, else mps,
     else cpu. `dtype`: "float32", "float16", "bfloat16", or "mixed": the encoder in float32, its coarsest level and the
     decoder in bfloat16, but for styles and the last layer; "auto" is float16 on cuda; on a CPU with instructions for
@@ -62,7 +64,7 @@ class Stylizer:
     """
 
     dtype: torch.dtype
-    """Of the encoder, but for what "mixed" says; styles are encoded in it wholly."""
+    """The encoder's type, but for what "mixed" says. Styles are encoded in it wholly."""
     decoder_dtype: torch.dtype
 
     def __init__(

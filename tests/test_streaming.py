@@ -28,6 +28,7 @@ from adainkit.images import open_image, open_strips, save_image, write_tiff_rows
 from adainkit.images import tiff as tiff_module
 from adainkit.look.controls import Controls
 from adainkit.look.masks import MaskWindows, resize
+from adainkit.net.adain import Moments
 from adainkit.net.config import LITE, ModelConfig
 from adainkit.net.model import AdaINModel
 from adainkit.style import Style
@@ -560,6 +561,28 @@ def test_out_of_memory_halves_the_tile_and_the_strip_is_whole(tmp_path: Path, mo
     whole, streamed = both(stylizer, tmp_path / "a.tif", tmp_path, tile=32)
     assert_equal(streamed, whole, False)
     assert 0 < failed <= 3, "tiles that are too large were tried again in every strip"
+
+
+def test_statistics_of_more_cells_than_a_float32_counts_are_exact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One more than 2^24 is 2^24 in float32: a cell of each later tile, and what it weighs, would be lost."""
+    write_tiff(tmp_path / "a.tif", picture(60, 70, 3))
+    executor = Executor(STYLIZERS["pooled"].model, torch.device("cpu"), torch.float32, tile=8)
+    (level,) = POOLED.levels
+    counts: list[int] = []
+
+    def many_cells(features: Any, weight: Any = None) -> tuple[Moments, ...]:
+        counts.append(1 if counts else 1 << 24)
+        zeros = torch.zeros(1, level.channels)
+        return (Moments(torch.full((1, 1), float(counts[-1])), zeros, zeros),)
+
+    monkeypatch.setattr(executor, "statistics", many_cells)
+    with open_strips(tmp_path / "a.tif", max_pixels=None, limit=1 << 20) as strips:
+        ((merged,),) = TiledStrips(executor, strips, None, Controls(), None)._statistics()
+    assert len(counts) > 20
+    assert merged.count.dtype == torch.float32
+    assert abs(merged.count.item() - sum(counts)) <= 1
 
 
 # ---- memory ----

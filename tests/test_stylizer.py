@@ -1183,6 +1183,17 @@ def test_a_damaged_style_in_the_cache_is_made_again(stylizer: Stylizer, tmp_path
     assert torch.equal(again.encode_style(noise(30, 30)).means[-1], expected.means[-1])
 
 
+def test_the_cache_keeps_pictures_apart_that_differ_in_alpha_alone(stylizer: Stylizer) -> None:
+    own = Stylizer(stylizer.model, device="cpu", dtype="float32")
+    rgba = np.concatenate([noise(40, 50, seed=3), np.full((40, 50, 1), 255, np.uint8)], 2)
+    half = rgba.copy()
+    half[:, :25, 3] = 0
+    whole, part = own.encode_style(rgba), own.encode_style(half)
+    assert not torch.equal(whole.means[0], part.means[0])
+    alone = Stylizer(stylizer.model, device="cpu", dtype="float32", cache=None).encode_style(half)
+    assert torch.equal(part.means[0], alone.means[0])
+
+
 def test_the_cache_keeps_precisions_apart(stylizer: Stylizer) -> None:
     cache = StyleCache()
     half = Stylizer("lite", device=stylizer.device, dtype="bfloat16", cache=cache)

@@ -174,7 +174,7 @@ def _problem(target: Path, taken: dict[object, str], overwrite: bool) -> str:
 
 
 def _identity(path: Path) -> object:
-    """Equal for two names of one file, through links and on file systems that ignore case."""
+    """A value that two names of one file share, through links and on file systems that ignore case."""
     try:
         found = os.stat(path)
         return found.st_dev, found.st_ino

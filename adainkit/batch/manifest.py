@@ -169,5 +169,6 @@ def _is_newer(source: str | os.PathLike[str], target: str | os.PathLike[str]) ->
 
 
 def _key(path: str | os.PathLike[str], folder: str = "") -> str:
-    """Equal for two names of one place; `folder`: what they are names in, by default the current one."""
+    """A value that two names of one place share. `folder` is the one that they are names in, by default the current
+    one."""
     return os.path.abspath(os.path.join(folder, path))  # noqa: PTH100, PTH118

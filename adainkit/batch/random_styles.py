@@ -43,7 +43,7 @@ class RandomStyles:
 
     @property
     def paths(self) -> list[str]:
-        """Of all styles."""
+        """The paths of all styles."""
         return [str(self.folder / name) for name in self.names]
 
     @property
@@ -54,7 +54,7 @@ class RandomStyles:
 
     @property
     def digest(self) -> str:
-        """Of the names and the sizes of all styles: to read all that is in them would take minutes."""
+        """A hash of the names and the sizes of all styles: to read all that is in them would take minutes."""
         sizes = "\0".join(f"{name}\0{(self.folder / name).stat().st_size}" for name in self.names)
         return hashlib.sha256(sizes.encode(errors="surrogateescape")).hexdigest()[:16]
 

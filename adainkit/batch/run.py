@@ -107,7 +107,7 @@ def _check(
 
 
 def _for_file(picture: Picture) -> Picture:
-    """As `stylize_file` does it, 16 bits of a file are kept: as an array, since PIL has no such color."""
+    """Keep the 16 bits of a file, as `stylize_file` does: as an array, since PIL has no such color."""
     return picture if picture.dtype == np.uint8 else replace(picture, kind="array", dtype=np.dtype(np.uint16))
 
 

@@ -127,8 +127,7 @@ def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MASK=STYLE",
         help="a style of its own where the gray picture MASK is white; what no region covers stays",
     )
-    _add_control(parser, CONTROLS["alpha"])
-    _look_arguments(parser)
+    _look_arguments(parser, "alpha")
     add("--mask", metavar="FILE", help="gray picture: white is stylized, black stays")
     _machine_arguments(parser)
     add(
@@ -142,6 +141,10 @@ def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add("--quality", type=values.quality, metavar="1-100", help="of JPEG, WebP and AVIF (default: visually lossless)")
     add("--overwrite", action="store_true", help="replace files that exist (never a content or a style)")
     add("--json", action="store_true", help="print one JSON object a line: input, output, style, seconds, error")
+    _data_set_arguments(parser)
+
+
+def _data_set_arguments(parser: argparse.ArgumentParser) -> None:
     batch = parser.add_argument_group("folders and data sets")
     batch.add_argument(
         "--manifest",
@@ -200,9 +203,9 @@ def _grid_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print one JSON document")
 
 
-def _look_arguments(parser: argparse.ArgumentParser) -> None:
+def _look_arguments(parser: argparse.ArgumentParser, *more: str) -> None:
     for control in CONTROLS.values():
-        if control.name != "alpha":  # which `stylize` and `grid` place themselves
+        if control.name != "alpha" or "alpha" in more:  # `grid` has more to say about it
             _add_control(parser, control)
 
 

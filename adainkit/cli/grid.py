@@ -133,13 +133,13 @@ class _Painter:
         return Cell(shown, path.name)
 
     def open(self, path: Path) -> Picture:
-        """Upright and in sRGB, as the sheet is."""
+        """Open a picture, upright and in sRGB, as the sheet is."""
         from ..images import open_image
 
         return replace(open_image(path, max_pixels=self.sizes["max_pixels"]), profile=None, info={})
 
     def thumbnail(self, picture: Picture) -> Image.Image:
-        """As it is, of the size of a cell."""
+        """The picture itself, made as small as a cell."""
         from ..images import close_image
         from ..sheet import thumbnail
 

@@ -53,12 +53,12 @@ class _Styles:
 
     @property
     def fixed(self) -> dict[str, float]:
-        """Those that all pictures have, and their weights."""
+        """The styles that all pictures get, and their weights."""
         return self.blend or {style: 1.0 for _, style in self.regions}
 
     @property
     def name(self) -> str:
-        """Of what is made in them."""
+        """The part of a result's file name that says which styles it has."""
         return default_name(self.fixed if self.random is None else [self.random.folder.resolve().name])
 
     @property
@@ -69,11 +69,11 @@ class _Styles:
 
     @property
     def masks(self) -> list[str]:
-        """Those of the regions."""
+        """The masks of the regions."""
         return [mask for mask, _ in self.regions]
 
     def of(self, job: Job) -> dict[str, float]:
-        """The styles of a job and their weights."""
+        """The styles of one job, and their weights."""
         if self.random is None:
             return self.fixed
         return {job.style: 1.0} if job.style else {}
@@ -168,7 +168,7 @@ def _plan(args: argparse.Namespace, styles: _Styles, manifest: Manifest | None) 
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
-    """Those of `stylize_files`."""
+    """The options that `stylize_files` takes."""
     names = "alpha preserve_color color_strength mask scale detail tile format quality overwrite max_pixels"
     return {name: getattr(args, name) for name in names.split()}
 

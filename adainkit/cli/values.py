@@ -80,7 +80,7 @@ def positive(text: str) -> int:
 
 
 def tile(text: str) -> int | str | None:
-    """As `count`, or the word auto."""
+    """A whole number from 1, None for the word none, or the word auto."""
     return text.lower() if text.lower() == "auto" else count(text)
 
 

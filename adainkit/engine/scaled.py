@@ -30,7 +30,8 @@ _BYTES = 160  # per pixel of a strip that is upsampled: a dozen float copies of 
 
 
 class ScaledStrips(StripWork):
-    """For a `controls.scale` above 1. `ImageError` if the picture at its working size is more than the budget."""
+    """The work where `controls.scale` is above 1. `ImageError` if the picture does not fit into the budget even at its
+    working size."""
 
     def _rows(self, styles: Sequence[Style], statistics: Sequence[Moments] | None) -> Iterator[np.ndarray[Any, Any]]:
         self._pass, self._passes = 0, 3 if self.finish.matches else 2

@@ -57,11 +57,11 @@ class StripWork(ABC):
         first = np.asarray(close_image(source.like.rgb, source.like, deep=True))
         self.kind = first.dtype
         self.shape = (source.height, source.width, first.shape[2])
-        """Of the result: height, width, samples."""
+        """The shape of the result: height, width and samples of a pixel."""
         self.written = 0
         """Rows that were given away and used."""
         self.at = "its start"
-        """How far the work is, for people."""
+        """How far the work has come, in words for people."""
         self.failure: BaseException | None = None
         """The error that the work itself, not the use of its rows, ended with."""
         self.stride = executor.stride
@@ -143,7 +143,7 @@ class StripWork(ABC):
 
 
 class TiledStrips(StripWork):
-    """Of `controls`, all but `scale`."""
+    """The work where strokes are as they come: `controls.scale` is 1."""
 
     def __init__(self, executor: Executor, *what: Any) -> None:
         super().__init__(executor, *what)
@@ -257,7 +257,7 @@ class TiledStrips(StripWork):
         return found
 
     def _cropped(self, features: Sequence[Tensor], outer: Tile, inner: Tile) -> list[Tensor]:
-        """Of the features of what `outer` sees, those of the cells that `inner` gives."""
+        """The features of the cells that `inner` gives, cut out of the features of what `outer` sees."""
         found = []
         for level, f in zip(self.executor.model.config.levels, features, strict=True):
             scale = self.stride // level.stride
@@ -268,7 +268,7 @@ class TiledStrips(StripWork):
         return found
 
     def _own(self, picture: Picture, tile: Tile) -> Picture:
-        """Of the pixels that a tile sees, those that it gives."""
+        """The pixels that a tile gives, cut out of those that it sees."""
         return picture.part(tile.rows.inside(self.stride), tile.columns.inside(self.stride))
 
     @property
@@ -296,7 +296,7 @@ class TiledStrips(StripWork):
 
 
 def _wide(m: Moments) -> Moments:
-    """In float64, as the cells of many tiles are more than a float32 can count."""
+    """The same in float64: many tiles have more cells than a float32 can count."""
     return Moments(*(t.cpu().double() for t in (m.count, m.mean, m.m2)))
 
 

@@ -28,15 +28,15 @@ class Span:
         return self.stop - self.start
 
     def given(self, scale: int, end: int | None = None) -> slice:
-        """What it gives, in units of which a cell has `scale` (pixels, cells of a finer level), up to `end`."""
+        """What it gives, up to `end`, counted in pixels or finer cells: `scale` of them lie along a cell."""
         return _slice(self.start, self.stop, scale, end)
 
     def seen(self, scale: int, end: int | None = None) -> slice:
-        """What it sees, likewise."""
+        """What it sees, counted in the same way."""
         return _slice(self.first, self.last, scale, end)
 
     def inside(self, scale: int, start: int | None = None, stop: int | None = None) -> slice:
-        """Where the cells from `start` to `stop` (None: those that it gives) are in what it sees."""
+        """The position, in what it sees, of the cells from `start` to `stop` (None: of those that it gives)."""
         low, high = self.start if start is None else start, self.stop if stop is None else stop
         return slice((low - self.first) * scale, (high - self.first) * scale)
 
@@ -45,7 +45,7 @@ class Span:
         return Span(self.start, self.stop, max(0, self.start - reach), min(length, self.stop + reach))
 
     def grown(self, margin: int, length: int) -> Span:
-        """The same view, that gives the margin around its own cells, too."""
+        """The same view, of which the margin around its own cells is given as well."""
         return Span(max(0, self.start - margin), min(length, self.stop + margin), self.first, self.last)
 
 
@@ -66,7 +66,7 @@ class Tile:
         return Tile(self.rows.seeing(reach, grid[0]), self.columns.seeing(reach, grid[1]))
 
     def grown(self, margin: int, grid: Sequence[int]) -> Tile:
-        """The same view, that gives the margin around its own cells, too."""
+        """The same view, of which the margin around its own cells is given as well."""
         return Tile(self.rows.grown(margin, grid[0]), self.columns.grown(margin, grid[1]))
 
 

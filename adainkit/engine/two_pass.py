@@ -82,7 +82,8 @@ class Executor:
         return tuple(features), self.statistics(features, weight)
 
     def encode_window(self, rgb: Tensor) -> list[Tensor]:
-        """Of `(B, 3, H, W)` RGB on any device, features on the model's. A side that is too small is replicated."""
+        """The features of `(B, 3, H, W)` RGB, on the model's device. The border of a picture that is too small for the
+        network is replicated."""
         x = rgb.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
         missing = [max(0, self.model.config.min_size - side) for side in x.shape[2:]]
         if any(missing):
@@ -97,7 +98,7 @@ class Executor:
         return self.model.modulate(there, [style.tensors for style in styles], alphas)
 
     def statistics(self, features: Sequence[Tensor], weight: Tensor | None = None) -> tuple[Moments, ...]:
-        """Of every level, by strips merged with Chan's rule; cells weigh by how much of `weight` lies in them."""
+        """The statistics of every level, merged from strips by Chan's rule. Cells count as far as `weight` covers them."""
         found = []
         for level, f in zip(self.model.config.levels, features, strict=True):
             w = None if weight is None else cell_means(weight.to(self.device, torch.float32), level.stride, f.shape[2:])
@@ -141,7 +142,7 @@ class Executor:
         return result[0]
 
     def decode_window(self, features: Sequence[Tensor], maps: Sequence[AffineMap | RegionMap], tile: Tile) -> Tensor:
-        """What a tile sees of a picture's features and maps, decoded, not cropped."""
+        """Decode what a tile sees of a picture's features and maps. The result is not cropped."""
 
         def view(place: Level) -> tuple[slice, slice]:
             scale = self.stride // place.stride

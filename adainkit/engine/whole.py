@@ -96,8 +96,8 @@ def paint(
     steady: bool = False,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Features under their regions' styles, decoded, `(B, 3, *size)`; `covers` and `visible` (alpha) are of that size,
-    `statistics` those of the whole picture."""
+    """Decode features under the styles of their regions, to `(B, 3, *size)`. `covers` and `visible` (alpha) have that
+    size; `statistics` are those of the whole picture."""
     features = [f.to(executor.device, executor.kept) for f in features]  # they may have been moved since
     by_region, shares = [tuple(statistics)] * len(found), []
     if covers is not None and not steady:
@@ -113,7 +113,7 @@ def paint(
 
 
 def _finished(output: Tensor, picture: Picture, cover: Tensor | None, controls: Controls) -> Tensor:
-    """At the picture's size, with its detail and its colors, as far as they are wanted; `cover` is what counts."""
+    """Bring a result to the picture's size and finish it; `cover` says where it counts."""
     finish, larger = Finish(controls), output.shape[2:] != picture.rgb.shape[2:]
     if larger or controls.detail or controls.color:
         content = shown(picture)

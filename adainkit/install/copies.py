@@ -54,6 +54,6 @@ def remove_files(folder: Path, names: Iterable[str]) -> None:
 
 
 def _refuse_links(folder: Path, names: Iterable[str]) -> None:
-    """Of the folder, and of the folders in it that the names lead through."""
+    """Refuse links in place of the folder and of the folders in it that the names lead through."""
     for part in {folder, *(folder / parent for name in names for parent in Path(name).parents)}:
         refuse_link(part)

@@ -95,8 +95,8 @@ CONTROLS: dict[str, Control] = {
         ),
     )
 }
-"""By name, in the order in which surfaces show them. `style_size` belongs to a style that is encoded, not to
-`Controls`."""
+"""All controls by name, in the order in which surfaces show them. `style_size` belongs to a style that is encoded, not
+to `Controls`."""
 
 
 @dataclass(frozen=True)
@@ -147,5 +147,5 @@ def _right(value: object, control: Control) -> bool:
 
 
 def _within(value: object, low: float, high: float) -> bool:
-    """From callers without types, too; NaN is not within."""
+    """Whether a value, which may have any type, is a number in the range. NaN is not."""
     return isinstance(value, numbers.Real) and low <= float(value) <= high

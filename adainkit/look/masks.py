@@ -101,7 +101,7 @@ def _gray(mask: ImageLike, pictures: int, max_pixels: int | None) -> Tensor:
 
 
 def _whole_ones(x: Tensor) -> Tensor:
-    """So that a mask of ones is one after scaling, too."""
+    """Round what is almost one up to one: a mask of ones stays one when it is scaled."""
     return torch.where(x > 1 - 1e-6, 1.0, x)
 
 

@@ -21,7 +21,8 @@ from .config import ModelConfig
 __all__ = ["FORMAT_VERSION", "AdaINModel"]
 
 FORMAT_VERSION = "1"
-"""Of the model file: tensors `encoder.*` and `decoder.*`, and what `_OWN_FACTS` names in the metadata."""
+"""The version of the model file, which holds the tensors `encoder.*` and `decoder.*` and, in its metadata, what
+`_OWN_FACTS` names."""
 _OWN_FACTS = ("format_version", "config", "encoder_sha256", "decoder_sha256")
 
 
@@ -56,7 +57,7 @@ class AdaINModel(nn.Module):
         return levels
 
     def style_tensors(self, features: Sequence[Tensor], statistics: Sequence[Moments]) -> dict[str, Tensor]:
-        """What a style of this model holds (`config.style_shapes`), of a picture's features and their statistics.
+        """The tensors of a style (`config.style_shapes`), made from the features of its picture and their statistics.
 
         The pictures of a batch count in equal shares.
         """

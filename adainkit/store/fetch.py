@@ -251,7 +251,7 @@ def locked(target: Path) -> Iterator[None]:
 
 @contextmanager
 def _reporter(name: str, progress: Progress | None) -> Iterator[_Report]:
-    """Where (done, total) goes: the caller's function, a bar on a terminal, else a log line every tenth."""
+    """Report (done, total) to the caller's function, else to a bar on a terminal, else to the log at every tenth."""
     if progress is not None:
         yield lambda done, total: progress(f"download {name}", done, total)
     elif sys.stderr is not None and sys.stderr.isatty():

@@ -65,7 +65,7 @@ class Weights:
 
     @property
     def path(self) -> Path:
-        """Where its .safetensors file is, or will be."""
+        """The place of its .safetensors file, which may not be there yet."""
         if self.file is not None:
             return self.file
         folder = cache_dir() / "weights" if self.sources else _PACKAGE / "weights"

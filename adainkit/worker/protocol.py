@@ -54,17 +54,17 @@ class Pixels:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """As NumPy has it: rows, columns, samples."""
+        """The shape of its array in NumPy: rows, columns, samples."""
         return self.height, self.width, self.channels
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of a sample."""
+        """The type of one sample."""
         return _TYPES[self.type]
 
     @property
     def bytes(self) -> int:
-        """How many of the payload it takes."""
+        """How many bytes of the payload it takes."""
         return self.width * self.height * self.channels * self.dtype.itemsize
 
 
