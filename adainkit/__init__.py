@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from .moved import Movers
 
 if TYPE_CHECKING:
+    from .batch.run import stylize_files
+    from .engine.whole import Content
     from .errors import (
         AdaINKitError,
         Cancelled,
@@ -18,16 +20,37 @@ if TYPE_CHECKING:
         ImageError,
         ModelError,
         OutOfMemoryError,
+        Progress,
         StyleError,
         WeightsError,
     )
+    from .images import open_image, save_image
     from .net.config import ModelConfig
     from .net.model import AdaINModel
-    from .rendering import Content
+    from .store.style_cache import StyleCache
+    from .store.weights import clear_cache, download, models, register_model
     from .style import Style, interpolate, styles
     from .stylizer import Stylizer
     from .verb import stylize
-    from .weights import clear_cache, download, models
+
+_HOME = {
+    "AdaINModel": "net.model",
+    "Content": "engine.whole",
+    "ModelConfig": "net.config",
+    "Style": "style",
+    "StyleCache": "store.style_cache",
+    "Stylizer": "stylizer",
+    "clear_cache": "store.weights",
+    "download": "store.weights",
+    "interpolate": "style",
+    "models": "store.weights",
+    "open_image": "images",
+    "register_model": "store.weights",
+    "save_image": "images",
+    "styles": "style",
+    "stylize": "verb",
+    "stylize_files": "batch.run",
+}
 
 __all__ = [
     "AdaINKitError",
@@ -39,7 +62,9 @@ __all__ = [
     "ModelConfig",
     "ModelError",
     "OutOfMemoryError",
+    "Progress",
     "Style",
+    "StyleCache",
     "StyleError",
     "Stylizer",
     "WeightsError",
@@ -48,27 +73,17 @@ __all__ = [
     "download",
     "interpolate",
     "models",
+    "open_image",
+    "register_model",
+    "save_image",
     "styles",
     "stylize",
+    "stylize_files",
 ]
 
 sys.meta_path.insert(0, Movers(__name__))  # before the folder of weights is found for an old module
 
 __version__: str  # read from the installed package when it is asked for
-
-_HOME = {
-    "AdaINModel": "net.model",
-    "Content": "rendering",
-    "ModelConfig": "net.config",
-    "Style": "style",
-    "Stylizer": "stylizer",
-    "clear_cache": "weights",
-    "download": "weights",
-    "interpolate": "style",
-    "models": "weights",
-    "styles": "style",
-    "stylize": "verb",
-}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,7 @@
-"""Every error that adainkit raises on purpose: what, where, expected against got, and the next step."""
+"""Every error that adainkit raises on purpose: what, where, expected against got, and the next step. And `Progress`."""
+
+from collections.abc import Callable
+from typing import TypeAlias
 
 __all__ = [
     "AdaINKitError",
@@ -7,6 +10,7 @@ __all__ = [
     "ImageError",
     "ModelError",
     "OutOfMemoryError",
+    "Progress",
     "StyleError",
     "WeightsError",
 ]
@@ -42,3 +46,8 @@ class OutOfMemoryError(AdaINKitError):
 
 class Cancelled(AdaINKitError):
     """Raise it in a progress callback to stop the work at the next step."""
+
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""How work tells how far it is, and is told to stop: it is called with (stage, done, total), and what it raises, best
+`Cancelled`, stops the work at the next step. A total of 0 is not known."""

@@ -8,16 +8,47 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-__all__ = ["MOVED", "Movers"]
+__all__ = ["MOVED", "Movers", "moved_name"]
 
 MOVED: dict[str, tuple[str, ...]] = {
     "adain": ("net.adain",),
+    "arguments": ("cli.arguments",),
     "classic": ("net.classic",),
+    "color": ("look.color",),
+    "comfyui_install": ("install.comfyui",),
+    "commands": ("cli",),
+    "commands.console": ("cli.console",),
+    "commands.gimp": ("cli.gimp",),
+    "commands.grid": ("cli.grid",),
+    "commands.stylize": ("cli.stylize",),
+    "controls": ("look.controls",),
+    "demo": ("cli.demo",),
     "devices": ("net.devices",),
+    "doctor": ("cli.doctor", "install.finding"),
+    "executor": ("engine.two_pass", "engine.memory"),
+    "fetch": ("store.fetch",),
+    "finding": ("batch.finding",),
+    "gimp_install": ("install.gimp",),
+    "guided": ("look.guided",),
+    "jobs": ("batch.jobs", "batch.finding"),
+    "manifest": ("batch.manifest",),
+    "masks": ("look.masks",),
     "model": ("net.model",),
     "network": ("net.config", "net.coders", "net.demands", "net.layers"),
+    "pipeline": ("batch.pipeline",),
+    "previews": ("look.previews",),
+    "progress": ("errors",),
+    "random_styles": ("batch.random_styles",),
+    "regions": ("look.regions",),
+    "rendering": ("engine.whole",),
+    "scaled_strips": ("engine.scaled",),
+    "streaming": ("engine.file_to_file",),
+    "strip_executor": ("engine.strips",),
+    "tiling": ("engine.tiles", "net.demands"),
+    "values": ("cli.values",),
+    "weights": ("store.weights",),
 }
-"""Of a module's old path, the modules that have its names now; both below the package."""
+"""The old path of a module, and the modules that have its names now. All are below the package."""
 
 
 class Movers:
@@ -51,3 +82,11 @@ class Movers:
             raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
 
         module.__dict__.update(__getattr__=look_up, __doc__=told)
+
+
+def moved_name(module: str, name: str, home: str) -> Any:
+    """Look up a name that has moved to `home`, for the `__getattr__` of the module in which it was, and warn."""
+    package = module.rpartition(".")[0]
+    told = f"{module}.{name} has moved to {package}.{home}; the old place goes with the next release"
+    warnings.warn(told, DeprecationWarning, stacklevel=3)
+    return getattr(import_module(f"{package}.{home}"), name)

@@ -3,12 +3,8 @@ styles."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import logging
 import os
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,22 +17,20 @@ from torch import Tensor
 
 from .atomic import write_atomically
 from .errors import StyleError
+from .moved import moved_name
 from .net.adain import blend
 
 __all__ = [
     "Preset",
     "Style",
-    "StyleCache",
     "interpolate",
     "presets_file",
-    "style_key",
     "styles",
     "write_presets",
 ]
 
-log = logging.getLogger("adainkit")
 FORMAT_VERSION = "1"
-"""Of style files that hold means and deviations alone, and of files of presets."""
+"""The version of style files that hold means and deviations alone, and of files of presets."""
 _MORE_VERSION = "2"  # of those that hold more tensors: an older adainkit would leave these out
 
 
@@ -194,7 +188,7 @@ class Preset:
 
 
 def presets_file(model: str) -> Path:
-    """Where the presets of a model are, whether there are any or not."""
+    """The place of a model's presets, whether there are any or not."""
     return Path(__file__).parent / "presets" / f"{model}.safetensors"
 
 
@@ -225,78 +219,6 @@ def write_presets(model: str, found: Mapping[Preset, Style]) -> Path:
     return write_atomically(presets_file(model), save(tensors, facts))
 
 
-class StyleCache:
-    """Styles by what they were made from: the least recently used `capacity` in memory and, given a `folder`, all on
-    disk.
-
-    Safe with several threads, and with several processes on one folder. A damaged or unwritable file is no error: the
-    style is encoded again. Keys come from `style_key`.
-    """
-
-    def __init__(self, capacity: int = 64, folder: str | os.PathLike[str] | None = None) -> None:
-        self.capacity = capacity
-        self.folder = None if folder is None else Path(folder)
-        self._styles: OrderedDict[str, Style] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: str) -> Style | None:
-        """The style kept under `key`, or None."""
-        with self._lock:
-            if key in self._styles:
-                self._styles.move_to_end(key)
-                return self._styles[key]
-        file = self._file(key)
-        if file is None or not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises for a folder that may not be entered
-            return None
-        try:
-            style = Style.load(file)
-        except StyleError as error:
-            log.debug("style cache: %s; it is made again", error)
-            return None
-        self._remember(key, style)
-        return style
-
-    def put(self, key: str, style: Style) -> None:
-        """Keep `style` under `key`."""
-        self._remember(key, style)
-        file = self._file(key)
-        if file is not None:
-            try:
-                style.save(file)
-            except StyleError as error:
-                log.debug("style cache: %s", error)
-
-    def clear(self) -> None:
-        """Forget everything, on disk too."""
-        with self._lock:
-            self._styles.clear()
-        for file in self.folder.glob("*.safetensors") if self.folder else ():
-            file.unlink(missing_ok=True)
-
-    def __len__(self) -> int:
-        return len(self._styles)
-
-    def _file(self, key: str) -> Path | None:
-        return None if self.folder is None else self.folder / f"{key}.safetensors"
-
-    def _remember(self, key: str, style: Style) -> None:
-        with self._lock:
-            self._styles[key] = style
-            self._styles.move_to_end(key)
-            while len(self._styles) > self.capacity:
-                self._styles.popitem(last=False)
-
-
-def style_key(pixels: Iterable[Tensor], style_size: int | None, digest: str, dtype: torch.dtype) -> str:
-    """The cache key of a style: a hash over the picture's tensors, the style size, the encoder and its precision."""
-    total = hashlib.sha256(f"{FORMAT_VERSION} {digest} {style_size} {dtype}".encode())
-    for tensor in pixels:
-        value = tensor.detach().to("cpu").contiguous()
-        total.update(f" {tuple(value.shape)} {value.dtype}".encode())
-        total.update(value.numpy().data)
-    return total.hexdigest()
-
-
 def _tensors(style: Style, prefix: str) -> dict[str, Tensor]:
     return {f"{prefix}{name}": v.detach().cpu().contiguous().clone() for name, v in style.tensors.items()}
 
@@ -325,5 +247,11 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tenso
         raise StyleError(f"{path}: cannot be read as a style ({error}); encode its picture again") from error
     version = facts.get("format_version", FORMAT_VERSION)
     if version not in (FORMAT_VERSION, _MORE_VERSION):
-        raise StyleError(f"{path}: format {version}, expected {FORMAT_VERSION}; update adainkit")
+        raise StyleError(f"{path}: format {version}, expected {FORMAT_VERSION} or {_MORE_VERSION}; update adainkit")
     return facts, tensors
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("StyleCache", "style_key"):
+        return moved_name(__name__, name, "store.style_cache")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import os
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
@@ -15,9 +16,12 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from .controls import Alpha, Controls, PreserveColor
-from .errors import AdaINKitError, ImageError, StyleError
-from .executor import Executor, TileSize, ordinary_tensors
+from .batch.pipeline import END, Outcome, run_pipeline
+from .engine.file_to_file import fits_whole, stream_file
+from .engine.memory import ordinary_tensors
+from .engine.two_pass import Executor, TileSize
+from .engine.whole import Content, encode_picture, joined_pictures, render, without_pixels
+from .errors import AdaINKitError, ImageError, Progress, StyleError
 from .images import (
     MAX_PIXELS,
     ImageLike,
@@ -29,17 +33,17 @@ from .images import (
     premix,
     save_image,
 )
-from .masks import fitted, resize
+from .look.controls import Alpha, Controls, PreserveColor
+from .look.masks import fitted, resize
+from .look.previews import bounded, prepare_preview, reduced
+from .look.regions import RegionPlan
 from .net.adain import Moments, merge_moments, split_moments
 from .net.devices import find_device, find_precision
 from .net.model import AdaINModel
-from .previews import bounded, prepare_preview, reduced
-from .progress import Progress
-from .regions import RegionPlan
-from .rendering import Content, encode_picture, joined_pictures, render, without_pixels
-from .streaming import fits_whole, stream_file
-from .style import Style, StyleCache, style_key, styles
-from .weights import load_model
+from .store.style_cache import StyleCache, style_key
+from .store.weights import load_model
+from .style import Style
+from .style_sources import find_style, fits
 
 __all__ = ["Content", "Progress", "Regions", "StyleLike", "Stylizer", "TileSize"]
 
@@ -50,6 +54,8 @@ Regions: TypeAlias = "Sequence[tuple[ImageLike, StyleLike]]"
 class Stylizer:
     """A model on a device. May be used from several threads, and as a context manager.
 
+    It has many methods, since it is the one object that users hold: each is a short way into a room of the package.
+
     `model`: a name of `models()`, a .safetensors file, or an `AdaINModel` (copied). `device`: "auto" is cuda, else mps,
     else cpu. `dtype`: "float32", "float16", "bfloat16", or "mixed": the encoder in float32, its coarsest level and the
     decoder in bfloat16, but for styles and the last layer; "auto" is float16 on cuda; on a CPU with instructions for
@@ -58,7 +64,7 @@ class Stylizer:
     """
 
     dtype: torch.dtype
-    """Of the encoder, but for what "mixed" says; styles are encoded in it wholly."""
+    """The encoder's type, but for what "mixed" says. Styles are encoded in it wholly."""
     decoder_dtype: torch.dtype
 
     def __init__(
@@ -144,7 +150,7 @@ class Stylizer:
         picture = open_image(image, max_pixels=max_pixels)
         key = style_key([t for t in (picture.rgb, picture.alpha) if t is not None], style_size, self.digest, self.dtype)
         style = self.cache.get(key) if self.cache is not None else None
-        if style is None or not self._fits(style):
+        if style is None or not fits(style, self.model.config):
             style = self._new_style(picture, style_size)
             if self.cache is not None:
                 self.cache.put(key, style)
@@ -242,12 +248,12 @@ class Stylizer:
         - `regions`: `[(mask, style), ...]`, a style of its own where each mask is; only what a mask covers counts as
           content there. Masks that sum to more than 1 share in proportion; what none covers keeps its pixels.
         - `scale`: how many times as bold strokes are, from 1. The picture is stylized at 1 / `scale` of its size, then
-          its own edges are brought back (`guided.upsample`).
+          its own edges are brought back (`look.guided.upsample`).
         - `detail`: 0 to 1, how much of the content's fine structure comes back: legible text and faces.
         - `content_statistics`: what `Stylizer.content_statistics` gave, instead of the picture's own.
         - `tile`: pixels a side that are worked on at once, without any effect on the result: "auto" as many as fit into
-          `executor.memory_budget` (halved when memory runs out all the same) and on the CPU no more than is fast, None
-          the whole picture.
+          `engine.memory.memory_budget` (halved when memory runs out all the same) and on the CPU no more than is fast,
+          None the whole picture.
 
         Errors: `ImageError`, `StyleError` (the style and the numbers), `OutOfMemoryError`.
         """
@@ -358,6 +364,61 @@ class Stylizer:
                     progress("stylize", done, len(images))
         return results
 
+    def stylize_frames(
+        self,
+        frames: Iterable[ImageLike],
+        style: StyleLike | None,
+        *,
+        alpha: Alpha = 1.0,
+        preserve_color: PreserveColor = None,
+        color_strength: float = 1.0,
+        mask: ImageLike | None = None,
+        regions: Regions | None = None,
+        scale: float = 1.0,
+        detail: float = 0.0,
+        content_statistics: Sequence[Moments] | None = None,
+        style_size: int | None = 512,
+        tile: TileSize = "auto",
+        max_pixels: int | None = MAX_PIXELS,
+    ) -> Generator[Any, None, None]:
+        """`stylize` for the frames of a film, one after the other: an iterator of results, in the order of `frames`.
+
+        A frame is taken from `frames`, in another thread, while the one before is computed, and never more than two are
+        waiting, so that a film of any length takes the memory of a few pictures. Give `content_statistics`, those of
+        the film or of some of its frames, against flicker. Errors in the options are raised at once, those of a frame
+        when it is its turn. Close the iterator to stop earlier.
+        """
+        controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
+        if content_statistics is not None:
+            content_statistics = self._checked_statistics(content_statistics)
+        where: dict[str, Any] = {"mask": mask}
+        if regions is None:
+            style = self._plan(style, None, mask, style_size, max_pixels).styles[0][0]
+        else:
+            plan = self._plan(style, regions, mask, style_size, max_pixels)
+            where["regions"] = [(m, styles[0]) for m, styles in zip(plan.masks, plan.styles, strict=True)]
+        source = iter(frames)
+        options = {**vars(controls), "content_statistics": content_statistics, "tile": tile, "max_pixels": max_pixels}
+
+        def read(number: int) -> Any:
+            try:
+                return open_image(next(source), max_pixels=max_pixels)
+            except StopIteration:
+                return END
+
+        def work(number: int, picture: Picture) -> Any:
+            return self.stylize(picture, style, **where, **options)
+
+        return self._results(run_pipeline(count(1), read, work, lambda _, result: result, name=_frame, ordered=True))
+
+    @staticmethod
+    def _results(outcomes: Generator[Outcome[int], None, None]) -> Generator[Any, None, None]:
+        with closing(outcomes):
+            for outcome in outcomes:
+                if outcome.error is not None:
+                    raise outcome.error
+                yield outcome.value
+
     def stylize_file(
         self,
         source: str | os.PathLike[str],
@@ -383,9 +444,9 @@ class Stylizer:
         """`stylize` from file to file, 16 bits where both have them. The target appears when it is complete; its path
         back.
 
-        A picture that does not fit into `executor.memory_budget` with its features and its result goes through in
+        A picture that does not fit into `engine.memory.memory_budget` with its features and its result goes through in
         strips, unless `tile` is None: the same result, in memory that does not grow with its height where both files
-        are TIFF (`streaming.stream_file`). `progress` then has one stage, "stylize".
+        are TIFF (`engine.file_to_file.stream_file`). `progress` then has one stage, "stylize".
 
         `format` and `quality` as in `images.save_image`; with `overwrite` False an existing target is an `ImageError`.
         """
@@ -423,7 +484,10 @@ class Stylizer:
         """A `Style` of this model from anything that `stylize` takes as one. `StyleError` if it is none, or another
         encoder's."""
         if isinstance(style, (str, os.PathLike)):
-            style = self._named_style(style, style_size, max_pixels)
+            found = find_style(style, self.model.config.name, self.digest)
+            if isinstance(found, Path):
+                return self.encode_style(found, style_size=style_size, max_pixels=max_pixels)
+            style = found
         if isinstance(style, (list, tuple)):
             parts = [self.as_style(part, style_size=style_size, max_pixels=max_pixels) for part in style]
             return Style.blend([(part, 1.0) for part in parts])
@@ -434,33 +498,9 @@ class Stylizer:
                 f"the style {style.name or '(without a name)'} belongs to another encoder: expected "
                 f"{self.digest[:12]}, got {style.digest[:12]}; encode its picture with this model"
             )
-        if not self._fits(style):
+        if not fits(style, self.model.config):
             raise StyleError(f"the style {style.name or '(without a name)'} is damaged; encode its picture again")
         return style
-
-    def _fits(self, style: Style) -> bool:
-        """Whether its tensors are what the model asks for, as in an undamaged style of this encoder they are."""
-        found = {name: tuple(v.shape) for name, v in style.tensors.items()}
-        return all(found.get(name) == shape for name, shape in self.model.config.style_shapes.items())
-
-    def _named_style(self, name: str | os.PathLike[str], style_size: int | None, max_pixels: int | None) -> Style:
-        path = Path(name)
-        if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name that is too long for a file
-            if path.suffix.lower() == ".safetensors":
-                return Style.load(path)
-            return self.encode_style(path, style_size=style_size, max_pixels=max_pixels)
-        model = self.model.config.name
-        presets = styles(model, digest=self.digest)
-        if str(name) in presets:
-            return Style.preset(str(name), model)
-        close = difflib.get_close_matches(str(name), presets, n=3)
-        if close:
-            there = f"did you mean {' or '.join(map(repr, close))}?"
-        elif presets:
-            there = f"the presets are: {', '.join(presets)}"
-        else:
-            there = f"there are no presets for this {model!r} model"
-        raise StyleError(f"{os.fspath(name)!r} is neither an existing file nor a preset; {there}")
 
     def _executor(self, tile: TileSize) -> Executor:
         return Executor(self.model, self.device, self.dtype, tile)
@@ -523,3 +563,7 @@ def _scale_of(image: ImageLike | Content, scale: float) -> float:
     if scale not in (1, image.scale):
         raise ImageError(f"this Content is of scale {image.scale:g}, not {scale:g}; encode it with this one")
     return image.scale
+
+
+def _frame(number: int) -> str:
+    return f"frame {number}"

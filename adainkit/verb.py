@@ -10,12 +10,11 @@ from typing import Any
 
 import torch
 
-from .controls import Alpha, PreserveColor
-from .errors import ModelError
-from .executor import TileSize
+from .engine.two_pass import TileSize
+from .errors import ModelError, Progress
 from .images import MAX_PIXELS, ImageLike
+from .look.controls import Alpha, PreserveColor
 from .net.model import AdaINModel
-from .progress import Progress
 from .stylizer import Regions, StyleLike, Stylizer
 
 __all__ = ["stylize"]

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from adainkit.executor import Executor, ordinary_tensors
+from adainkit.engine.memory import ordinary_tensors
+from adainkit.engine.two_pass import Executor
 from adainkit.net.adain import affine_map
 from adainkit.net.config import VGG19
 from adainkit.net.model import AdaINModel

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from adainkit.gimp_install import plugin_source
+from adainkit.install.gimp import plugin_source
 
 from .cases import CANDIDATES, sample_picture
 from .report import environment, table

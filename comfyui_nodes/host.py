@@ -16,7 +16,7 @@ from .files import stamp
 
 if TYPE_CHECKING:
     from adainkit import Stylizer
-    from adainkit.progress import Progress
+    from adainkit.errors import Progress
 
 __all__ = ["LoadedModel", "Steps", "load_model", "out_of_memory"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from .core import adainkit
+from .core import CONTROLS, adainkit
 
 __all__ = [
     "Model",
@@ -14,6 +14,7 @@ __all__ = [
     "alpha_input",
     "apply_inputs",
     "color_input",
+    "control_input",
     "mask_input",
     "options_of",
     "read_alphas",
@@ -47,27 +48,26 @@ def mask_input() -> io.Input:
 _KEPT = "Changing only this costs about half of a run, since the encoded image is kept."
 
 
+def control_input(name: str, node_id: str = "", more: str = "", **facts: Any) -> io.Input:
+    """A control of the library as a widget; `more` is said behind its tip, `facts` are the widget's own."""
+    control = CONTROLS[name]
+    facts = {"default": control.default, "tooltip": f"{control.tip} {more}".strip(), **facts}
+    if control.kind == "choice":
+        return io.Combo.Input(node_id or name, options=list(control.choices), **facts)
+    if control.kind == "pixels":
+        return io.Int.Input(node_id or name, **{"min": 0, "max": 4096, "step": 64, **facts})
+    span = {"min": control.low, "max": control.high, "step": 0.05}
+    return io.Float.Input(node_id or name, **{**span, **facts})
+
+
 def alpha_input(cost: str = _KEPT) -> io.Input:
     """How much; `cost` says what a change of it costs."""
-    return io.Float.Input(
-        "alpha",
-        default=1.0,
-        min=0.0,
-        max=1.0,
-        step=0.05,
-        tooltip=f"Strength of the style: 1 is the style in full, 0 the image as the model draws it. {cost}",
-    )
+    return control_input("alpha", more=cost)
 
 
 def color_input() -> io.Input:
     """Whose colors."""
-    return io.Combo.Input(
-        "preserve_color",
-        options=["none", "luma", "match"],
-        default="none",
-        tooltip="Keep the image's colors: luma takes only the brightness of the painting, match gives the painting the "
-        "image's overall palette, none takes the style's colors.",
-    )
+    return control_input("preserve_color")
 
 
 def apply_inputs(cost: str = _KEPT) -> list[io.Input]:
@@ -75,31 +75,9 @@ def apply_inputs(cost: str = _KEPT) -> list[io.Input]:
     return [
         alpha_input(cost),
         color_input(),
-        io.Float.Input(
-            "color_strength",
-            default=1.0,
-            min=0.0,
-            max=1.0,
-            step=0.05,
-            tooltip="How much of preserve_color: 0 none of it, 1 all. Without effect while preserve_color is none.",
-        ),
-        io.Float.Input(
-            "stroke_scale",
-            default=1.0,
-            min=1.0,
-            max=8.0,
-            step=0.25,
-            tooltip="How bold the strokes are: 2 makes them twice as wide. For large pictures, whose strokes would "
-            "otherwise be thin.",
-        ),
-        io.Float.Input(
-            "detail",
-            default=0.0,
-            min=0.0,
-            max=1.0,
-            step=0.05,
-            tooltip="Brings the image's fine structure back, for faces and lettering: 0 none of it, 1 all.",
-        ),
+        control_input("color_strength"),
+        control_input("scale", "stroke_scale", max=8.0, step=0.25),
+        control_input("detail"),
         io.Int.Input(
             "tile",
             default=0,

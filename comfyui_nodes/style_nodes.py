@@ -12,7 +12,7 @@ from .core import adainkit
 from .engine import Styles
 from .files import STYLES, list_files, stamp, style_target
 from .host import LoadedModel, Steps
-from .inputs import Model, Style, schema
+from .inputs import Model, Style, control_input, schema
 from .layout import check_image, count_for, from_image
 
 __all__ = [
@@ -69,15 +69,7 @@ class AdaINEncodeStyle(io.ComfyNode):
                 io.Image.Input("image_2", optional=True, tooltip=more),
                 io.Image.Input("image_3", optional=True, tooltip=more),
                 io.Image.Input("image_4", optional=True, tooltip=more),
-                io.Int.Input(
-                    "style_size",
-                    default=512,
-                    min=0,
-                    max=4096,
-                    step=64,
-                    tooltip="The shorter side to which a larger picture is scaled down before it is looked at: "
-                    "less gives finer strokes. 0 takes it as it is. Nothing is enlarged or squashed.",
-                ),
+                control_input("style_size"),
                 io.Combo.Input(
                     "combine",
                     options=[_AVERAGE, _EACH],

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from skimage import data
 
 import adainkit
-from adainkit.demo import draw_landscape
+from adainkit.cli.demo import draw_landscape
 
 TARGET = Path(__file__).parents[1] / "comfyui_nodes" / "web" / "docs"
 CELL = (225, 150)  # pixels of a picture on a sheet, half of the photograph's

@@ -15,8 +15,7 @@ import numpy as np
 from PIL import Image
 from skimage import data
 
-from adainkit import Stylizer, interpolate
-from adainkit.images import save_image
+from adainkit import Stylizer, interpolate, save_image
 from adainkit.sheet import Cell, draw_sheet, thumbnail
 
 PRESETS = ("calanque", "ukiyo-e", "engraving", "maiolica", "pen-and-wash", "iris", "rivers", "ember")

@@ -7,7 +7,6 @@ from PIL import Image
 from skimage import data
 
 import adainkit
-from adainkit.images import save_image
 
 
 def main() -> None:
@@ -35,7 +34,11 @@ def main() -> None:
         style.save(out / "tissue.safetensors")
         results["saved"] = stylizer.stylize(photo, out / "tissue.safetensors")
 
-    print("Look at:", *(save_image(result, out / f"{name}.png") for name, result in results.items()), sep="\n  ")
+    print(
+        "Look at:",
+        *(adainkit.save_image(result, out / f"{name}.png") for name, result in results.items()),
+        sep="\n  ",
+    )
 
 
 if __name__ == "__main__":

@@ -9,12 +9,8 @@ from pathlib import Path
 from PIL import Image
 from skimage import data
 
-from adainkit import Stylizer, styles
-from adainkit.batch import stylize_files
-from adainkit.jobs import Job, plan_jobs
-from adainkit.manifest import Manifest
-from adainkit.pipeline import Outcome
-from adainkit.random_styles import choose
+from adainkit import Stylizer, styles, stylize_files
+from adainkit.batch import Job, Manifest, Outcome, choose, plan_jobs
 
 ALPHA, SEED = 0.9, 0
 

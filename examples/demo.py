@@ -6,7 +6,6 @@ from pathlib import Path
 from PIL import Image
 
 import adainkit
-from adainkit.images import save_image
 
 
 def main() -> None:
@@ -32,7 +31,7 @@ def stylize_in_a_few(photo: str | Image.Image, styles: list[str], alpha: float, 
         content = stylizer.encode_content(photo)
         for style in styles:
             path = out / f"photo-in-{Path(style).stem}.png"
-            written.append(save_image(stylizer.stylize(content, style, alpha=alpha), path))
+            written.append(adainkit.save_image(stylizer.stylize(content, style, alpha=alpha), path))
     return written
 
 

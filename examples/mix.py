@@ -6,8 +6,7 @@ from pathlib import Path
 from PIL import Image
 from skimage import data
 
-from adainkit import Style, Stylizer, interpolate
-from adainkit.images import save_image
+from adainkit import Style, Stylizer, interpolate, save_image
 from adainkit.sheet import Cell, draw_sheet
 
 

@@ -7,8 +7,7 @@ import numpy as np
 from PIL import Image
 from skimage import data
 
-from adainkit import Stylizer
-from adainkit.images import save_image
+from adainkit import Stylizer, save_image
 
 
 def main() -> None:

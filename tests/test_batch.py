@@ -17,13 +17,13 @@ from command_line import Run, files_below, noise, runner
 from PIL import Image, ImageCms
 
 import adainkit
-from adainkit import executor
 from adainkit.batch import stylize_files
+from adainkit.batch.finding import find_pictures
+from adainkit.batch.jobs import Job, plan_jobs
+from adainkit.batch.random_styles import RandomStyles, choose, once_each
+from adainkit.engine import memory as executor
 from adainkit.errors import StyleError
-from adainkit.finding import find_pictures
 from adainkit.images import open_image, save_image
-from adainkit.jobs import Job, plan_jobs
-from adainkit.random_styles import RandomStyles, choose, once_each
 
 ROOT = Path(__file__).parent.parent
 
@@ -86,7 +86,7 @@ def test_the_files_are_those_of_stylize_file_bit_for_bit(tmp_path: Path, photo: 
 def test_a_picture_that_is_too_large_to_share_goes_alone(here: Path, monkeypatch: pytest.MonkeyPatch):
     noise("in/large.png", 9, (400, 300))
     monkeypatch.setattr(executor, "memory_budget", lambda device: 1 << 25)
-    monkeypatch.setattr("adainkit.streaming.memory_budget", lambda device: 1 << 25)
+    monkeypatch.setattr("adainkit.engine.file_to_file.memory_budget", lambda device: 1 << 25)
     alone = []
     whole = adainkit.Stylizer.stylize_file
 

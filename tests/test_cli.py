@@ -23,10 +23,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import adainkit
-from adainkit import arguments, batch, jobs, style, values, weights
-from adainkit.demo import contact_sheet, draw_landscape
+from adainkit import style
+from adainkit.batch import jobs
+from adainkit.batch import run as batch_run
+from adainkit.batch.jobs import FORMATS, default_name, plan_jobs, split_weight
+from adainkit.cli import arguments, values
+from adainkit.cli.demo import contact_sheet, draw_landscape
 from adainkit.images import MAX_PIXELS, files
-from adainkit.jobs import FORMATS, default_name, plan_jobs, split_weight
+from adainkit.store import weights
 
 ROOT = Path(__file__).parent.parent
 
@@ -119,7 +123,7 @@ def test_weight_comes_back(name: str, weight: float):
         (values.positive, "1", ("0", "-1", "1e3"), "a whole number from 1, got"),
         (values.count, "1", ("0", "some"), "a whole number from 1, or none, got"),
         (values.quality, "100", ("0", "101"), "a whole number from 1 to 100, got"),
-        (values.scale, "64", ("0.9", "64.1", "nan"), "a number from 1 to 64, got"),
+        (values.within(1, 64), "64", ("0.9", "64.1", "nan"), "a number from 1 to 64, got"),
         (values.fraction, "1", ("-0.1", "1.1", "nan", "inf"), "a number from 0 to 1, got"),
     ],
 )
@@ -359,14 +363,14 @@ def test_folder_with_a_broken_picture(run: Run, here: Path):
 
 
 def test_unforeseen_error_is_one_pictures_own(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch):
-    whole = batch.save_image
+    whole = batch_run.save_image
 
     def fails(result: Any, target: Path, **more: Any) -> Path:
         if target.stem in "ax":
             raise ZeroDivisionError("by\nchance")
         return whole(result, target, **more)
 
-    monkeypatch.setattr(batch, "save_image", fails)
+    monkeypatch.setattr(batch_run, "save_image", fails)
     found = run("stylize", "a.png", "b.jpg", "art.png", "-o", "out")
     assert found.code == 1
     assert "adainkit: error: a.png: ZeroDivisionError: by chance; --debug shows where\n" in found.err
@@ -633,7 +637,7 @@ def test_doctor_tells_of_an_unwritable_cache(run: Run, tmp_path: Path, monkeypat
 
 
 def test_doctor_finds_libraries_that_are_missing_or_old(run: Run, monkeypatch: pytest.MonkeyPatch):
-    from adainkit import doctor
+    from adainkit.cli import doctor
 
     wanted = ["numpy>=99", "no-such-library>=1.0", 'no-such-extra>=1; extra == "tiff"', 'x; extra == "test"']
     monkeypatch.setattr(doctor.metadata, "requires", lambda name: wanted)
@@ -649,7 +653,7 @@ def test_doctor_finds_libraries_that_are_missing_or_old(run: Run, monkeypatch: p
 
 
 def test_doctor_survives_its_own_faults(run: Run, monkeypatch: pytest.MonkeyPatch):
-    from adainkit import doctor
+    from adainkit.cli import doctor
 
     def _devices() -> Any:
         raise RuntimeError("driver")
@@ -726,6 +730,18 @@ def test_train_hands_its_arguments_on(run: Run, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(train, "main", pretended)
     assert run("train", "--config", "lite", "--help", "-o", "x").code == 7
     assert seen == [["--config", "lite", "--help", "-o", "x"]]
+
+
+def test_train_is_ours_also_where_another_training_lies(tmp_path: Path) -> None:
+    (tmp_path / "training").mkdir()
+    for name in ("__init__.py", "train.py"):
+        (tmp_path / "training" / name).write_text("raise SystemExit('not ours')")
+    path = Path(adainkit.__file__).parent.parent
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{path}"}
+    command = [sys.executable, "-m", "adainkit", "train", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--content" in done.stdout
 
 
 def test_train_without_its_extra_says_so(run: Run, monkeypatch: pytest.MonkeyPatch):

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from adainkit import color
 from adainkit.errors import ImageError
+from adainkit.look import color
 
 LUMA = np.array([0.299, 0.587, 0.114])
 Array = NDArray[np.float64]

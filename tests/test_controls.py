@@ -12,8 +12,8 @@ from PIL import Image
 from test_stylizer import noise, tensor, tiny
 from torch import Tensor
 
-from adainkit.controls import Controls
 from adainkit.errors import ImageError, StyleError
+from adainkit.look.controls import Controls
 from adainkit.net.adain import Moments, moments
 from adainkit.style import Style
 from adainkit.stylizer import Stylizer

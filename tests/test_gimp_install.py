@@ -14,10 +14,10 @@ import pytest
 from worker_client import PLUGIN, ROOT, load_link
 
 import adainkit
-from adainkit import gimp_install
 from adainkit.cli import main
 from adainkit.errors import AdaINKitError
-from adainkit.gimp_install import gimp_folders, install, plugin_source, uninstall
+from adainkit.install import gimp as gimp_install
+from adainkit.install.gimp import gimp_folders, install, plugin_source, uninstall
 
 FILES = {path.name for path in PLUGIN.glob("*.py")} | {"worker.json"}
 HANDSHAKE = gimp_install._handshake

@@ -299,6 +299,7 @@ def test_what_the_worker_says_reaches_the_user(
 def test_bad_styles_and_missing_weights_are_told_in_the_core_s_words(
     fields: dict[str, Any], code: str, words: str, tmp_path: Path
 ):
+    from adainkit.session import Session
     from adainkit.worker.engine import Engine
 
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing")
@@ -307,7 +308,7 @@ def test_bad_styles_and_missing_weights_are_told_in_the_core_s_words(
     text = json.dumps(fields)
     for name, path in paths.items():
         text = text.replace(name, str(tmp_path / path).replace("\\", "\\\\"))
-    with serving(Engine("cpu"), tmp_path):
+    with serving(Engine(Session("cpu")), tmp_path):
         found = failure(link.Worker(tmp_path), **json.loads(text))
         assert found.code == code
         assert words in str(found)

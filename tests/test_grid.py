@@ -12,7 +12,7 @@ from PIL import Image
 from test_images import ADOBE
 
 import adainkit
-from adainkit.commands import grid
+from adainkit.cli import grid
 from adainkit.images import open_image
 from adainkit.sheet import Cell
 

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from adainkit.color import luma
 from adainkit.errors import ImageError, StyleError
-from adainkit.guided import DETAIL_REACH, keep_detail, upsample, working_size
-from adainkit.masks import resize
+from adainkit.look.color import luma
+from adainkit.look.guided import DETAIL_REACH, keep_detail, upsample, working_size
+from adainkit.look.masks import resize
 from adainkit.stylizer import Stylizer
 
 
@@ -113,7 +113,7 @@ def test_the_reach_of_detail_is_the_known_one() -> None:
 def test_strips_of_detail_change_nothing(content: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     result = content.flip(3)
     whole = keep_detail(result, content, 0.8)
-    monkeypatch.setattr("adainkit.guided._STRIP", 1)
+    monkeypatch.setattr("adainkit.look.guided._STRIP", 1)
     torch.testing.assert_close(keep_detail(result, content, 0.8), whole, atol=1e-6, rtol=0)
 
 

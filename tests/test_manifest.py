@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from adainkit.batch.manifest import Manifest
 from adainkit.errors import AdaINKitError
-from adainkit.manifest import Manifest
 
 FACTS: dict[str, Any] = {
     "style": {"art.png": 1.0},

@@ -30,14 +30,20 @@ PROMISED = {
     "AdaINModel",
     "Content",
     "ModelConfig",
+    "Progress",
     "Style",
+    "StyleCache",
     "Stylizer",
     "clear_cache",
     "download",
     "interpolate",
     "models",
+    "open_image",
+    "register_model",
+    "save_image",
     "styles",
     "stylize",
+    "stylize_files",
     "AdaINKitError",
     "Cancelled",
     "DownloadError",
@@ -72,7 +78,7 @@ def test_all_is_what_the_design_promises():
     assert set(adainkit.__all__) <= set(dir(adainkit))
 
 
-@pytest.mark.parametrize("name", sorted(PROMISED))
+@pytest.mark.parametrize("name", sorted(PROMISED - {"Progress"}))  # a type, which has no name of its own
 def test_public_name_resolves_to_its_home(name: str):
     thing = getattr(adainkit, name)
     assert thing.__name__ == name
@@ -93,7 +99,7 @@ def test_unknown_name_is_an_attribute_error():
         adainkit.no_such_name  # noqa: B018
 
 
-@pytest.mark.parametrize("name", sorted(PROMISED))
+@pytest.mark.parametrize("name", sorted(PROMISED - {"Progress"}))
 def test_public_name_is_documented(name: str):
     thing = getattr(adainkit, name)
     assert len(thing.__doc__ or "") > 20, f"{name} has no docstring"
@@ -185,7 +191,7 @@ def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 def test_wheel_holds_code_weights_presets_and_recipes(wheel_names: list[str]):
     names = set(wheel_names)
-    expected = [PACKAGE / "py.typed", *PACKAGE.glob("*.py"), *(ROOT / "training").glob("*.py")]
+    expected = [PACKAGE / "py.typed", *PACKAGE.rglob("*.py"), *(ROOT / "training").glob("*.py")]
     for folder, pattern in (
         (PACKAGE / "weights", "*.safetensors"),
         (PACKAGE / "presets", "*"),
@@ -214,8 +220,8 @@ def test_wheel_holds_nothing_else(wheel_names: list[str]):
 def test_library_never_prints():
     calls = [
         f"{path.name}:{node.lineno}"
-        for path in PACKAGE.glob("*.py")
-        if path.stem not in {"cli", "worker"}  # their standard output is their interface
+        for path in PACKAGE.rglob("*.py")
+        if path.parent.name not in {"cli", "worker"}  # their standard output is their interface
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"print", "exit", "quit"}
     ]

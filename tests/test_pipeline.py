@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from adainkit.batch.jobs import Job
+from adainkit.batch.pipeline import Alone, Outcome, in_flight, run_jobs
 from adainkit.errors import AdaINKitError, Cancelled, ImageError, StyleError
-from adainkit.jobs import Job
-from adainkit.pipeline import Alone, Outcome, in_flight, run_jobs
 
 
 def jobs(count: int) -> list[Job]:

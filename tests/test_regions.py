@@ -10,11 +10,11 @@ from test_stylizer import TINY, noise, tensor, tiny
 from torch import Tensor
 
 from adainkit.errors import ImageError, StyleError
-from adainkit.masks import resize
+from adainkit.look.masks import resize
+from adainkit.look.regions import FEW_CELLS, join_covers, region_shares, steady_moments
 from adainkit.net.adain import AffineMap, Moments, RegionMap, apply_affine, moments
 from adainkit.net.config import VGG19
 from adainkit.net.demands import halo
-from adainkit.regions import FEW_CELLS, join_covers, region_shares, steady_moments
 from adainkit.style import Style
 from adainkit.stylizer import Stylizer
 
@@ -232,9 +232,9 @@ def test_shares_sum_to_one_and_follow_the_covers() -> None:
     covers[:, 0, :, :16] = 1
     covers[:, 1, :, 40:] = 0.5
     coarse = VGG19.stride
-    cells = [(64 // coarse, 80 // coarse)]
-    (shares,) = region_shares(covers, VGG19, cells, reach=1)
-    torch.testing.assert_close(shares.sum(1), torch.ones(1, *cells[0]))
+    grid = (64 // coarse, 80 // coarse)
+    (shares,) = region_shares(covers, VGG19, grid, reach=1)
+    torch.testing.assert_close(shares.sum(1), torch.ones(1, *grid))
     assert torch.equal(shares[0, :, 0, 0], torch.tensor([1.0, 0.0]))
     assert torch.equal(shares[0, :, 0, 2], torch.tensor([1.0, 0.0])), "beyond its edge a region goes on"
     assert torch.equal(shares[0, :, 0, -1], torch.tensor([0.0, 1.0])), "a soft mask alone has all of the share"

@@ -78,7 +78,7 @@ def test_tiles_and_strips_change_nothing(
     Image.fromarray(photo).save(tmp_path / "photo.png")
     monkeypatch.setenv("ADAINKIT_MEMORY", "1")
     if options.get("scale"):
-        monkeypatch.setattr("adainkit.scaled_strips._FEW_PIXELS", 1 << 20)
+        monkeypatch.setattr("adainkit.engine.scaled._FEW_PIXELS", 1 << 20)
     stylizer.stylize_file(tmp_path / "photo.png", tmp_path / "out.png", first, **options)
     streamed = np.asarray(Image.open(tmp_path / "out.png")).astype(int)
     assert np.abs(streamed - (whole[0].permute(1, 2, 0) * 255).round().numpy()).max() <= 1

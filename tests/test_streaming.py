@@ -20,16 +20,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from adainkit import streaming
-from adainkit.controls import Controls
+from adainkit.engine import file_to_file as streaming
+from adainkit.engine.strips import TiledStrips
+from adainkit.engine.two_pass import Executor
 from adainkit.errors import Cancelled, ImageError
-from adainkit.executor import Executor
 from adainkit.images import open_image, open_strips, save_image, write_tiff_rows
 from adainkit.images import tiff as tiff_module
-from adainkit.masks import MaskWindows, resize
+from adainkit.look.controls import Controls
+from adainkit.look.masks import MaskWindows, resize
+from adainkit.net.adain import Moments
 from adainkit.net.config import LITE, ModelConfig
 from adainkit.net.model import AdaINModel
-from adainkit.strip_executor import StripExecutor
 from adainkit.style import Style
 from adainkit.stylizer import Stylizer
 
@@ -562,6 +563,28 @@ def test_out_of_memory_halves_the_tile_and_the_strip_is_whole(tmp_path: Path, mo
     assert 0 < failed <= 3, "tiles that are too large were tried again in every strip"
 
 
+def test_statistics_of_more_cells_than_a_float32_counts_are_exact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One more than 2^24 is 2^24 in float32: a cell of each later tile, and what it weighs, would be lost."""
+    write_tiff(tmp_path / "a.tif", picture(60, 70, 3))
+    executor = Executor(STYLIZERS["pooled"].model, torch.device("cpu"), torch.float32, tile=8)
+    (level,) = POOLED.levels
+    counts: list[int] = []
+
+    def many_cells(features: Any, weight: Any = None) -> tuple[Moments, ...]:
+        counts.append(1 if counts else 1 << 24)
+        zeros = torch.zeros(1, level.channels)
+        return (Moments(torch.full((1, 1), float(counts[-1])), zeros, zeros),)
+
+    monkeypatch.setattr(executor, "statistics", many_cells)
+    with open_strips(tmp_path / "a.tif", max_pixels=None, limit=1 << 20) as strips:
+        ((merged,),) = TiledStrips(executor, strips, None, Controls(), None)._statistics()
+    assert len(counts) > 20
+    assert merged.count.dtype == torch.float32
+    assert abs(merged.count.item() - sum(counts)) <= 1
+
+
 # ---- memory ----
 
 
@@ -572,11 +595,11 @@ def test_strips_take_no_larger_tiles_than_pay(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("ADAINKIT_MEMORY", "5G")
     with open_strips(tmp_path / "a.tif", max_pixels=None, limit=1 << 20) as strips:
         strips.height = strips.width = 10_000
-        work = StripExecutor(executor, strips, None, Controls(), None)
-    sides = [(tile.rows, tile.columns) for tile in work._tiles]
+        work = TiledStrips(executor, strips, None, Controls(), None)
+    sides = [(tile.rows, tile.columns) for tile in work.tiles]
     seen = max((rows.last - rows.first) * (columns.last - columns.first) for rows, columns in sides) * LITE.stride**2
     assert seen < 1200**2
-    assert max(rows.stop - rows.start for rows, _ in sides) >= 8 * work._reach  # cells: the halo is a small part
+    assert max(rows.stop - rows.start for rows, _ in sides) >= 8 * work.reach  # cells: the halo is a small part
 
 
 _MEASURE = """

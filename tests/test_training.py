@@ -360,7 +360,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list
     """A package folder of the test's own, and the arguments of an export into it."""
     folder = tmp_path / "adainkit"
     monkeypatch.setattr(export, "HERE", tmp_path / "training")
-    monkeypatch.setattr("adainkit.weights.__file__", str(folder / "weights.py"))
+    monkeypatch.setattr("adainkit.store.weights._PACKAGE", folder)
     monkeypatch.setattr("adainkit.style.presets_file", lambda model: folder / "presets" / f"{model}.safetensors")
     (tmp_path / "training").mkdir()
     listing = tmp_path / "presets.yaml"

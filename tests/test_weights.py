@@ -23,12 +23,14 @@ from http_server import Server, serve
 from test_classic import DECODER, ENCODER, classic_state
 
 import adainkit
-from adainkit import fetch as fetching
-from adainkit import weights
 from adainkit.errors import Cancelled, DownloadError, WeightsError
 from adainkit.net.classic import convert_classic
+from adainkit.net.config import ModelConfig
 from adainkit.net.model import AdaINModel
+from adainkit.store import fetch as fetching
+from adainkit.store import weights
 
+PACKAGE = Path(adainkit.__file__).parent
 DATA = random.Random(0).randbytes(400_000)
 SUM = hashlib.sha256(DATA).hexdigest()
 
@@ -371,7 +373,7 @@ def test_eight_processes_download_once(pair: Path, home: Path) -> None:
     with serve(files) as server:
         told = json.dumps([server.url(), [(name, hashlib.sha256(data).hexdigest()) for name, data in files.items()]])
         command = [sys.executable, "-c", WORKER, told]
-        env = os.environ | {"PYTHONPATH": str(Path(weights.__file__).parent.parent)}
+        env = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
         workers = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(8)]
         answers = {worker.communicate(timeout=120)[0].strip() for worker in workers}
         assert [worker.returncode for worker in workers] == [0] * 8
@@ -526,20 +528,48 @@ def test_models_tells_the_facts() -> None:
             assert all(url.startswith("https://") and url.endswith(source.file) for url in source.urls)
         with pytest.raises(FrozenInstanceError):
             model.name = "other"  # type: ignore[misc]
-    assert found["lite"].path.parent == Path(weights.__file__).parent / "weights"
+    assert found["lite"].path.parent == PACKAGE / "weights"
     found.clear()
     assert weights.models()
 
 
 def test_the_registry_needs_neither_torch_nor_requests() -> None:
     code = (
-        "import sys, adainkit.weights as w; w.models();"
+        "import sys, adainkit.store.weights as w; w.models();"
         "print(sorted({'torch', 'requests'} & set(sys.modules)), w.__file__)"
     )
-    env = os.environ | {"PYTHONPATH": str(Path(weights.__file__).parent.parent)}
+    env = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
     answer = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
     assert answer.startswith("[]")
-    assert answer.strip().endswith("weights.py")  # the module, not the data folder of the same name
+    assert answer.strip().endswith("weights.py")
+
+
+def test_the_old_path_is_the_module_and_not_the_data_folder_of_the_same_name() -> None:
+    code = "import adainkit.weights as w; print(sorted(w.models()))"
+    env = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert "lite" in done.stdout
+
+
+def test_a_model_file_can_be_given_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "REGISTRY", dict(weights.REGISTRY))
+    file = tmp_path / "own.safetensors"
+    entry = adainkit.register_model("mine", file, description="my own")
+    assert adainkit.models()["mine"] is entry
+    assert not entry.available
+    with pytest.raises(WeightsError, match="the file of the model 'mine', is not there"):
+        adainkit.Stylizer("mine", device="cpu")
+    AdaINModel(ModelConfig("x", "conv4 tap", "rgb")).save(file)
+    with adainkit.Stylizer("mine", device="cpu") as stylizer:
+        assert stylizer.model.config.name == "x"
+    assert adainkit.download("mine") == file
+    assert adainkit.clear_cache("mine") == 0
+    assert file.is_file()
+    adainkit.register_model("mine", tmp_path / "other.safetensors")
+    assert adainkit.models()["mine"].path.name == "other.safetensors"
+    for name in ("lite", "vgg19", "", "a/b"):
+        with pytest.raises(WeightsError, match="name"):
+            adainkit.register_model(name, file)
 
 
 def test_the_public_verbs_are_the_functions() -> None:

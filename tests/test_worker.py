@@ -25,6 +25,7 @@ from worker_client import ROOT, Echo, connect, exchange, header, load_link, read
 import adainkit
 from adainkit.errors import Cancelled, OutOfMemoryError
 from adainkit.images import MAX_PIXELS
+from adainkit.session import Session
 from adainkit.worker import connection
 from adainkit.worker import server as server_module
 from adainkit.worker.engine import Engine
@@ -250,13 +251,13 @@ def test_jobs_wait_for_each_other_and_are_told(server: Server, work: Echo):
 
 
 def test_the_queue_has_an_end(server: Server, work: Echo, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(server_module, "_QUEUE", 1)
+    server.turns.waiting = 1
     work.pause = 0.5
     waiting = [connect(server) for _ in range(2)]
     try:
         for number, stream in enumerate(waiting):
             stream.sendall(header(server) + bytes(24))
-            wait_for(lambda number=number: len(server._turns._line) == number + 1)
+            wait_for(lambda number=number: server.turns.taken == number + 1)
         assert exchange(server, header(server))[-1]["error"] == "busy"
     finally:
         for stream in waiting:
@@ -277,11 +278,11 @@ def test_who_leaves_while_waiting_leaves_the_queue(server: Server, work: Echo):
     work.pause = 0.3
     with connect(server) as first, connect(server) as second:
         first.sendall(header(server) + bytes(24))
-        wait_for(lambda: len(server._turns._line) == 1)
+        wait_for(lambda: server.turns.taken == 1)
         second.sendall(header(server))
-        wait_for(lambda: len(server._turns._line) == 2)
+        wait_for(lambda: server.turns.taken == 2)
         second.close()
-        wait_for(lambda: len(server._turns._line) == 1, 2)
+        wait_for(lambda: server.turns.taken == 1, 2)
         assert "result" in read_answer(first)[-1]
 
 
@@ -446,7 +447,7 @@ def described(pixels: np.ndarray) -> dict[str, Any]:
 
 
 def test_the_engine_gives_what_the_core_gives(photo: np.ndarray):
-    engine, photo = Engine("cpu"), np.ascontiguousarray(photo[:96, :128])
+    engine, photo = Engine(Session("cpu")), np.ascontiguousarray(photo[:96, :128])
     painting = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     styles = [{"preset": "calanque", "weight": 0.25}, {"picture": described(painting), "weight": 0.75}]
     options = {"alpha": 0.8, "preserve_color": "luma", "color_strength": 0.5, "scale": 1.5, "detail": 0.2}
@@ -469,7 +470,7 @@ def test_the_engine_takes_every_kind_of_pixels(dtype: str, channels: int):
     rng = np.random.default_rng(0)
     highest = {"u1": 255, "<u2": 65535, "<f4": 1}[dtype]
     pixels = (rng.random((33, 47, channels)) * highest).astype(dtype)
-    got = Engine("cpu").run(request(picture=described(pixels)), [pixels], lambda *_: None)
+    got = Engine(Session("cpu")).run(request(picture=described(pixels)), [pixels], lambda *_: None)
     assert got.shape == (33, 47, 4 if channels in (2, 4) else 3)
     assert got.dtype == pixels.dtype
     if channels in (2, 4):
@@ -482,7 +483,7 @@ def test_floats_beyond_the_range_are_clipped_as_an_editor_shows_them():
     wild = pixels.copy()
     wild[0, 0], wild[1, 1], wild[2, 2] = np.nan, 7, -3
     pixels[0, 0], pixels[1, 1], pixels[2, 2] = 0, 1, 0
-    engine, asked = Engine("cpu"), request(picture=described(pixels))
+    engine, asked = Engine(Session("cpu")), request(picture=described(pixels))
     results = [engine.run(asked, [each], lambda *_: None) for each in (wild, pixels)]
     assert np.array_equal(*results)
 
@@ -492,7 +493,9 @@ def test_floats_beyond_the_range_are_clipped_as_an_editor_shows_them():
 def test_a_preview_is_small_and_of_8_bits(dtype: str, channels: int):
     highest = {"u1": 255, "<u2": 65535, "<f4": 1}[dtype]
     pixels = (np.random.default_rng(0).random((120, 90, channels)) * highest).astype(dtype)
-    got = Engine("cpu").run(request(picture=described(pixels), do="preview", size=40), [pixels], lambda *_: None)
+    got = Engine(Session("cpu")).run(
+        request(picture=described(pixels), do="preview", size=40), [pixels], lambda *_: None
+    )
     assert got.shape == (40, 30, 4 if channels == 4 else 3)
     assert got.dtype == np.uint8
     assert got[:, :, :3].std() > 5
@@ -506,17 +509,17 @@ def test_who_leaves_meanwhile_gets_no_preview(monkeypatch: pytest.MonkeyPatch):
     pixels = np.zeros((32, 32, 3), np.uint8)
     asked = request(picture=described(pixels), styles=[{"picture": described(pixels)}], do="preview")
     with pytest.raises(Cancelled):
-        Engine("cpu").run(asked, [pixels, pixels], leave)
+        Engine(Session("cpu")).run(asked, [pixels, pixels], leave)
 
 
 def test_a_model_s_file_that_was_written_anew_is_read_anew(tmp_path: Path):
-    engine, path = Engine("cpu"), tmp_path / "own.safetensors"
+    engine, path = Engine(Session("cpu")), tmp_path / "own.safetensors"
     shutil.copy(ROOT / "adainkit" / "weights" / "lite.safetensors", path)
-    first = engine._stylizer(str(path))
-    assert engine._stylizer(str(path)) is first
+    first = engine.session.stylizer(str(path))
+    assert engine.session.stylizer(str(path)) is first
     path.write_bytes(b"damaged")
     with pytest.raises(adainkit.AdaINKitError):
-        engine._stylizer(str(path))
+        engine.session.stylizer(str(path))
 
 
 def test_weights_that_are_not_here_are_not_fetched_behind_the_editor_s_back(monkeypatch: pytest.MonkeyPatch):
@@ -525,14 +528,14 @@ def test_weights_that_are_not_here_are_not_fetched_behind_the_editor_s_back(monk
     with pytest.raises(
         adainkit.WeightsError, match="adainkit download vgg19"
     ):  # and no call for the network, which fails a test
-        Engine("cpu").run(request(picture=described(pixels), model="vgg19"), [pixels], lambda *_: None)
+        Engine(Session("cpu")).run(request(picture=described(pixels), model="vgg19"), [pixels], lambda *_: None)
 
 
 def test_models_and_styles_stay_warm(monkeypatch: pytest.MonkeyPatch):
-    engine, painting = Engine("cpu"), np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    engine, painting = Engine(Session("cpu")), np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     asked = request(picture=described(painting), styles=[{"picture": described(painting)}])
     engine.run(asked, [painting, painting], lambda *_: None)
-    stylizer = engine._stylizer("lite")
+    stylizer = engine.session.stylizer("lite")
     monkeypatch.setattr(adainkit.Stylizer, "_new_style", lambda *_: pytest.fail("the style was encoded again"))
     engine.run(asked, [painting, painting], lambda *_: None)
-    assert engine._stylizer("lite") is stylizer
+    assert engine.session.stylizer("lite") is stylizer

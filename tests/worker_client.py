@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from adainkit.progress import Progress
+from adainkit.errors import Progress
 from adainkit.worker.protocol import Request
 from adainkit.worker.server import Server, Work
 

@@ -24,8 +24,8 @@ from tqdm import tqdm
 
 from adainkit.errors import AdaINKitError, ImageError, ModelError
 from adainkit.net.devices import PRECISIONS
+from adainkit.store.weights import resolve
 from adainkit.stylizer import Stylizer
-from adainkit.weights import resolve
 
 from . import report
 from .data import find_pictures, split

@@ -22,9 +22,9 @@ import yaml
 from adainkit.atomic import write_atomically
 from adainkit.errors import AdaINKitError, ModelError
 from adainkit.net.model import AdaINModel
+from adainkit.store.weights import models
 from adainkit.style import Preset, Style, write_presets
 from adainkit.stylizer import Stylizer
-from adainkit.weights import models
 
 from .report import FIGURES, targets
 

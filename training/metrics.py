@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from adainkit.errors import AdaINKitError, WeightsError
-from adainkit.weights import is_offline
+from adainkit.store.weights import is_offline
 
 from . import losses
 from .loss_network import LossNetwork

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from adainkit.errors import ImageError
 from adainkit.images import open_image, premix
-from adainkit.masks import resize
+from adainkit.look.masks import resize
 
 __all__ = ["SMALLEST", "load_picture", "pair_up"]
 

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from adainkit.atomic import write_atomically
 from adainkit.errors import AdaINKitError, ModelError, WeightsError
 from adainkit.net.coders import Encoder
-from adainkit.weights import is_offline
+from adainkit.store.weights import is_offline
 
 __all__ = ["VGG_NAMES", "Layer", "fill_encoder", "main", "normalise_vgg", "read_vgg", "run_vgg", "write_vgg"]
 

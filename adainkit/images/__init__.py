@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..color import ColorStatistics, color_statistics
 from ..errors import ImageError
+from ..look.color import ColorStatistics, color_statistics
 from .files import check_size, check_target, load_file, save_image
 from .picture import Picture, checked, from_numpy, pack
 from .pil import close_pil, open_pil

@@ -132,7 +132,7 @@ class ModelConfig:
 
     @cached_property
     def places(self) -> tuple[Level, ...]:
-        """Where a style acts, in the order of `Network.modulate`: the levels, then the decoder's words with a map."""
+        """The places where a style acts, in the order of `Network.modulate`: the levels, then the decoder's own."""
         return (*self.levels, *(step.before for step in self.mapped))
 
     @property

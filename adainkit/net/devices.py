@@ -1,4 +1,4 @@
-"""Where and in which precision a model runs."""
+"""The device on which a model runs, and the precision in which it computes."""
 
 from __future__ import annotations
 

@@ -23,8 +23,9 @@ from .layers import no_autocast
 __all__ = ["FORMAT_VERSION", "AdaINModel"]
 
 FORMAT_VERSION = "2"
-"""Of the model file: tensors `encoder.*` and `decoder.*`, and what `_OWN_FACTS` names in the metadata. Format 2 is that
-of a decoder that knows the style; every other model is written in format 1, which older releases read."""
+"""The version of the model file, which holds the tensors `encoder.*` and `decoder.*` and, in its metadata, what
+`_OWN_FACTS` names. Format 2 is that of a decoder that knows the style; every other model is written in format 1, which
+older releases read."""
 _READABLE = ("1", FORMAT_VERSION)
 _OWN_FACTS = ("format_version", "config", "encoder_sha256", "decoder_sha256")
 
@@ -60,7 +61,7 @@ class AdaINModel(nn.Module):
         return levels
 
     def style_tensors(self, features: Sequence[Tensor], statistics: Sequence[Moments]) -> dict[str, Tensor]:
-        """What a style of this model holds (`config.style_shapes`), of a picture's features and their statistics.
+        """The tensors of a style (`config.style_shapes`), made from the features of its picture and their statistics.
 
         The pictures of a batch count in equal shares.
         """

@@ -53,13 +53,13 @@ class Word:
     """One row. A word whose name is followed by a number in a configuration, mostly one of channels, is `numbered`."""
 
     build: Callable[[int, int], nn.Module] | None
-    """From the channels in front of it, and its number or else the channels behind it, to the layer; None for none."""
+    """Makes the layer from the channels in front of it and its number (or, without one, the channels behind it)."""
     reach: Reach = _same
     """What the cells `[low, high)` behind the layer depend on, in cells in front of it."""
     scale: float = 1
     """Cells behind it for each cell in front of it, along one side."""
     channels: Callable[[int, int], int] = lambda before, number: number or before
-    """The channels behind it, from those in front of it and its number, 0 where it has none."""
+    """Computes the channels behind the layer from those in front of it and its number, 0 where it has none."""
     numbered: bool = False
     keeps: bool = False
     """Whether the number must be the number of channels in front of it."""
@@ -67,7 +67,7 @@ class Word:
     """How many tensors of the size of its output it holds at once, beside its input and its padded input."""
     encodes: bool = False
     decodes: bool = False
-    """Where it has a place."""
+    """Whether the word may stand in an encoder, and in a decoder."""
     needs: tuple[Need, ...] = ()
     """What its layer is called with behind `x`: "level", the features of the next finer level; "map", the `AffineMap`
     of the word's own place (`ModelConfig.places`); "origin", the row and column of the window's first cell in the whole

@@ -26,10 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         state.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{state}.lock", timeout=_LOCK_SECONDS):
-            from .engine import Engine  # loads torch: not where another worker is there already
+            from ..session import Session  # loads torch: not where another worker is there already
+            from .engine import Engine
             from .server import Server
 
-            server = Server(Engine(args.device), state, args.idle)
+            session = Session(args.device)
+            server = Server(Engine(session), state, args.idle, session.turns)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: server.stop())
             server.serve()

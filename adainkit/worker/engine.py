@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image
 
-from ..errors import WeightsError
-from ..progress import Progress
-from ..style import Style, StyleCache
-from ..stylizer import StyleLike, Stylizer
-from ..weights import cache_dir, models
+from ..errors import Progress
+from ..session import Session
+from ..style import Style
+from ..stylizer import StyleLike
 from .protocol import Pixels, Request
 
 __all__ = ["Engine"]
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
-_MODELS = 2  # kept loaded: the default and one that is being tried
 
 
 class Engine:
-    """Stylizers by the name of their model, or by path and state of its file; one job at a time."""
+    """What the server asks for, done by a session's stylizers; one job at a time."""
 
-    def __init__(self, device: str = "auto") -> None:
-        self.device = device
-        self._cache = StyleCache(folder=cache_dir() / "styles")
-        self._stylizers: OrderedDict[tuple[str, int, int], Stylizer] = OrderedDict()
+    def __init__(self, session: Session) -> None:
+        self.session = session
 
     def run(self, request: Request, pictures: Sequence[Array], progress: Progress) -> Array:
         """The stylized picture (or its thumbnail) as `(H, W, 3 | 4)`, of the type that came; `pictures` in the order
         of `Request.payload`. The errors of the core, and what `progress` raises: it is called after each style, and
         for each tile."""
-        stylizer = self._stylizer(request.model)
+        stylizer = self.session.stylizer(request.model)
         todo = list(pictures)
         content = _readable(todo.pop(0))
         sizes = {"style_size": request.options["style_size"]} if "style_size" in request.options else {}
@@ -60,33 +54,8 @@ class Engine:
         return np.asarray(stylizer.stylize(content, mixed, progress=progress, **options))
 
     def warm(self) -> None:
-        """Load the default model and let the libraries make their plans, so that the first call need not."""
-        ramp = np.linspace(0, 1, 64 * 64 * 3, dtype=np.float32).reshape(64, 64, 3)
-        stylizer = self._stylizer("lite")
-        stylizer.stylize(ramp, stylizer.encode_style(ramp))
-
-    def _stylizer(self, model: str) -> Stylizer:
-        known = models().get(model)
-        if known is not None and not known.available:  # nobody expects a filter to download hundreds of megabytes
-            raise WeightsError(
-                f"the weights of {model} are not on this computer; run in a terminal: adainkit download {model}"
-            )
-        key = (model, *_state(model)) if known is None else (model, 0, 0)
-        if key not in self._stylizers:
-            self._stylizers[key] = Stylizer(model, device=self.device, cache=self._cache)
-        self._stylizers.move_to_end(key)
-        while len(self._stylizers) > _MODELS:
-            self._stylizers.popitem(last=False)[1].close()
-        return self._stylizers[key]
-
-
-def _state(model: str) -> tuple[int, int]:
-    """Of a model's file: another training run may have written it anew."""
-    try:
-        found = Path(model).stat()
-    except (OSError, ValueError):  # the core says what is wrong
-        return 0, 0
-    return found.st_mtime_ns, found.st_size
+        """Make the first job quick."""
+        self.session.warm()
 
 
 def _readable(pixels: Array) -> Array:

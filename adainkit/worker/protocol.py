@@ -13,19 +13,17 @@ from typing import Any
 import numpy as np
 
 from ..errors import AdaINKitError, ImageError, ModelError, OutOfMemoryError, StyleError, WeightsError
-from ..images import MAX_PIXELS
+from ..look.controls import CONTROLS
+from ..session import LIMITS
 
 __all__ = ["HEADER_BYTES", "PAYLOAD_BYTES", "PROTOCOL", "Pixels", "Refusal", "Request", "code_of", "parse", "reply"]
 
 PROTOCOL = 1
 HEADER_BYTES = 1 << 16
 """The longest header line, its newline counted: paths and options need a few hundred bytes."""
-PAYLOAD_BYTES = 16 * MAX_PIXELS
+PAYLOAD_BYTES = 16 * LIMITS.pixels
 """All pictures of a request together: the largest picture as float32 RGBA."""
-_STYLES = 8
-_PREVIEW_SIDE = 1024  # a preview cannot be cancelled once it has begun
 _TYPES: dict[str, np.dtype[Any]] = {"u8": np.dtype("u1"), "u16": np.dtype("<u2"), "f32": np.dtype("<f4")}
-_OPTIONS = {"alpha", "preserve_color", "color_strength", "scale", "detail", "style_size"}
 _CODES: tuple[tuple[type[Exception], str], ...] = (
     (ImageError, "image"),
     (StyleError, "style"),
@@ -56,17 +54,17 @@ class Pixels:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """As NumPy has it: rows, columns, samples."""
+        """The shape of its array in NumPy: rows, columns, samples."""
         return self.height, self.width, self.channels
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of a sample."""
+        """The type of one sample."""
         return _TYPES[self.type]
 
     @property
     def bytes(self) -> int:
-        """How many of the payload it takes."""
+        """How many bytes of the payload it takes."""
         return self.width * self.height * self.channels * self.dtype.itemsize
 
 
@@ -115,7 +113,7 @@ def parse(line: bytes, token: str) -> Request:
         None if header.get("mask") is None else _pixels(header["mask"], "mask"),
         _options(header.get("options", {})),
         _text(header.get("model", "lite"), "model"),
-        _whole(header.get("size", 256), "size", _PREVIEW_SIDE),
+        _whole(header.get("size", 256), "size", LIMITS.preview_side),
     )
     if request.mask is not None and (request.mask.channels, request.mask.type) != (1, "u8"):
         raise _malformed("mask must have 1 channel of type u8", header["mask"])
@@ -142,9 +140,9 @@ def _malformed(what: str, got: object) -> Refusal:
 def _pixels(found: object, name: str) -> Pixels:
     if not isinstance(found, dict):
         raise _malformed(f"{name} must be an object with width, height, channels and type", found)
-    width, height = (_whole(found.get(side), f"{name}: {side}", MAX_PIXELS) for side in ("width", "height"))
-    if width * height > MAX_PIXELS:
-        told = f"{name}: {width} x {height} pixels; at most {MAX_PIXELS} are taken"
+    width, height = (_whole(found.get(side), f"{name}: {side}", LIMITS.pixels) for side in ("width", "height"))
+    if width * height > LIMITS.pixels:
+        told = f"{name}: {width} x {height} pixels; at most {LIMITS.pixels} are taken"
         raise Refusal("too-large", f"{told}: select a part or scale the picture down")
     channels, kind = _whole(found.get("channels"), f"{name}: channels", 4), found.get("type")
     if not isinstance(kind, str) or kind not in _TYPES:
@@ -153,8 +151,8 @@ def _pixels(found: object, name: str) -> Pixels:
 
 
 def _styles(found: object) -> tuple[tuple[str | Path | Pixels, float], ...]:
-    if not isinstance(found, list) or not 1 <= len(found) <= _STYLES:
-        raise _malformed(f"styles must be a list of 1 to {_STYLES} objects", found)
+    if not isinstance(found, list) or not 1 <= len(found) <= LIMITS.styles:
+        raise _malformed(f"styles must be a list of 1 to {LIMITS.styles} objects", found)
     styles: list[tuple[str | Path | Pixels, float]] = []
     for each in found:
         kinds = set(each) & {"preset", "file", "picture"} if isinstance(each, dict) else set()
@@ -177,14 +175,15 @@ def _styles(found: object) -> tuple[tuple[str | Path | Pixels, float], ...]:
 
 def _options(found: object) -> dict[str, Any]:
     """Only their names and kinds: ranges are the core's, and so are the messages about them."""
-    if not isinstance(found, dict) or set(found) - _OPTIONS:
-        raise _malformed(f"options must be an object of {', '.join(sorted(_OPTIONS))}", found)
+    if not isinstance(found, dict) or set(found) - set(CONTROLS):
+        raise _malformed(f"options must be an object of {', '.join(sorted(CONTROLS))}", found)
     for name, value in found.items():
-        if name == "style_size":
-            _whole(1 if value is None else value, f"options: {name}", MAX_PIXELS)
+        control = CONTROLS[name]
+        if control.kind == "pixels":
+            _whole(1 if value is None else value, f"options: {name}", LIMITS.pixels)
             continue
-        right = isinstance(value, str) if name == "preserve_color" else _is_number(value)
-        right = right or (name == "alpha" and isinstance(value, list) and all(map(_is_number, value)))
+        right = isinstance(value, str) if control.kind == "choice" else _is_number(value)
+        right = right or (control.by_level and isinstance(value, list) and all(map(_is_number, value)))
         if not right:
             raise _malformed(f"options: {name} has a wrong type", value)
     return found

@@ -8,17 +8,16 @@ import secrets
 import socket
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from .. import __version__
-from ..errors import Cancelled
-from ..progress import Progress
+from ..errors import Cancelled, Progress
+from ..session import Busy, Turns
 from .connection import Connection
 from .protocol import PROTOCOL, Refusal, Request, code_of, parse
 from .state import remove_state, write_state
@@ -27,7 +26,6 @@ __all__ = ["Server"]
 
 log = logging.getLogger("adainkit.worker")
 _CALLERS = 32
-_QUEUE = 8
 _TICK = 0.2
 _STAGES = {"style": (0.0, 0.0), "encode": (0.0, 0.4), "decode": (0.4, 0.6), "stylize": (0.0, 1.0)}
 """Start and share of a job's time: `lite`'s encoder takes about 2 parts in 5."""
@@ -49,10 +47,10 @@ class Server:
     """Listens from the start; `serve` answers until it is idle for `idle` seconds, or told to stop. Callers without
     the token do not keep it up."""
 
-    def __init__(self, work: Work, state: Path, idle: float = 900.0) -> None:
+    def __init__(self, work: Work, state: Path, idle: float = 900.0, turns: Turns | None = None) -> None:
         self.work, self.state, self.idle = work, state, idle
         self.token = secrets.token_hex(32)
-        self._turns = _Turns()
+        self.turns = Turns() if turns is None else turns
         self._stopping = threading.Event()
         self._callers: set[threading.Thread] = set()
         self._warming = threading.Thread(target=self._warm, daemon=True)
@@ -82,7 +80,7 @@ class Server:
                         log.warning("a caller was not taken: %s", error)
                         time.sleep(_TICK)
                     self._callers = {caller for caller in self._callers if caller.is_alive()}
-                    if self._turns.taken:
+                    if self.turns.taken:
                         self._last_call = time.monotonic()
                     elif time.monotonic() - self._last_call > self.idle:
                         log.info("nobody called for %g s", self.idle)
@@ -106,7 +104,7 @@ class Server:
 
     def _warm(self) -> None:
         try:
-            with self._turns.take(lambda _: None):
+            with self.turns.take():
                 self.work.warm()
         except Exception as error:  # a job that needs what is missing tells its caller
             log.warning("not warm: %s", error)
@@ -120,6 +118,8 @@ class Server:
             request = parse(connection.read_header(), self.token)
             self._last_call = time.monotonic()
             self._serve_request(connection, request)
+        except Busy as busy:
+            self._tell(connection, "busy", str(busy))
         except Refusal as refusal:
             log.info("refused (%s): %s", refusal.code, refusal)
             self._tell(connection, refusal.code, str(refusal))
@@ -145,7 +145,7 @@ class Server:
             connection.check()
             connection.send({"waiting": before})
 
-        with self._turns.take(wait):
+        with self.turns.take(wait):
             connection.send({"ready": True})
             pictures = [connection.read_pixels(shape) for shape in request.payload]
             started = time.perf_counter()
@@ -163,43 +163,6 @@ class Server:
     def _tell(connection: Connection, code: str, message: str) -> None:
         with suppress(OSError):
             connection.send({"error": code, "message": message})
-
-
-class _Turns:
-    """First come, first served, one at a time; at most `_QUEUE` wait."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._line: deque[object] = deque()
-
-    @property
-    def taken(self) -> bool:
-        """Whether anybody has the turn."""
-        return bool(self._line)
-
-    @contextmanager
-    def take(self, wait: Callable[[int], None]) -> Iterator[None]:
-        """Wait for the turn, and have it within the block. `wait(how many come before)` is called every now and then;
-        it may raise to leave the line."""
-        me = object()
-        with self._changed:
-            if len(self._line) > _QUEUE:
-                raise Refusal("busy", f"{_QUEUE} jobs are waiting already; try again later")
-            self._line.append(me)
-        try:
-            while before := self._before(me):
-                wait(before)
-            yield
-        finally:
-            with self._changed:
-                self._line.remove(me)
-                self._changed.notify_all()
-
-    def _before(self, me: object) -> int:
-        """How many come before, after a short wait for the turn."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._line[0] is me, _TICK if len(self._line) > 1 else 0)
-            return self._line.index(me)
 
 
 def _fraction(stage: str, done: int, total: int) -> float:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import adainkit
-from adainkit import comfyui_install
 from adainkit.cli import main
-from adainkit.comfyui_install import LIST, install, pack_files, uninstall
 from adainkit.errors import AdaINKitError
+from adainkit.install import comfyui as comfyui_install
+from adainkit.install.comfyui import LIST, install, pack_files, uninstall
 
 ROOT = Path(__file__).parents[2]
 

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 import adainkit
 from adainkit import AdaINModel, ModelConfig
-from adainkit.demo import draw_landscape
+from adainkit.cli.demo import draw_landscape
 
 pytestmark = [
     pytest.mark.slow,

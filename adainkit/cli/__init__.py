@@ -1,0 +1,5 @@
+"""The `adainkit` command."""
+
+from .entry import main
+
+__all__ = ["main"]

@@ -1,0 +1,250 @@
+"""What the `adainkit` command understands: its commands, and their options. Nothing heavy: `--help` is quick."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from ..batch.jobs import FORMATS
+from ..look.controls import CONTROLS, Control
+from . import values
+
+__all__ = ["parse_arguments"]
+
+_EXAMPLES = {
+    "stylize": (
+        "adainkit stylize photo.jpg painting.jpg -o out.png\n"
+        "adainkit stylize holiday/ --style wave.jpg:0.7 --style PRESET:0.3 -o painted/ --alpha 0.8\n"
+        "adainkit stylize photos/ --random-style paintings/ --seed 1 -o augmented/ --manifest run.jsonl"
+    ),
+    "grid": (
+        "adainkit grid photos/*.jpg --style wave.jpg --style PRESET -o sheet.png\n"
+        "adainkit grid photo.jpg PRESET --alphas 0,0.25,0.5,0.75,1\n"
+        "adainkit grid photo.jpg --style a.jpg --style b.jpg --style c.jpg --style d.jpg --interpolate 5\n"
+        "adainkit grid photo.jpg"
+    ),
+    "styles": "adainkit styles",
+    "models": "adainkit models --json",
+    "download": "adainkit download vgg19\nadainkit download vgg19 --from ~/Downloads",
+    "doctor": "adainkit doctor",
+    "demo": "adainkit demo -o demo",
+    "gimp": "adainkit gimp install\nadainkit gimp install --dir ~/.config/GIMP/3.0\nadainkit gimp doctor",
+    "comfyui": "adainkit comfyui install ~/ComfyUI\nadainkit comfyui uninstall ~/ComfyUI",
+    "train": "adainkit train --config lite --content photos/ --style paintings/ --teacher vgg.safetensors --out run/",
+}
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """What was asked: `command`, its options by name, `debug`, and `usage_error(message)`, which exits with 2.
+
+    `SystemExit` for wrong usage, `--help` and `--version`.
+    """
+    if arguments[:1] == ["train"]:  # the rest is not ours to parse, --help included
+        return argparse.Namespace(command="train", rest=list(arguments[1:]), debug=False)
+    args, rest = _parser().parse_known_args(arguments)
+    # argparse ends a list of pictures at the first option: `photo.jpg -o out.png painting.jpg` leaves one over
+    if args.command not in ("stylize", "grid") or any(text.startswith("-") for text in rest):
+        if rest:
+            args.usage_error(f"unrecognized arguments: {' '.join(rest)}")
+    else:
+        args.pictures += rest
+    return args
+
+
+def _parser() -> argparse.ArgumentParser:
+    description = "Any picture in the style of any other, offline. `adainkit COMMAND --help` tells more."
+    parser = argparse.ArgumentParser("adainkit", description=description, allow_abbrev=False)
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        title = "examples" if "\n" in _EXAMPLES[name] else "example"
+        sub: argparse.ArgumentParser = commands.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog=f"{title}:\n  " + _EXAMPLES[name].replace("\n", "\n  "),
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        sub.set_defaults(usage_error=sub.error)
+        sub.add_argument("--debug", action="store_true", help="show where an error comes from, and what is done")
+        return sub
+
+    _stylize_arguments(command("stylize", "paint pictures in the style of others or of presets"))
+    _grid_arguments(command("grid", "paint pictures in many styles, strengths or blends, on one sheet with labels"))
+    styles = command("styles", "list the presets")
+    styles.add_argument("--model", default="lite", help="whose presets (default: lite)")
+    models = command("models", "list the models")
+    download = command("download", "fetch a model once, for all later runs")
+    download.add_argument("name", metavar="NAME", help="a name that `adainkit models` lists")
+    download.add_argument("--from", dest="source", metavar="DIR", help="take the published files from this folder")
+    download.add_argument("--no-verify", action="store_true", help="accept files with other checksums")
+    doctor = command("doctor", "tell what this installation can, what is missing and how to mend it")
+    demo = command("demo", "draw a landscape and paint it in three presets")
+    demo.add_argument("-o", "--output", metavar="DIR", default="adainkit-demo", help="folder (default: adainkit-demo)")
+    gimp = command("gimp", "put the filter into GIMP 3, take it out, or find what is wrong with it")
+    gimp.add_argument("action", choices=("install", "uninstall", "doctor"), help="what to do")
+    gimp.add_argument("--dir", metavar="DIR", help="GIMP's folder, .../GIMP/3.x (default: all that there are)")
+    comfyui = command("comfyui", "put the node pack into a ComfyUI, upgrade it there, or take it out")
+    comfyui.add_argument("action", choices=("install", "uninstall"), help="what to do")
+    comfyui.add_argument("path", metavar="PATH", help="ComfyUI's folder, or its custom_nodes")
+    for sub in (styles, models, doctor, demo, comfyui, gimp):
+        sub.add_argument("--json", action="store_true", help="print one JSON document")
+    command("train", "train a model of your own: what follows goes to training.train")
+    return parser
+
+
+def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    forms = (
+        "CONTENT... STYLE",
+        "CONTENT... --style STYLE[:WEIGHT] [--style ...]",
+        "CONTENT... --region MASK=STYLE [--region ...]",
+        "CONTENT... --random-style DIR",
+    )
+    parser.usage = "\n       ".join(f"adainkit stylize {form} [-o OUT] [options]" for form in forms)
+    add(
+        "pictures",
+        nargs="+",
+        metavar="CONTENT",
+        help="files, folders (and all below), patterns like *.jpg",
+    )
+    add("-o", "--output", metavar="OUT", help="file for one picture, else folder (default: a new name beside CONTENT)")
+    add(
+        "--style",
+        action="append",
+        type=values.style_share,
+        metavar="STYLE[:WEIGHT]",
+        help="a picture, a saved style or a preset; several are mixed by their weights (default 1)",
+    )
+    add(
+        "--region",
+        action="append",
+        type=values.region,
+        metavar="MASK=STYLE",
+        help="a style of its own where the gray picture MASK is white; what no region covers stays",
+    )
+    _look_arguments(parser, "alpha")
+    add("--mask", metavar="FILE", help="gray picture: white is stylized, black stays")
+    _machine_arguments(parser)
+    add(
+        "--tile",
+        type=values.tile,
+        default="auto",
+        metavar="N|none|auto",
+        help="pixels a side worked on at once (default: auto, what memory allows); the result is the same",
+    )
+    add("--format", type=values.extension, choices=FORMATS, help="default: as OUT, else as CONTENT")
+    add("--quality", type=values.quality, metavar="1-100", help="of JPEG, WebP and AVIF (default: visually lossless)")
+    add("--overwrite", action="store_true", help="replace files that exist (never a content or a style)")
+    add("--json", action="store_true", help="print one JSON object a line: input, output, style, seconds, error")
+    _data_set_arguments(parser)
+
+
+def _data_set_arguments(parser: argparse.ArgumentParser) -> None:
+    batch = parser.add_argument_group("folders and data sets")
+    batch.add_argument(
+        "--manifest",
+        metavar="FILE",
+        help="add a JSON line for each picture as it ends; the same command again then does what is not done yet",
+    )
+    batch.add_argument(
+        "--random-style", metavar="DIR", help="a random picture of this folder for each CONTENT, always the same one"
+    )
+    batch.add_argument("--seed", type=int, default=0, metavar="N", help="of the random choice (default: 0)")
+    batch.add_argument(
+        "--styles-per-image",
+        type=values.positive,
+        default=1,
+        metavar="K",
+        help="styles for each CONTENT (default: 1)",
+    )
+
+
+def _grid_arguments(parser: argparse.ArgumentParser) -> None:
+    forms = (
+        "CONTENT... STYLE",
+        "CONTENT... --style STYLE [--style ...]",
+        "CONTENT... STYLE --alphas A,B,...",
+        "CONTENT... --style STYLE --style STYLE [...] --interpolate N",
+        "CONTENT",
+    )
+    parser.usage = "\n       ".join(f"adainkit grid {form} [-o OUT] [options]" for form in forms)
+    add = parser.add_argument
+    add(
+        "pictures", nargs="+", metavar="CONTENT", help="a row each: files, folders (and all below), patterns like *.jpg"
+    )
+    add("-o", "--output", metavar="OUT", default="adainkit-grid.png", help="file (default: adainkit-grid.png)")
+    add(
+        "--style",
+        action="append",
+        type=values.style_share,
+        metavar="STYLE",
+        help="a column each: a picture, a folder of them, a saved style or a preset (default: all presets)",
+    )
+    kinds = parser.add_mutually_exclusive_group()
+    _add_control(kinds, CONTROLS["alpha"], help="as of stylize (default: 1)")
+    kinds.add_argument(
+        "--alphas", type=values.fractions, metavar="A,B,...", help="a column for each strength, of one style"
+    )
+    add(
+        "--interpolate",
+        type=values.steps,
+        metavar="N",
+        help="N steps between two styles, or N x N between four, on one CONTENT",
+    )
+    add("--size", type=values.positive, default=256, metavar="N", help="longer side of a cell (default: 256 pixels)")
+    _look_arguments(parser)
+    _machine_arguments(parser)
+    add("--overwrite", action="store_true", help="replace OUT if it exists")
+    add("--json", action="store_true", help="print one JSON document")
+
+
+def _look_arguments(parser: argparse.ArgumentParser, *more: str) -> None:
+    for control in CONTROLS.values():
+        if control.name != "alpha" or "alpha" in more:  # `grid` has more to say about it
+            _add_control(parser, control)
+
+
+def _add_control(parser: argparse._ActionsContainer, control: Control, help: str = "") -> None:
+    facts: dict[str, Any] = {"default": control.default, "help": help or control.help}
+    if control.kind == "choice":
+        facts["choices"] = control.choices
+    elif control.kind == "pixels":
+        facts |= {"type": values.count, "metavar": "N|none"}
+    elif control.by_level:
+        facts |= {"type": values.alphas, "metavar": "A|A,B,..."}
+    else:
+        span = f"{control.low:g}-{control.high:g}" if control.high == 1 else "N"
+        facts |= {"type": values.within(control.low, control.high), "metavar": span}
+    parser.add_argument(f"--{control.name.replace('_', '-')}", **facts)
+
+
+def _machine_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--model", default="lite", help="a name of `adainkit models`, or a file (default: lite)")
+    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
+    add("--dtype", choices=("auto", "mixed", "float32", "float16", "bfloat16"), default="auto", help="precision")
+    add(
+        "--max-pixels",
+        type=values.count,
+        default=1 << 28,
+        metavar="N|none",
+        help="refuse larger pictures (default: 2^28)",
+    )
+
+
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for: reading the package's metadata takes time."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help="show the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from .. import __version__
+
+        sys.stdout.write(f"adainkit {__version__}\n")
+        parser.exit()

@@ -1,0 +1,53 @@
+"""What the commands share: the model that the options name, and errors as one line, findings."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..install.finding import Finding
+    from ..stylizer import Stylizer
+
+__all__ = ["complain", "make_stylizer", "one_line", "report_findings"]
+
+
+def make_stylizer(model: str, device: str, dtype: str) -> Stylizer:
+    """A Stylizer that keeps its styles on disk."""
+    from ..store.style_cache import StyleCache
+    from ..store.weights import cache_dir
+    from ..stylizer import Stylizer
+
+    return Stylizer(model, device=device, dtype=dtype, cache=StyleCache(folder=cache_dir() / "styles"))
+
+
+def complain(error: BaseException, debug: bool) -> None:
+    """One line on stderr and, to debug, where it comes from."""
+    print(f"adainkit: error: {one_line(error)}", file=sys.stderr)
+    if debug:
+        traceback.print_exception(error, file=sys.stderr)
+
+
+def one_line(error: BaseException) -> str:
+    """The message, or what there is instead, without line breaks."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def report_findings(found: Iterable[Finding], as_json: bool) -> int:
+    """Print findings as they come, or all as JSON; 1 if any is broken."""
+    findings = []
+    for finding in found:
+        findings.append(finding)
+        if not as_json:
+            print(f"{finding.status:8}{finding.name:18}{finding.value}", flush=True)
+            if finding.remedy:
+                print(f"{'':26}-> {finding.remedy}")
+    broken = sum(f.status == "broken" for f in findings)
+    if as_json:
+        print(json.dumps({"healthy": not broken, "findings": [vars(f) for f in findings]}, indent=2))
+    else:
+        print(f"\n{broken} broken: see the arrows above" if broken else "\nall that is needed works")
+    return 1 if broken else 0

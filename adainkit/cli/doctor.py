@@ -1,0 +1,224 @@
+"""What this installation has and can, what is missing, and how to mend it: `adainkit doctor`."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from ..install.finding import Finding
+
+__all__ = ["examine"]
+
+_NEEDED_LATER = {"torchvision"}  # nothing of the library imports it yet: broken, it is no harm
+_EXTRAS_OF_DEVELOPERS = {"test", "dev", "demo"}
+_VARIABLES = re.compile(r"ADAINKIT_\w+|(https?|all|no)_proxy|OMP_NUM_THREADS|CUDA_VISIBLE_DEVICES", re.IGNORECASE)
+_REINSTALL = "pip install --force-reinstall --no-deps adainkit"
+
+
+def examine() -> Iterator[Finding]:
+    """Findings one by one, the quick ones first. Never raises, for what fails is a finding; downloads nothing."""
+    parts: tuple[Callable[[], Iterator[Finding]], ...] = (
+        _system,
+        _libraries,
+        _devices,
+        _cache,
+        _models,
+        _trial,
+        _formats,
+        _extras,
+        _environment,
+    )
+    for part in parts:
+        try:
+            yield from part()
+        except Exception as error:  # a report that stops at the first fault would hide the others
+            told = f"cannot be examined: {type(error).__name__}: {error}"
+            yield Finding(part.__name__.strip("_"), told, "broken", _REINSTALL)
+
+
+def _system() -> Iterator[Finding]:
+    from .. import __version__
+
+    yield Finding("adainkit", f"{__version__} in {Path(__file__).parent.parent}")
+    yield Finding("python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+
+
+def _libraries() -> Iterator[Finding]:
+    """The runtime dependencies: there, new enough, and importable."""
+    for name, lowest in (
+        _requirements("").items() or {"torch": "", "numpy": "", "pillow": "", "safetensors": ""}.items()
+    ):
+        status: Literal["missing", "broken"] = "missing" if name in _NEEDED_LATER else "broken"
+        remedy = f'pip install "{name}{f">={lowest}" if lowest else ""}"'
+        try:
+            version = metadata.version(name)
+            importlib.import_module({"pillow": "PIL"}.get(name, name))
+        except metadata.PackageNotFoundError:
+            yield Finding(name, "not installed", status, remedy)
+        except Exception as error:  # a library for another torch or system fails in its own way
+            told = str(error).strip().partition("\n")[0]
+            yield Finding(name, f"{version} cannot be imported ({told})", status, f"{remedy} --force-reinstall")
+        else:
+            if _release(version) < _release(lowest):
+                yield Finding(name, f"{version} is older than {lowest}", status, f"{remedy} --upgrade")
+            else:
+                yield Finding(name, version)
+
+
+def _devices() -> Iterator[Finding]:
+    import torch
+
+    yield Finding("cpu", f"{torch.get_num_threads()} threads of {os.cpu_count()} processors")
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            facts = torch.cuda.get_device_properties(index)
+            yield Finding(f"cuda:{index}", f"{facts.name}, {facts.total_memory / 2**30:.0f} GiB")
+    else:
+        built = torch.version.cuda or torch.version.hip
+        why = f"none found (this torch is built for {built})" if built else "this torch has no GPU support"
+        yield Finding("cuda", f"{why}; not needed")
+    yield Finding("mps", "here" if torch.backends.mps.is_available() else "none found; not needed")
+
+
+def _cache() -> Iterator[Finding]:
+    from ..store.weights import cache_dir
+
+    folder = cache_dir()
+    there = next(p for p in (folder, *folder.parents) if p.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            yield Finding("cache", f"{folder}, writable" + ("" if there == folder else ", not made yet"))
+    except OSError as error:
+        remedy = "set ADAINKIT_HOME to a folder that can be written; until then styles are encoded anew each time"
+        yield Finding("cache", f"{folder} cannot be written ({error.strerror})", "missing", remedy)
+
+
+def _models() -> Iterator[Finding]:
+    """The weights that are here must load (which checks their sum), and their presets must be of the same encoder."""
+    from ..errors import AdaINKitError
+    from ..net.model import AdaINModel
+    from ..store.weights import models
+    from ..style import Style, presets_file, styles
+
+    for name, weights in models().items():
+        status: Literal["missing", "broken"] = "missing" if weights.sources else "broken"
+        remedy = f"adainkit download {name}" if weights.sources else _REINSTALL
+        if not weights.available:
+            yield Finding(f"model {name}", "not here" if weights.sources else f"no {weights.path}", status, remedy)
+            continue
+        try:
+            model = AdaINModel.load(weights.path)
+            yield Finding(f"model {name}", f"{(weights.size or 0) / 1e6:.1f} MB, encoder {model.digest[:12]}, loads")
+        except AdaINKitError as error:
+            if weights.sources:
+                remedy = f'python -c "import adainkit; adainkit.clear_cache({name!r})", then {remedy}'
+            yield Finding(f"model {name}", str(error), status, remedy)
+            continue
+        if weights.sources and not presets_file(name).exists():
+            continue  # presets are for the embedded models
+        try:
+            presets = list(styles(name))
+            foreign = [p for p in presets[:1] if Style.preset(p, name).digest != model.digest]
+        except AdaINKitError as error:
+            yield Finding(f"presets of {name}", str(error), "broken", _REINSTALL)
+            continue
+        if foreign or not presets:
+            told = "made for other weights" if foreign else "none"
+            yield Finding(f"presets of {name}", told, "broken", _REINSTALL)
+        else:
+            yield Finding(f"presets of {name}", str(len(presets)))
+
+
+def _trial() -> Iterator[Finding]:
+    """Real work on the device that "auto" takes."""
+    import torch
+
+    from ..stylizer import Stylizer
+
+    ramp = torch.linspace(0, 1, 96 * 64).reshape(1, 64, 96).expand(3, -1, -1)
+    try:
+        with Stylizer(cache=None) as stylizer:
+            started = time.perf_counter()
+            result = stylizer.stylize(ramp, ramp.flip(1))
+            seconds = time.perf_counter() - started
+        if not bool(torch.isfinite(result).all()):
+            raise ArithmeticError("the result is not finite")
+        yield Finding("trial run", f"96 x 64 pixels on {stylizer.device}, {stylizer.precision}, in {seconds:.2f} s")
+    except Exception as error:  # drivers fail in many ways
+        told = str(error).strip().partition("\n")[0]
+        remedy = "mend the findings above; if it is a GPU's, --device cpu works without it"
+        yield Finding("trial run", f"failed: {type(error).__name__}: {told}", "broken", remedy)
+
+
+def _formats() -> Iterator[Finding]:
+    from PIL import features
+
+    for kind in ("webp", "avif"):
+        if features.check(kind):
+            yield Finding(kind, "read and written")
+        else:
+            yield Finding(kind, "not in this Pillow", "missing", 'pip install -U "pillow>=11.3"')
+
+
+def _extras() -> Iterator[Finding]:
+    try:
+        extras = metadata.metadata("adainkit").get_all("Provides-Extra") or []
+    except metadata.PackageNotFoundError:
+        yield Finding("extras", "unknown", "missing", "this is a checkout that is not installed: pip install -e .")
+        return
+    for extra in extras:
+        if extra in _EXTRAS_OF_DEVELOPERS:
+            continue
+        lacking = [name for name in _requirements(extra) if not _installed(name)]
+        if lacking:
+            told = f"{', '.join(lacking)} not installed"
+            yield Finding(f"extra {extra}", told, "missing", f'pip install "adainkit[{extra}]"')
+        else:
+            yield Finding(f"extra {extra}", "installed")
+
+
+def _environment() -> Iterator[Finding]:
+    for name, value in sorted(os.environ.items()):
+        if _VARIABLES.fullmatch(name):
+            yield Finding(name, re.sub(r"//[^/@\s]*@", "//***@", value))  # a mirror's or proxy's password stays private
+
+
+def _requirements(extra: str) -> dict[str, str]:
+    """Names and lower bounds that the installed package declares, for an extra or (empty) for all uses."""
+    try:
+        lines = metadata.requires("adainkit") or []
+    except metadata.PackageNotFoundError:
+        return {}
+    found = {}
+    for line in lines:
+        text, _, marker = line.partition(";")
+        named = re.search(r"""extra == ['"]([^'"]+)""", marker)
+        match = re.match(r"([\w.-]+)(?:.*>=\s*([\w.]+))?", text.strip())
+        if match and (named[1] if named else "") == extra:
+            found[match[1]] = match[2] or ""
+    return found
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version: enough to hold it against a lower bound."""
+    match = re.match(r"\d+(?:\.\d+)*", version)
+    numbers = [int(n) for n in match[0].split(".")] if match else []
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)

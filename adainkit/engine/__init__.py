@@ -1,0 +1,1 @@
+"""A picture of any size through a network, in bounded memory."""

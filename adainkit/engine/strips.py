@@ -1,0 +1,304 @@
+"""A picture that is never whole in memory: its result row by row, in tiles.
+
+Pass one encodes tiles and merges their statistics, pass two encodes them again, decodes them under the GLOBAL
+statistics and gives the result away in strips, rows of tiles. What is held at a time is a tile's work, and a strip of
+the input and two of the output, as integers. Color matching needs the statistics of the result as well: a pass between.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import Progress
+from ..images import Picture, Strips, close_image
+from ..look.color import ColorMap, ColorStatistics, color_statistics
+from ..look.controls import Controls
+from ..look.masks import counting
+from ..look.regions import CoverWindows, region_maps, region_shares, steady_moments, total_cover
+from ..net.adain import AffineMap, Moments, merge_moments
+from ..style import Style
+from .finish import Finish, Measured, shown
+from .memory import memory_budget
+from .tiles import Span, Tile, plan_tiles
+from .two_pass import Executor
+
+__all__ = ["StripWork", "TiledStrips"]
+
+Box: TypeAlias = tuple[int, int, int, int]
+"""Pixels of a picture: top, bottom, left, right."""
+_Maps: TypeAlias = Sequence[Sequence[AffineMap]]  # by region
+
+# Halos a side of a tile on the CPU. With more of them less is seen twice, which new pages for larger tensors eat up
+# again, and 100 megapixels took 3.4 GB; with 8 of `lite`'s a tile sees 1120 pixels.
+_HALOS = 8
+
+
+class StripWork(ABC):
+    """The windows of `source`, stylized by `executor` where `covers` says so, and given away as rows."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        source: Strips,
+        covers: CoverWindows | None,
+        controls: Controls,
+        progress: Progress | None,
+    ) -> None:
+        self.executor, self.source, self.covers = executor, source, covers
+        self.controls, self.progress = controls, progress
+        self.finish = Finish(controls)
+        first = np.asarray(close_image(source.like.rgb, source.like, deep=True))
+        self.kind = first.dtype
+        self.shape = (source.height, source.width, first.shape[2])
+        """The shape of the result: height, width and samples of a pixel."""
+        self.written = 0
+        """Rows that were given away and used."""
+        self.at = "its start"
+        """How far the work has come, in words for people."""
+        self.failure: BaseException | None = None
+        """The error that the work itself, not the use of its rows, ended with."""
+        self.stride = executor.stride
+        self._margin = -(-self.finish.reach // self.stride)  # cells of the result itself
+        self.reach = executor.halo.encode + executor.halo.decode + self._margin
+        self._grid, self.tiles = self._plan()
+        self._hidden: ColorStatistics | None = None  # what transparent pixels are taken for
+
+    def result(
+        self, styles: Sequence[Style], statistics: Sequence[Moments] | None = None
+    ) -> Iterator[np.ndarray[Any, Any]]:
+        """The result's rows in order, `(rows, width, 3 | 4)` of integers; all but the last a multiple of the stride.
+
+        `styles`: one for every region. `statistics`: of the content, instead of its own.
+        """
+        try:
+            for rows in self._rows(styles, statistics):
+                yield rows
+                self.written += len(rows)
+        except BaseException as error:
+            self.failure = error
+            raise
+
+    @abstractmethod
+    def _rows(
+        self, styles: Sequence[Style], statistics: Sequence[Moments] | None
+    ) -> Iterator[np.ndarray[Any, Any]]: ...
+
+    def _visible_colors(self, total: int) -> ColorStatistics | None:
+        """The colors of what is not transparent, where there is alpha. The bar, up to `total`, does not move yet."""
+        if self.source.like.alpha is None:
+            return None
+        found: ColorStatistics | None = None
+        for tile in self.tiles:
+            if self.progress is not None:
+                self.progress("stylize", 0, total)
+            picture = self.source.window(*self._box(tile))
+            part = color_statistics(picture.rgb, picture.alpha)
+            found = part if found is None else found.merge(part)
+        return found
+
+    def _shown(self, picture: Picture) -> Tensor:
+        return shown(picture, self._hidden)
+
+    def _cover(self, box: Box) -> Tensor | None:
+        return None if self.covers is None else total_cover(self.covers.window(*box))
+
+    def _measured(self, output: Tensor, own: Picture, box: Box) -> Measured:
+        """The colors of the result and of the content in a box, of what counts there."""
+        return self.finish.measure(output, self._shown(own), self._cover(box), own.alpha)
+
+    def _samples(self, output: Tensor, own: Picture, box: Box, color: ColorMap | None) -> np.ndarray[Any, Any]:
+        """The result in a box, finished and rounded."""
+        if self.controls.color:
+            output = self.finish.colors(output, self._shown(own), color)
+        output = self.finish.cover(output, own.rgb, self._cover(box))
+        return np.asarray(close_image(output, own, deep=True))
+
+    def _box(self, tile: Tile) -> Box:
+        """The pixels that a tile gives."""
+        rows = tile.rows.given(self.stride, self.source.height)
+        columns = tile.columns.given(self.stride, self.source.width)
+        return rows.start, rows.stop, columns.start, columns.stop
+
+    def _plan(self) -> tuple[tuple[int, int], list[Tile]]:
+        """The grid of cells, and tiles whose strips fit into the budget, too."""
+        picture = torch.empty(1, 3, self.source.height, self.source.width, device="meta")
+        grid, tiles = self.executor.plan(picture, self.reach)
+        size = max(tiles[0].rows.cells, tiles[0].columns.cells)
+        if self.executor.tile == "auto":
+            if self.executor.device.type == "cpu":
+                size = min(size, _HALOS * self.reach)
+            # bytes of a row of cells; there are one strip of the input and two of the output
+            row = self.source.width * self.stride * 4 * self.kind.itemsize
+            most = memory_budget(torch.device("cpu")) // (3 * row) - self.reach
+            least = self.reach  # below that a tile is less than a ninth of what it sees
+            size = max(min(size, most), min(least, max(grid)))
+        return grid, plan_tiles(*grid, size, self.reach)
+
+
+class TiledStrips(StripWork):
+    """The work where strokes are as they come: `controls.scale` is 1."""
+
+    def __init__(self, executor: Executor, *what: Any) -> None:
+        super().__init__(executor, *what)
+        self._pass, self._passes, self._done, self._cost = 0, 2, 0, 3
+
+    def _rows(self, styles: Sequence[Style], statistics: Sequence[Moments] | None) -> Iterator[np.ndarray[Any, Any]]:
+        decoding = 2 if self.finish.matches else 1
+        self._passes = decoding + (statistics is None)
+        self._cost = 2 * decoding + (statistics is None)
+        self._hidden = self._visible_colors(self._total)
+        found = self._statistics() if statistics is None else [statistics] * len(styles)
+        alphas = self.controls.alphas(len(self.executor.model.config.levels))
+        maps = [self.executor.modulate(s, [style], alphas) for s, style in zip(found, styles, strict=True)]
+        color = self._color_map(maps) if self.finish.matches else None
+        rows = np.empty((0, *self.shape[1:]), self.kind)
+
+        def run(tile: Tile) -> None:
+            output, own = self._stylized(tile, maps)
+            top, _, left, right = box = self._box(tile)
+            top -= self.written
+            rows[top : top + own.height, left:right] = self._samples(output, own, box, color)
+
+        for band in self._bands(2):
+            top, bottom, _, _ = self._box(band[0])
+            rows = np.empty((bottom - top, *self.shape[1:]), self.kind)
+            self._run(band, run, 2)
+            yield rows
+
+    def _statistics(self) -> list[list[Moments]]:
+        """Pass one: every region's and level's statistics over the whole picture."""
+        found: list[list[list[Moments]]] = []  # the whole picture, then the regions; levels; parts
+
+        def run(tile: Tile) -> None:
+            near = tile.seeing(self.executor.halo.encode, self._grid)
+            picture, features = self._encoded(near)
+            own = self._cropped(features, near, near)
+            alpha = self._own(picture, near).alpha
+            weights = [alpha]
+            if self.covers is not None:
+                covers = self.covers.window(*self._box(tile)).chunk(len(self.covers), 1)
+                weights += [counting(cover, alpha) for cover in covers]
+            parts = [[_wide(m) for m in self.executor.statistics(own, weight)] for weight in weights]
+            found.extend([[] for _ in own] for _ in weights[len(found) :])
+            for levels, new in zip(found, parts, strict=True):
+                for merged, part in zip(levels, new, strict=True):
+                    merged.append(part)
+
+        for band in self._bands(1):
+            self._run(band, run, 1)
+            found = [[[merge_moments(parts)] for parts in levels] for levels in found]
+        whole, *regions = [[_narrow(m) for (m,) in levels] for levels in found]
+        if self.covers is None:
+            return [whole]
+        return [[steady_moments(*pair) for pair in zip(region, whole, strict=True)] for region in regions]
+
+    def _color_map(self, maps: _Maps) -> ColorMap:
+        """A pass of its own: the map from the colors of the whole result to those of the content."""
+        found: list[Measured] = []
+
+        def run(tile: Tile) -> None:
+            output, own = self._stylized(tile, maps)
+            found.append(self._measured(output, own, self._box(tile)))
+
+        for band in self._bands(2):
+            self._run(band, run, 2)
+        return self.finish.map_of(found)
+
+    def _encoded(self, tile: Tile) -> tuple[Picture, list[Tensor]]:
+        """The pixels that a tile sees, and their features."""
+        rows = tile.rows.seen(self.stride, self.source.height)
+        columns = tile.columns.seen(self.stride, self.source.width)
+        picture = self.source.window(rows.start, rows.stop, columns.start, columns.stop)
+        return picture, self.executor.encode_window(self._shown(picture))
+
+    def _stylized(self, tile: Tile, maps: _Maps) -> tuple[Tensor, Picture]:
+        """What a tile gives, `(1, 3, h, w)` float32 in [0, 1] on the CPU, and the picture there."""
+        picture, features = self._encoded(tile)
+        grown = tile.grown(self._margin, self._grid)
+        near = grown.seeing(self.executor.halo.decode, self._grid)
+        seen = Tile(*(Span(s.first, s.last, s.first, s.last) for s in (near.rows, near.columns)))
+        features = self._cropped(features, tile, seen)
+        everywhere = slice(None)
+        local = [m.window(everywhere, everywhere) for m in region_maps(maps, self._shares(seen), self.executor.device)]
+        output = self.executor.model.decode(features, local, (near.rows.first, near.columns.first))
+        wide = self._own(picture, grown)
+        output = output[:, :, near.rows.inside(self.stride), near.columns.inside(self.stride)]
+        output = output[:, :, : wide.height, : wide.width].clamp(0, 1).cpu()
+        if self.controls.detail:
+            output = self.finish.detail(output, self._shown(wide))
+        own = self._own(picture, tile)
+        top, left = (
+            self.stride * (inner.start - outer.start)
+            for inner, outer in ((tile.rows, grown.rows), (tile.columns, grown.columns))
+        )
+        return output[:, :, top : top + own.height, left : left + own.width], own
+
+    def _shares(self, seen: Tile) -> list[Tensor]:
+        """The regions' shares in the cells that `seen` gives; none where there is one region."""
+        if self.covers is None or len(self.covers) == 1:
+            return []
+        config, reach = self.executor.model.config, self.executor.halo.decode
+        wide = seen.seeing(reach, self._grid)
+        rows = wide.rows.seen(self.stride, self.source.height)
+        columns = wide.columns.seen(self.stride, self.source.width)
+        covers = self.covers.window(rows.start, rows.stop, columns.start, columns.stop)
+        grid = [span.last - span.first for span in (wide.rows, wide.columns)]
+        found = []
+        for place, shares in zip(config.places, region_shares(covers, config, grid, reach), strict=True):
+            scale = self.stride // place.stride
+            found.append(shares[:, :, wide.rows.inside(scale), wide.columns.inside(scale)])
+        return found
+
+    def _cropped(self, features: Sequence[Tensor], outer: Tile, inner: Tile) -> list[Tensor]:
+        """The features of the cells that `inner` gives, cut out of the features of what `outer` sees."""
+        found = []
+        for level, f in zip(self.executor.model.config.levels, features, strict=True):
+            scale = self.stride // level.stride
+            rows, columns = (
+                o.inside(scale, i.start, i.stop) for o, i in ((outer.rows, inner.rows), (outer.columns, inner.columns))
+            )
+            found.append(f[:, :, rows, columns])
+        return found
+
+    def _own(self, picture: Picture, tile: Tile) -> Picture:
+        """The pixels that a tile gives, cut out of those that it sees."""
+        return picture.part(tile.rows.inside(self.stride), tile.columns.inside(self.stride))
+
+    @property
+    def _total(self) -> int:
+        """Work in cells: one for each that is encoded, one for each that is decoded."""
+        return self._grid[0] * self._grid[1] * self._cost
+
+    def _bands(self, cost: int) -> Iterator[list[Tile]]:
+        """A pass: the rows of tiles, from top to bottom."""
+        self._pass += 1
+        bands = [list(band) for _, band in groupby(self.tiles, key=lambda tile: tile.rows.start)]
+        for number, band in enumerate(bands, 1):
+            self.at = f"strip {number} of {len(bands)} in pass {self._pass} of {self._passes}"
+            yield band
+            self._done += cost * sum(tile.cells for tile in band)
+
+    def _run(self, band: list[Tile], run: Callable[[Tile], None], cost: int) -> None:
+        """Run a row of tiles; `cost` is 2 where they are decoded, too."""
+
+        def tell(_: str, done: int, __: int) -> None:
+            if self.progress is not None:
+                self.progress("stylize", self._done + cost * done, self._total)
+
+        self.executor.each(band, self._grid, self.reach, run, "stylize", tell)
+
+
+def _wide(m: Moments) -> Moments:
+    """The same in float64: many tiles have more cells than a float32 can count."""
+    return Moments(*(t.cpu().double() for t in (m.count, m.mean, m.m2)))
+
+
+def _narrow(m: Moments) -> Moments:
+    return Moments(*(t.float() for t in (m.count, m.mean, m.m2)))

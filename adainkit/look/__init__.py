@@ -1,0 +1,1 @@
+"""What an artist controls, on tensors: colors, masks, regions, detail and scale."""

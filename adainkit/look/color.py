@@ -1,0 +1,189 @@
+"""Color control of a result: keep the content's chroma, or bring the result's color distribution to the content's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from ..errors import ImageError
+from .controls import PRESERVE_MODES
+
+__all__ = [
+    "ColorMap",
+    "ColorStatistics",
+    "apply_map",
+    "color_statistics",
+    "keep_luma",
+    "luma",
+    "match_color",
+    "match_map",
+    "preserve",
+]
+
+# Rec. 601: the luma of JPEG's YCbCr. It weighs gamma-coded RGB, which is what pictures in [0, 1] hold here.
+_LUMA = (0.299, 0.587, 0.114)
+# Added to the diagonal of a covariance: the square of a quarter of an 8-bit step, (1 / 1020)^2. Less variance
+# than that is rounding, not color; flat and gray pictures (singular covariances) then still have a Cholesky
+# factor.
+_RIDGE = (1 / 1020) ** 2
+_LIVELY = 2  # times its chroma that a brighter result may have: more makes the noise of shadows visible
+_STRIP = 1 << 18  # pixels per step of the statistics: bounds their memory to some tens of megabytes
+
+
+@dataclass(frozen=True, eq=False)
+class ColorStatistics:
+    """Mergeable color statistics of a batch: `weight` (B,), `mean` (B, 3), `m2` (B, 3, 3) (the sum of weight times the
+    outer product of deviations from the mean); float64 on the CPU, where 13 numbers a picture cost nothing."""
+
+    weight: Tensor
+    mean: Tensor
+    m2: Tensor
+
+    @property
+    def covariance(self) -> Tensor:
+        """``(B, 3, 3)``, biased (divided by the whole weight); zero where there is no weight."""
+        return self.m2 / self.weight.clamp_min(torch.finfo(torch.float64).tiny)[:, None, None]
+
+    def merge(self, other: ColorStatistics) -> ColorStatistics:
+        """Statistics of both parts together, exactly (Chan, Golub and LeVeque 1979)."""
+        total = self.weight + other.weight
+        share = other.weight / total.clamp_min(torch.finfo(torch.float64).tiny)
+        step = other.mean - self.mean
+        spread = step[:, :, None] * step[:, None, :] * (self.weight * share)[:, None, None]
+        return ColorStatistics(total, self.mean + step * share[:, None], self.m2 + other.m2 + spread)
+
+
+@dataclass(frozen=True, eq=False)
+class ColorMap:
+    """The affine map ``matrix @ rgb + offset`` of a batch: `matrix` (B, 3, 3), `offset` (B, 3), float64 on the CPU."""
+
+    matrix: Tensor
+    offset: Tensor
+
+
+def color_statistics(x: Tensor, weight: Tensor | None = None) -> ColorStatistics:
+    """Color statistics of ``(B, 3, H, W)`` RGB in any float dtype, each pixel weighted by `weight` ``(B, 1, H, W)``.
+
+    `weight` is >= 0: alpha, or a mask. Statistics of tiles, merged, are those of the whole picture.
+    """
+    _check(x, "x")
+    if weight is not None and weight.shape != (x.shape[0], 1, *x.shape[2:]):
+        expected = (x.shape[0], 1, *x.shape[2:])
+        raise ImageError(f"weight: expected shape {expected} for these colors, got {tuple(weight.shape)}")
+    rows = max(1, _STRIP // x.shape[3])
+    total: ColorStatistics | None = None
+    for top in range(0, x.shape[2], rows):
+        part = _strip_statistics(x[:, :, top : top + rows], None if weight is None else weight[:, :, top : top + rows])
+        total = part if total is None else total.merge(part)
+    assert total is not None  # _check refuses empty pictures
+    return total
+
+
+def _strip_statistics(x: Tensor, weight: Tensor | None) -> ColorStatistics:
+    x = x.float().flatten(2)
+    w = torch.ones_like(x[:, :1]) if weight is None else weight.to(x.device, torch.float32).flatten(2)
+    count = w.sum(2)
+    mean = (x * w).sum(2) / count.clamp_min(torch.finfo(torch.float32).tiny)
+    d = x - mean[:, :, None]
+    # sums of products, not a matmul: autocast and TF32 would take those down to 10 bits
+    m2 = torch.stack([(d * w * d[:, i : i + 1]).sum(2) for i in range(3)], 1)
+    return ColorStatistics(*(t.cpu().double() for t in (count[:, 0], mean, m2)))
+
+
+def match_map(result: ColorStatistics, content: ColorStatistics) -> ColorMap:
+    """The map that gives the result's colors the content's mean and covariance.
+
+    ``A = L_content @ inv(L_result)`` with the Cholesky factors L of the covariances: Gatys et al. 2016, "Preserving
+    color in neural artistic style transfer", section 4.1. A ridge of a quarter of an 8-bit step keeps flat and gray
+    pictures finite.
+    """
+    ridge = _RIDGE * torch.eye(3, dtype=torch.float64)
+    low_result, low_content = (torch.linalg.cholesky(s.covariance + ridge) for s in (result, content))
+    matrix = torch.linalg.solve_triangular(low_result, low_content, upper=False, left=False)
+    return ColorMap(matrix, content.mean - (matrix @ result.mean[:, :, None])[:, :, 0])
+
+
+def apply_map(x: Tensor, color_map: ColorMap) -> Tensor:
+    """Map ``(B, 3, H, W)`` RGB and clamp it to [0, 1]; same shape, dtype and device back (computed in float32)."""
+    _check(x, "x")
+    matrix, offset = (t.to(x.device, torch.float32) for t in (color_map.matrix.float(), color_map.offset.float()))
+    wide = x.float()
+    out = torch.addcmul(offset[:, :, None, None], matrix[:, :, 0, None, None], wide[:, 0:1])
+    for j in (1, 2):  # elementwise for the reason given in the statistics
+        out.addcmul_(matrix[:, :, j, None, None], wide[:, j : j + 1])
+    return out.clamp_(0, 1).to(x.dtype)
+
+
+def match_color(result: Tensor, content: Tensor, weight: Tensor | None = None) -> Tensor:
+    """``(B, 3, H, W)`` RGB in [0, 1]: `result` with the mean and covariance of the colors of `content`.
+
+    `weight` ``(B, 1, H, W)`` (alpha) weighs the statistics of both. What leaves [0, 1] is clamped. Same shape, dtype
+    and device as `result`. Source: see `match_map`. For tiles: merge `color_statistics`, then `match_map` and
+    `apply_map`.
+    """
+    _check_pair(result, content)
+    return apply_map(result, match_map(color_statistics(result, weight), color_statistics(content, weight)))
+
+
+def keep_luma(result: Tensor, content: Tensor) -> Tensor:
+    """``(B, 3, H, W)`` RGB in [0, 1]: the luma of `result` with the chroma of `content`; same dtype and device as
+    `result`.
+
+    Luma and chroma are those of JPEG's YCbCr (Rec. 601): they are linear in the RGB values of a file, so that gray
+    stays gray and no gamma is guessed. Where the result is brighter than the content, the chroma grows with the luma,
+    up to twice, so that what was dark and colored does not turn gray. Where the chroma does not fit at the result's
+    luma, it is scaled towards gray as far as needed: the luma is exact and the hue stays, where clipping channels
+    would change both.
+    """
+    _check_pair(result, content)
+    tiny = torch.finfo(torch.float32).tiny
+    light, own = luma(result).clamp_(0, 1), luma(content).to(result.device)
+    chroma = (content.to(result.device, torch.float32) - own).mul_((light / own.clamp_min(tiny)).clamp_(1, _LIVELY))
+    red, green, blue = (chroma[:, i : i + 1] for i in range(3))
+    high, low = red.maximum(green).maximum(blue), red.minimum(green).minimum(blue)
+    fit = torch.minimum((1 - light) / high.clamp_min(tiny), light / (-low).clamp_min(tiny)).clamp_(max=1)
+    return chroma.mul_(fit).add_(light).clamp_(0, 1).to(result.dtype)
+
+
+def luma(x: Tensor) -> Tensor:
+    """``(B, 3, H, W)`` RGB -> ``(B, 1, H, W)`` float32 luma (Rec. 601)."""
+    red, green, blue = (weight * x[:, i : i + 1].float() for i, weight in enumerate(_LUMA))
+    return red + green + blue
+
+
+def preserve(
+    mode: Literal["luma", "match"] | None,
+    result: Tensor,
+    content: Tensor,
+    weight: Tensor | None = None,
+    strength: float = 1.0,
+) -> Tensor:
+    """Color control by name: ``None`` gives `result` itself, "luma" is `keep_luma`, "match" is `match_color`.
+
+    Raises ValueError for any other name. `weight` ``(B, 1, H, W)`` (alpha) matters for "match" only. `strength`, 0 to
+    1: the share of the colors that are preserved.
+    """
+    if mode is None:
+        return result
+    if mode == "luma":
+        return torch.lerp(result, keep_luma(result, content), strength)
+    if mode == "match":
+        return torch.lerp(result, match_color(result, content, weight), strength)
+    raise ValueError(f"preserve_color: expected None, {' or '.join(map(repr, PRESERVE_MODES))}, got {mode!r}")
+
+
+def _check(x: Tensor, name: str) -> None:
+    if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape or not x.is_floating_point():
+        raise ImageError(f"{name}: expected a float tensor (B, 3, H, W), got {x.dtype} {tuple(x.shape)}")
+
+
+def _check_pair(result: Tensor, content: Tensor) -> None:
+    _check(result, "result")
+    _check(content, "content")
+    if result.shape != content.shape:
+        raise ImageError(
+            f"result and content: expected one shape, got {tuple(result.shape)} and {tuple(content.shape)}"
+        )

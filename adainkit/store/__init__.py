@@ -1,0 +1,1 @@
+"""What is fetched once and kept: published weights, and encoded styles."""
