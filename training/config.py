@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
 
 from adainkit.network import LITE
 
-from .loss_network import LAYERS
+from .loss_network import DEEP_LAYERS, LAYERS
 from .losses import CONTENT_NORMS, STYLE_NORMS
 
 __all__ = ["EXECUTION", "ConfigError", "Stage", "TrainConfig", "load_config"]
@@ -29,10 +29,14 @@ _CHOICES = {
     "content_norm": CONTENT_NORMS,
     "style_norm": STYLE_NORMS,
     "gram_norm": STYLE_NORMS,
+    "covariance_norm": STYLE_NORMS,
+    "space": ("own", "vgg19"),
+    "teachers": ("turn", "together"),
     "schedule": ("linear", "cosine", "inverse"),
     "amp": ("none", "bfloat16", "float16"),
 }
 _INF = math.inf
+_LAYER_WEIGHTS = ("content_layers", "style_layers", "gram_layers", "covariance_layers")
 _RANGES = {
     "reconstruction_share": (0, 1),
     "reconstruction_steps": (0, _INF),
@@ -46,6 +50,11 @@ _RANGES = {
     "content_zoom": (0.01, 100),
     "style_zoom": (0.01, 100),
     "flat_share": (0, 1),
+    "scales": (1, 16),
+    "look_shift": (0, 64),
+    "noise_share": (0, 1),
+    "noise_sigma": (0, 255),
+    "noise_shift": (0, 64),
     "ripple_octaves": (1, 8),
     "ripple_smooth": (1e-6, _INF),
     "workers": (0, _INF),
@@ -87,7 +96,8 @@ class Stage:
 @dataclass(frozen=True)
 class TrainConfig:
     """All settings of a run. Losses with `relative` norms are normalized (see `losses`), so that weights mean the same
-    for every picture; layer weights are those of relu1_1, relu2_1, relu3_1, relu4_1, and are scaled to sum 1."""
+    for every picture; layer weights are those of relu1_1, relu2_1, relu3_1, relu4_1, and are scaled to sum 1. A fifth
+    is of relu5_1, for loss networks that have it; for others, it is left out."""
 
     # the model; replaced by that of --init
     name: str = LITE.name
@@ -98,6 +108,12 @@ class TrainConfig:
     freeze_encoder: bool = False  # a decoder for an encoder that is there: its styles stay valid
     # how long, and on what sizes
     stages: tuple[Stage, ...] = (Stage(2000, 128, 8), Stage(7000, 160, 4), Stage(5850, 224, 4))
+    # losses: where and how the loss networks look
+    space: str = "own"  # or "vgg19": slim features where the file's maps lead, see `spaces`
+    teachers: str = "turn"  # of several: one a step, or all "together"
+    scales: tuple[int, ...] = (1,)  # also at a half, a quarter ...: 2, 4
+    look_shift: int = 0  # up to so many pixels, another shift every step, and see `look_flip`
+    look_flip: bool = False
     # losses
     content_weight: float = 1.0
     content_target: str = "features"  # or "adain": the content's features with the style's statistics (the paper's)
@@ -109,13 +125,22 @@ class TrainConfig:
     gram_weight: float = 0.0
     gram_norm: str = "relative"
     gram_layers: tuple[float, ...] = (0.6, 1.0, 1.0, 1.5)
+    covariance_weight: float = 0.0
+    covariance_norm: str = "relative"
+    covariance_layers: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
     color_weight: float = 0.0
     ssim_weight: float = 0.03
     ripple_weight: float = 150.0
     ripple_octaves: int = 1
     ripple_smooth: float = 0.02  # Laplacian of luma up to which content counts as smooth
     grid_weight: float = 0.0
+    calm_weight: float = 0.0
+    excess_weight: float = 0.0
     total_variation_weight: float = 0.0
+    noise_weight: float = 0.0  # the gain of noise: results of pictures and of their noisy, shifted copies
+    noise_share: float = 0.25  # of every batch, at least one picture
+    noise_sigma: float = 2.0  # of 255
+    noise_shift: int = 0  # up to so many pixels
     reconstruction_weight: float = 4.0
     reconstruction_share: float = 0.2  # of every batch: alpha 0, judged by reconstruction alone
     reconstruction_steps: int = 0  # warm-up: of the first steps, all samples are reconstructions
@@ -153,8 +178,9 @@ class TrainConfig:
         # YAML knows lists and mappings only
         stages = tuple(s if isinstance(s, Stage) else _make(Stage, s, "stages") for s in self.stages)
         object.__setattr__(self, "stages", stages)
-        for name in ("betas", "content_zoom", "style_zoom", "content_layers", "style_layers", "gram_layers"):
+        for name in ("betas", "content_zoom", "style_zoom", *_LAYER_WEIGHTS):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "scales", tuple(int(v) for v in self.scales))
         if not stages or any(s.crop < 16 or s.batch < 1 or (s.steps < 1) == (s.epochs <= 0) for s in stages):
             raise ConfigError(
                 "stages: each needs crops of 16 px or more, 1 or more pictures, and either steps or epochs above 0, "
@@ -170,16 +196,38 @@ class TrainConfig:
         for name in ("betas", "content_zoom", "style_zoom"):
             if len(getattr(self, name)) != 2:
                 raise ConfigError(f"{name}: expected 2 numbers, got {getattr(self, name)}")
-        if self.ripple_weight and min(s.crop for s in stages) < 8 * 2**self.ripple_octaves:
+        self._check_losses()
+
+    def _check_losses(self) -> None:
+        smallest = min(s.crop for s in self.stages)
+        if self.ripple_weight and smallest < 8 * 2**self.ripple_octaves:
             raise ConfigError(
                 f"ripple_octaves: {self.ripple_octaves} need crops of {8 * 2**self.ripple_octaves} px or more"
             )
+        if self.calm_weight and smallest < 36:
+            raise ConfigError("calm_weight: needs crops of 36 px or more")
         if not any(getattr(self, name) for name in vars(self) if name.endswith("_weight")):
             raise ConfigError("every loss has weight 0: there is nothing to learn")
-        for name in ("content_layers", "style_layers", "gram_layers"):
+        for name in _LAYER_WEIGHTS:
             layers = getattr(self, name)
-            if len(layers) != len(LAYERS) or min(layers) < 0 or not sum(layers):
-                raise ConfigError(f"{name}: expected 4 weights, 0 or more and not all zero, got {layers}")
+            if len(layers) not in (len(LAYERS), len(DEEP_LAYERS)) or min(layers) < 0 or not sum(layers[: len(LAYERS)]):
+                raise ConfigError(
+                    f"{name}: expected 4 weights, or 5 with relu5_1's, 0 or more and the first 4 not all zero, "
+                    f"got {layers}"
+                )
+        least = 32 if self.deep else 16
+        if not self.scales or smallest < least * max(self.scales):
+            raise ConfigError(
+                f"scales: {self.scales} need crops of {least * max(self.scales or (1,))} px or more, as the loss "
+                f"networks see {least} px or more"
+            )
+        if max(self.look_shift, self.noise_shift) * 2 > smallest:
+            raise ConfigError(f"look_shift, noise_shift: half of the smallest crop, {smallest} px, at most")
+
+    @property
+    def deep(self) -> bool:
+        """Whether a loss asks for relu5_1."""
+        return any(len(layers) > len(LAYERS) and layers[-1] for layers in (getattr(self, n) for n in _LAYER_WEIGHTS))
 
     @property
     def steps(self) -> int:

@@ -35,7 +35,8 @@ from . import checkpoints, losses
 from .config import EXECUTION, ConfigError, TrainConfig, load_config
 from .data import Batch, Batches, Steps, find_pictures, manifest_hash, split
 from .journal import Journal
-from .loss_network import LossNetwork
+from .looks import draw_looks
+from .loss_network import LAYERS, LossNetwork
 from .objective import Objective, stylize_batch
 from .processes import Processes
 from .sheet import save_sheet
@@ -53,8 +54,8 @@ _SHARED_STRIDE = 8  # on such crops the loss network's floor pooling and the enc
 class Trainer:
     """One run in one folder. `run()` trains to the end, or until SIGTERM or Ctrl-C, having saved where it is.
 
-    `teacher` and `vgg` as in `vgg.read_vgg`: the loss network, and the encoder to begin with. A frozen encoder given by
-    `vgg` is its own loss network when `teacher` is None. `init`: a model file to begin with.
+    `teacher` and `vgg` as in `vgg.read_vgg`: the loss network (or several), and the encoder to begin with. A frozen
+    encoder given by `vgg` is its own loss network when `teacher` is None. `init`: a model file to begin with.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Trainer:
         config: TrainConfig,
         content: Path,
         style: Path,
-        teacher: str | Path | None,
+        teacher: str | Path | Sequence[str | Path] | None,
         out: Path,
         init: Path | None = None,
         vgg: str | Path | None = None,
@@ -76,7 +77,8 @@ class Trainer:
         config, self.model = _build(config, init, vgg)
         if teacher is None and not (config.freeze_encoder and vgg):
             raise ConfigError("no loss network: give --teacher FILE, or --teacher torchvision to download VGG-19")
-        self.teacher = LossNetwork(vgg if teacher is None else teacher)
+        sources = _as_list(vgg if teacher is None else teacher)
+        self.teachers = [LossNetwork(source, config.deep) for source in sources]
         every = config.validation_every
         found = [split(find_pictures(folder), every) for folder in (content, style)]
         (self.content, check_c), (self.style, check_s) = found
@@ -89,9 +91,9 @@ class Trainer:
         self.config = config = config.resolve(len(self.content), self.processes.count)
         self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
         self.model = self.model.to(self.device, memory_format=self.memory_format).train()
-        self.teacher = self.teacher.to(self.device, memory_format=self.memory_format)
+        self.teachers = [t.to(self.device, memory_format=self.memory_format) for t in self.teachers]
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self.objective: nn.Module = Objective(config, self.model, self.teacher, self._shares(teacher))
+        self.objective: nn.Module = Objective(config, self.model, self.teachers, self._shares(teacher))
         if config.compile:
             self.objective = torch.compile(self.objective)  # type: ignore[assignment]
         if self.processes.count > 1:
@@ -105,7 +107,9 @@ class Trainer:
         self.check = Batches(check, check_c or self.content, check_s or self.style)[0]
         self.held_out = bool(check_c and check_s)
         self.settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in EXECUTION}
-        self.settings["sources"] = _fingerprint([*sorted(self.content), *sorted(self.style), teacher, vgg, init])
+        self.settings["sources"] = _fingerprint(
+            [*sorted(self.content), *sorted(self.style), *_as_list(teacher), vgg, init]
+        )
         self.changes: list[str] = []
         self.step, self.skipped, self.bad_in_a_row, self.seconds = 0, 0, 0, 0.0
         self.broken: set[str] = set()
@@ -176,13 +180,16 @@ class Trainer:
         """One step; the loss, the gradient's norm and the parts of the loss, as means over the processes. A loss or
         gradient that is not finite changes nothing and is counted."""
         config, device = self.config, self.device
+        if config.noise_weight:
+            torch.manual_seed(hash((config.seed, self.step)))  # a step's noise, too, is a function of seed and step
         content, style = (self._to_device(x) for x in (batch.content, batch.style))
         share = config.rate_at(self.step)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * share
         kind = torch.float16 if config.amp == "float16" else torch.bfloat16
         with torch.autocast(device.type, kind, enabled=config.amp != "none"):
-            loss, parts = self.objective(content, style, config.reconstructions(self.step, len(content)))
+            plain = config.reconstructions(self.step, len(content))
+            loss, parts = self.objective(content, style, plain, self.step, self._looks())
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
@@ -239,7 +246,7 @@ class Trainer:
                 for a in (1.0, 0.5, 0.0)
             ]
             shots = [s.clamp(0, 1) for s in shots]
-            seen, c, s = self.teacher(shots[0]), self.teacher(content), self.teacher(style)
+            seen, c, s = (self.teachers[0](x)[: len(LAYERS)] for x in (shots[0], content, style))
             figures = {
                 "content": losses.content_loss(seen[-1], c[-1]),
                 "style": losses.style_loss(seen, s),
@@ -325,11 +332,20 @@ class Trainer:
             raise ConfigError(f"{path}: freeze_encoder cannot change within a run; use another --out and --init")
         self.changes = [*changes, *([f"up to step {step}: {'; '.join(found)}"] if found else [])]
 
-    def _shares(self, teacher: str | Path | None) -> bool:
+    def _looks(self) -> Tensor | None:
+        """How the loss networks look at this step's pictures; None: at the pictures as they are."""
+        c = self.config
+        if not (c.look_shift or c.look_flip or (c.noise_weight and c.noise_shift)):
+            return None
+        return draw_looks(c.seed, self.step, c.look_shift, c.look_flip, c.noise_shift).to(self.device)
+
+    def _shares(self, teacher: object) -> bool:
         """Whether the loss network is the model's own encoder: then nothing needs to be encoded twice."""
         return (
             teacher is None
             and len(self.model.config.levels) == 1
+            and self.config.scales == (1,)
+            and not (self.config.look_shift or self.config.look_flip or self.config.noise_weight or self.config.deep)
             and all(stage.crop % _SHARED_STRIDE == 0 for stage in self.config.stages)
         )
 
@@ -381,6 +397,12 @@ def _build(config: TrainConfig, init: Path | None, vgg: str | Path | None) -> tu
     return config, model
 
 
+def _as_list(value: str | Path | Sequence[str | Path] | None) -> list[str | Path]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, (str, Path)) else list(value)
+
+
 def _fingerprint(sources: Sequence[str | Path | None]) -> str:
     """sha256 of names and sizes: what a run was begun with, wherever it lies now, without reading it all."""
     paths = [Path(source) for source in sources if source is not None]
@@ -402,9 +424,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--teacher",
+        action="append",
         metavar="FILE",
-        help="the loss network: a VGG-19 file in a layout of training/vgg.py, or torchvision: download it; by default "
-        "a frozen --vgg is its own",
+        help="the loss network: a VGG-19 file in a layout of training/vgg.py, or torchvision: download it; again for "
+        "more, which are asked in turn; by default a frozen --vgg is its own",
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="RUN", help="folder of the run; an earlier run there goes on"
