@@ -34,6 +34,7 @@ _CHOICES = {
     "teachers": ("turn", "together"),
     "schedule": ("linear", "cosine", "inverse"),
     "amp": ("none", "bfloat16", "float16"),
+    "data_on_device": ("auto", "yes", "no"),
 }
 _INF = math.inf
 _LAYER_WEIGHTS = ("content_layers", "style_layers", "gram_layers", "covariance_layers")
@@ -50,6 +51,11 @@ _RANGES = {
     "content_zoom": (0.01, 100),
     "style_zoom": (0.01, 100),
     "flat_share": (0, 1),
+    "content_dark_share": (0, 1),
+    "style_hue_share": (0, 1),
+    "style_invert_share": (0, 1),
+    "minutes": (0, _INF),
+    "checkpoint_minutes": (0, _INF),
     "scales": (1, 16),
     "look_shift": (0, 64),
     "noise_share": (0, 1),
@@ -68,6 +74,9 @@ EXECUTION = (
     "amp",
     "channels_last",
     "compile",
+    "cuda_graphs",
+    "data_on_device",
+    "checkpoint_minutes",
     "workers",
     "keep_decoded",
     "checkpoint_every",
@@ -108,6 +117,7 @@ class TrainConfig:
     freeze_encoder: bool = False  # a decoder for an encoder that is there: its styles stay valid
     # how long, and on what sizes
     stages: tuple[Stage, ...] = (Stage(2000, 128, 8), Stage(7000, 160, 4), Stage(5850, 224, 4))
+    minutes: float = 0.0  # above 0: so long, by the clock; steps of stages and warm-up are shares of the time then
     # losses: where and how the loss networks look
     space: str = "own"  # or "vgg19": slim features where the file's maps lead, see `spaces`
     teachers: str = "turn"  # of several: one a step, or all "together"
@@ -159,7 +169,11 @@ class TrainConfig:
     # data
     content_zoom: tuple[float, float] = (1.0, 1.8)
     style_zoom: tuple[float, float] = (0.8, 2.4)
-    flat_share: float = 0.05
+    flat_share: float = 0.05  # of contents: tiny details enlarged
+    content_dark_share: float = 0.0  # of contents: brought down to a half to an eighth
+    style_hue_share: float = 0.0  # of styles: channels that change places, or hues rotated
+    style_invert_share: float = 0.0  # of styles: luma inverted
+    style_turn: bool = False  # styles are turned by quarters
     validation_every: int = 20
     keep_decoded: bool = True  # in the workers' memory, about 0.5 MB a picture of 320 x 480
     workers: int = 1
@@ -169,7 +183,10 @@ class TrainConfig:
     amp: str = "bfloat16"  # or "float16", or "none"
     channels_last: bool = True
     compile: bool = False
+    cuda_graphs: bool = True  # a step is recorded once and replayed, where that can be
+    data_on_device: str = "auto"  # pictures decoded once into the device's memory: "yes", "no", "auto" on CUDA
     checkpoint_every: int = 250
+    checkpoint_minutes: float = 0.0  # above 0: also so often, with model.safetensors
     keep_checkpoints: int = 3
     sample_every: int = 500
     tensorboard: bool = False
@@ -234,6 +251,11 @@ class TrainConfig:
         """Steps of all stages together; `resolve` first where some are in epochs."""
         return sum(stage.steps for stage in self.stages)
 
+    @property
+    def largest(self) -> int:
+        """Shorter side in pixels beyond which no crop goes: larger pictures would only fill the memory."""
+        return round(max(s.crop for s in self.stages) * max(*self.content_zoom, *self.style_zoom))
+
     def resolve(self, contents: int, processes: int = 1) -> TrainConfig:
         """The same run with all epochs as steps, for so many content pictures."""
         stages = tuple(
@@ -253,15 +275,19 @@ class TrainConfig:
         wanted = Fraction(self.reconstruction_share).limit_denominator(10_000) * batch
         return math.floor(wanted * (step + 1)) - math.floor(wanted * step)
 
-    def stage_at(self, step: int) -> Stage:
+    def stage_at(self, step: float) -> Stage:
         """The stage that `step` (from 0) belongs to; the last one beyond the end."""
-        for stage in self.stages:
-            if step < stage.steps:
-                return stage
-            step -= stage.steps
-        return self.stages[-1]
+        return self.stages[self.stage_number(step)]
 
-    def rate_at(self, step: int) -> float:
+    def stage_number(self, step: float) -> int:
+        """The place of `stage_at` among the stages."""
+        for number, stage in enumerate(self.stages):
+            if step < stage.steps:
+                return number
+            step -= stage.steps
+        return len(self.stages) - 1
+
+    def rate_at(self, step: float) -> float:
         """The share of the learning rates at `step`: linear warm-up, then what the schedule says."""
         warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
         if self.schedule == "inverse":

@@ -133,8 +133,9 @@ def _color_moments(picture: Tensor) -> tuple[Tensor, Tensor]:
 
 def weighted_mean(values: Sequence[Tensor], weights: Sequence[float] | None = None) -> Tensor:
     """Of scalars; `weights` are scaled to sum 1."""
-    shares = torch.tensor([1.0] * len(values) if weights is None else list(weights), device=values[0].device)
-    return (torch.stack(list(values)) * shares).sum() / shares.sum()
+    shares = [1.0] * len(values) if weights is None else list(weights)
+    # numbers of Python: a tensor of them would have to be brought to the device, and a CUDA graph allows for no such
+    return torch.stack([value * (share / sum(shares)) for value, share in zip(values, shares, strict=True)]).sum()
 
 
 def normed(difference: Tensor, size: Tensor, bound: Tensor | None, norm: str) -> Tensor:
@@ -242,8 +243,8 @@ def _laplacian(x: Tensor) -> Tensor:
 
 def luma(picture: Tensor) -> Tensor:
     """Rec. 601 luma, `(B, 1, H, W)`."""
-    weights = picture.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
-    return (picture * weights).sum(1, keepdim=True)
+    red, green, blue = picture.split(1, 1)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:
