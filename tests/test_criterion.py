@@ -144,6 +144,9 @@ def test_noise_is_a_part_of_the_loss_and_its_gradient_lowers_it(files: list[Path
 def test_runs_take_several_loss_networks_and_go_on_bit_for_bit(files: list[Path], pictures, tmp_path: Path) -> None:
     settings = {**BASE, "scales": [1, 2], "look_shift": 4, "look_flip": True, "noise_weight": 0.5, "noise_shift": 2}
     whole = trainer(files, pictures, tmp_path / "whole", **settings)
+    assert len(trainer(files, ([pictures[0]] * 2, pictures[1]), tmp_path / "x", **settings).content) == 2 * len(
+        whole.content
+    )
     whole.run()
     part = trainer(files, pictures, tmp_path / "part", **settings)
     for step in range(2):

@@ -60,7 +60,8 @@ class LoaderFeed:
 
     def feed(self, batch: Batch) -> Feed:
         """A batch on the device."""
-        inputs = {"content": batch.content.to(self.device), "style": batch.style.to(self.device)}
+        pictures = {"content": batch.content, "style": batch.style}
+        inputs = {name: value.to(self.device, non_blocking=True) for name, value in pictures.items()}
         return Feed(inputs, self._render, tuple(batch.content.shape), len(batch.content), batch.broken)
 
     def _render(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -68,14 +68,15 @@ _SHARED_STRIDE = 8  # on such crops the loss network's floor pooling and the enc
 class Trainer:
     """One run in one folder. `run()` trains to the end, or until SIGTERM or Ctrl-C, having saved where it is.
 
-    `teacher` and `vgg` as in `vgg.read_vgg`: the loss network (or several), and the encoder to begin with. A frozen
-    encoder given by `vgg` is its own loss network when `teacher` is None. `init`: a model file to begin with.
+    `content`: a folder of photographs, or several, each with its own held-out ones. `teacher` and `vgg` as in
+    `vgg.read_vgg`: the loss network (or several), and the encoder to begin with. A frozen encoder given by `vgg` is its
+    own loss network when `teacher` is None. `init`: a model file to begin with.
     """
 
     def __init__(
         self,
         config: TrainConfig,
-        content: Path,
+        content: Path | Sequence[Path],
         style: Path,
         teacher: str | Path | Sequence[str | Path] | None,
         out: Path,
@@ -95,7 +96,7 @@ class Trainer:
         sources = _as_list(vgg if teacher is None else teacher)
         self.teachers = [LossNetwork(source, config.deep) for source in sources]
         every = config.validation_every
-        found = [split(find_pictures(folder), every) for folder in (content, style)]
+        found = [_split(_as_list(folders), every) for folders in (content, style)]
         (self.content, check_c), (self.style, check_s) = found
         for kind, pictures in (("content", self.content), ("style", self.style)):
             if not pictures:
@@ -180,6 +181,8 @@ class Trainer:
             smoothing=0.02,
             disable=not sys.stderr.isatty() or journal is None,
         )
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # shapes stay the same for thousands of steps
         queue: deque[torch.cuda.Event] = deque()
         feeds, pace = self.feed.feeds(self.step, self.schedule), Pace()
         while not self.schedule.over(self.step):
@@ -365,7 +368,8 @@ class Trainer:
         c = self.config
         if not (c.look_shift or c.look_flip or (c.noise_weight and c.noise_shift)):
             return None
-        return draw_looks(c.seed, self.step, c.look_shift, c.look_flip, c.noise_shift).to(self.device)
+        looks = draw_looks(c.seed, self.step, c.look_shift, c.look_flip, c.noise_shift)
+        return looks.to(self.device, non_blocking=True)
 
     def _shares(self, teacher: object) -> bool:
         """Whether the loss network is the model's own encoder: then nothing needs to be encoded twice."""
@@ -418,6 +422,11 @@ def _build(config: TrainConfig, init: Path | None, vgg: str | Path | None) -> tu
     return config, model
 
 
+def _split(folders: Sequence[str | Path], every: int) -> tuple[list[Path], list[Path]]:
+    parts = [split(find_pictures(folder), every) for folder in folders]
+    return [p for train, _ in parts for p in train], [p for _, held in parts for p in held]
+
+
 def _as_list(value: str | Path | Sequence[str | Path] | None) -> list[str | Path]:
     if value is None:
         return []
@@ -433,7 +442,14 @@ def _fingerprint(sources: Sequence[str | Path | None]) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="training.train", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--config", help="a YAML file, or the name of a packaged one (classic, few-shot, guide, lite)")
-    parser.add_argument("--content", type=Path, required=True, metavar="DIR", help="folder of photographs")
+    parser.add_argument(
+        "--content",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="DIR",
+        help="folder of photographs; again for more",
+    )
     parser.add_argument(
         "--style", "--style-dir", type=Path, required=True, metavar="DIR", help="folder of paintings, or a few of them"
     )
