@@ -28,9 +28,10 @@ from adainkit.style import Style, styles
 from adainkit.stylizer import Stylizer
 from training import checkpoints, export, losses
 from training.config import ConfigError, Stage, TrainConfig, load_config
-from training.data import Batches, find_pictures, manifest_hash, pick_crop, split
+from training.data import Batches, find_pictures, manifest_hash, split
 from training.loss_network import LossNetwork
 from training.train import main
+from training.views import pick_crop
 
 
 def test_style_loss_is_the_written_out_formula() -> None:

@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
 
 from adainkit.net.config import LITE
 
-from .loss_network import LAYERS
+from .loss_network import DEEP_LAYERS, LAYERS
 from .losses import CONTENT_NORMS, STYLE_NORMS
 
 __all__ = ["EXECUTION", "ConfigError", "Stage", "TrainConfig", "load_config"]
@@ -29,10 +29,15 @@ _CHOICES = {
     "content_norm": CONTENT_NORMS,
     "style_norm": STYLE_NORMS,
     "gram_norm": STYLE_NORMS,
+    "covariance_norm": STYLE_NORMS,
+    "space": ("own", "vgg19"),
+    "teachers": ("turn", "together"),
     "schedule": ("linear", "cosine", "inverse"),
     "amp": ("none", "bfloat16", "float16"),
+    "data_on_device": ("auto", "yes", "no"),
 }
 _INF = math.inf
+_LAYER_WEIGHTS = ("content_layers", "style_layers", "gram_layers", "covariance_layers")
 _RANGES = {
     "reconstruction_share": (0, 1),
     "reconstruction_steps": (0, _INF),
@@ -46,6 +51,16 @@ _RANGES = {
     "content_zoom": (0.01, 100),
     "style_zoom": (0.01, 100),
     "flat_share": (0, 1),
+    "content_dark_share": (0, 1),
+    "style_hue_share": (0, 1),
+    "style_invert_share": (0, 1),
+    "minutes": (0, _INF),
+    "checkpoint_minutes": (0, _INF),
+    "scales": (1, 16),
+    "look_shift": (0, 64),
+    "noise_share": (0, 1),
+    "noise_sigma": (0, 255),
+    "noise_shift": (0, 64),
     "ripple_octaves": (1, 8),
     "ripple_smooth": (1e-6, _INF),
     "workers": (0, _INF),
@@ -59,6 +74,9 @@ EXECUTION = (
     "amp",
     "channels_last",
     "compile",
+    "cuda_graphs",
+    "data_on_device",
+    "checkpoint_minutes",
     "workers",
     "keep_decoded",
     "checkpoint_every",
@@ -87,7 +105,8 @@ class Stage:
 @dataclass(frozen=True)
 class TrainConfig:
     """All settings of a run. Losses with `relative` norms are normalized (see `losses`), so that weights mean the same
-    for every picture; layer weights are those of relu1_1, relu2_1, relu3_1, relu4_1, and are scaled to sum 1."""
+    for every picture; layer weights are those of relu1_1, relu2_1, relu3_1, relu4_1, and are scaled to sum 1. A fifth
+    is of relu5_1, for loss networks that have it; for others, it is left out."""
 
     # the model; replaced by that of --init
     name: str = LITE.name
@@ -95,9 +114,19 @@ class TrainConfig:
     encoder: str = LITE.encoder
     decoder: str = LITE.decoder
     gain_cap: float | None = LITE.gain_cap
+    code: int | None = (
+        None  # how many numbers sum a style up; None: 256 where the decoder has a word with a map, else 0
+    )
     freeze_encoder: bool = False  # a decoder for an encoder that is there: its styles stay valid
     # how long, and on what sizes
     stages: tuple[Stage, ...] = (Stage(2000, 128, 8), Stage(7000, 160, 4), Stage(5850, 224, 4))
+    minutes: float = 0.0  # above 0: so long, by the clock; steps of stages and warm-up are shares of the time then
+    # losses: where and how the loss networks look
+    space: str = "own"  # or "vgg19": slim features where the file's maps lead, see `spaces`
+    teachers: str = "turn"  # of several: one a step, or all "together"
+    scales: tuple[int, ...] = (1,)  # also at a half, a quarter ...: 2, 4
+    look_shift: int = 0  # up to so many pixels, another shift every step, and see `look_flip`
+    look_flip: bool = False
     # losses
     content_weight: float = 1.0
     content_target: str = "features"  # or "adain": the content's features with the style's statistics (the paper's)
@@ -109,13 +138,22 @@ class TrainConfig:
     gram_weight: float = 0.0
     gram_norm: str = "relative"
     gram_layers: tuple[float, ...] = (0.6, 1.0, 1.0, 1.5)
+    covariance_weight: float = 0.0
+    covariance_norm: str = "relative"
+    covariance_layers: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)
     color_weight: float = 0.0
     ssim_weight: float = 0.03
     ripple_weight: float = 150.0
     ripple_octaves: int = 1
     ripple_smooth: float = 0.02  # Laplacian of luma up to which content counts as smooth
     grid_weight: float = 0.0
+    calm_weight: float = 0.0
+    excess_weight: float = 0.0
     total_variation_weight: float = 0.0
+    noise_weight: float = 0.0  # the gain of noise: results of pictures and of their noisy, shifted copies
+    noise_share: float = 0.25  # of every batch, at least one picture
+    noise_sigma: float = 2.0  # of 255
+    noise_shift: int = 0  # up to so many pixels
     reconstruction_weight: float = 4.0
     reconstruction_share: float = 0.2  # of every batch: alpha 0, judged by reconstruction alone
     reconstruction_steps: int = 0  # warm-up: of the first steps, all samples are reconstructions
@@ -134,7 +172,11 @@ class TrainConfig:
     # data
     content_zoom: tuple[float, float] = (1.0, 1.8)
     style_zoom: tuple[float, float] = (0.8, 2.4)
-    flat_share: float = 0.05
+    flat_share: float = 0.05  # of contents: tiny details enlarged
+    content_dark_share: float = 0.0  # of contents: brought down to a half to an eighth
+    style_hue_share: float = 0.0  # of styles: channels that change places, or hues rotated
+    style_invert_share: float = 0.0  # of styles: luma inverted
+    style_turn: bool = False  # styles are turned by quarters
     validation_every: int = 20
     keep_decoded: bool = True  # in the workers' memory, about 0.5 MB a picture of 320 x 480
     workers: int = 1
@@ -144,7 +186,10 @@ class TrainConfig:
     amp: str = "bfloat16"  # or "float16", or "none"
     channels_last: bool = True
     compile: bool = False
+    cuda_graphs: bool = True  # a step is recorded once and replayed, where that can be
+    data_on_device: str = "auto"  # pictures decoded once into the device's memory: "yes", "no", "auto" on CUDA
     checkpoint_every: int = 250
+    checkpoint_minutes: float = 0.0  # above 0: also so often, with model.safetensors
     keep_checkpoints: int = 3
     sample_every: int = 500
     tensorboard: bool = False
@@ -153,8 +198,9 @@ class TrainConfig:
         # YAML knows lists and mappings only
         stages = tuple(s if isinstance(s, Stage) else _make(Stage, s, "stages") for s in self.stages)
         object.__setattr__(self, "stages", stages)
-        for name in ("betas", "content_zoom", "style_zoom", "content_layers", "style_layers", "gram_layers"):
+        for name in ("betas", "content_zoom", "style_zoom", *_LAYER_WEIGHTS):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "scales", tuple(int(v) for v in self.scales))
         if not stages or any(s.crop < 16 or s.batch < 1 or (s.steps < 1) == (s.epochs <= 0) for s in stages):
             raise ConfigError(
                 "stages: each needs crops of 16 px or more, 1 or more pictures, and either steps or epochs above 0, "
@@ -170,21 +216,48 @@ class TrainConfig:
         for name in ("betas", "content_zoom", "style_zoom"):
             if len(getattr(self, name)) != 2:
                 raise ConfigError(f"{name}: expected 2 numbers, got {getattr(self, name)}")
-        if self.ripple_weight and min(s.crop for s in stages) < 8 * 2**self.ripple_octaves:
+        self._check_losses()
+
+    def _check_losses(self) -> None:
+        smallest = min(s.crop for s in self.stages)
+        if self.ripple_weight and smallest < 8 * 2**self.ripple_octaves:
             raise ConfigError(
                 f"ripple_octaves: {self.ripple_octaves} need crops of {8 * 2**self.ripple_octaves} px or more"
             )
+        if self.calm_weight and smallest < 36:
+            raise ConfigError("calm_weight: needs crops of 36 px or more")
         if not any(getattr(self, name) for name in vars(self) if name.endswith("_weight")):
             raise ConfigError("every loss has weight 0: there is nothing to learn")
-        for name in ("content_layers", "style_layers", "gram_layers"):
+        for name in _LAYER_WEIGHTS:
             layers = getattr(self, name)
-            if len(layers) != len(LAYERS) or min(layers) < 0 or not sum(layers):
-                raise ConfigError(f"{name}: expected 4 weights, 0 or more and not all zero, got {layers}")
+            if len(layers) not in (len(LAYERS), len(DEEP_LAYERS)) or min(layers) < 0 or not sum(layers[: len(LAYERS)]):
+                raise ConfigError(
+                    f"{name}: expected 4 weights, or 5 with relu5_1's, 0 or more and the first 4 not all zero, "
+                    f"got {layers}"
+                )
+        least = 32 if self.deep else 16
+        if not self.scales or smallest < least * max(self.scales):
+            raise ConfigError(
+                f"scales: {self.scales} need crops of {least * max(self.scales or (1,))} px or more, as the loss "
+                f"networks see {least} px or more"
+            )
+        if max(self.look_shift, self.noise_shift) * 2 > smallest:
+            raise ConfigError(f"look_shift, noise_shift: half of the smallest crop, {smallest} px, at most")
+
+    @property
+    def deep(self) -> bool:
+        """Whether a loss asks for relu5_1."""
+        return any(len(layers) > len(LAYERS) and layers[-1] for layers in (getattr(self, n) for n in _LAYER_WEIGHTS))
 
     @property
     def steps(self) -> int:
         """Steps of all stages together; `resolve` first where some are in epochs."""
         return sum(stage.steps for stage in self.stages)
+
+    @property
+    def largest(self) -> int:
+        """Shorter side in pixels beyond which no crop goes: larger pictures would only fill the memory."""
+        return round(max(s.crop for s in self.stages) * max(*self.content_zoom, *self.style_zoom))
 
     def resolve(self, contents: int, processes: int = 1) -> TrainConfig:
         """The same run with all epochs as steps, for so many content pictures."""
@@ -205,15 +278,19 @@ class TrainConfig:
         wanted = Fraction(self.reconstruction_share).limit_denominator(10_000) * batch
         return math.floor(wanted * (step + 1)) - math.floor(wanted * step)
 
-    def stage_at(self, step: int) -> Stage:
+    def stage_at(self, step: float) -> Stage:
         """The stage that `step` (from 0) belongs to; the last one beyond the end."""
-        for stage in self.stages:
-            if step < stage.steps:
-                return stage
-            step -= stage.steps
-        return self.stages[-1]
+        return self.stages[self.stage_number(step)]
 
-    def rate_at(self, step: int) -> float:
+    def stage_number(self, step: float) -> int:
+        """The place of `stage_at` among the stages."""
+        for number, stage in enumerate(self.stages):
+            if step < stage.steps:
+                return number
+            step -= stage.steps
+        return len(self.stages) - 1
+
+    def rate_at(self, step: float) -> float:
         """The share of the learning rates at `step`: linear warm-up, then what the schedule says."""
         warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
         if self.schedule == "inverse":

@@ -11,8 +11,9 @@ import hashlib
 import logging
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
+
+from .views import View, draw_colors, pick_crop, recolor
 
 if TYPE_CHECKING:  # its pyyaml is needed for training alone
     from .config import Stage, TrainConfig
@@ -32,7 +35,6 @@ __all__ = [
     "find_pictures",
     "manifest_hash",
     "open_picture",
-    "pick_crop",
     "picture_tensors",
     "split",
 ]
@@ -76,17 +78,6 @@ def manifest_hash(pictures: Sequence[Path]) -> str:
     for path in sorted(pictures, key=lambda p: p.name):
         total.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()
-
-
-def pick_crop(
-    size: tuple[int, int], crop: int, zoom: tuple[float, float], rng: random.Random
-) -> tuple[int, int, int, int]:
-    """A random square (left, top, right, bottom) inside `size` (width, height). Its side is the crop's times a random
-    factor from `zoom` (log-uniform), and at most the shorter side."""
-    factor = zoom[0] * (zoom[1] / zoom[0]) ** rng.random()
-    side = max(4, min(round(crop * factor), *size))
-    left, top = rng.randint(0, size[0] - side), rng.randint(0, size[1] - side)
-    return left, top, left + side, top + side
 
 
 def open_picture(path: Path, most: int) -> Image.Image | None:
@@ -139,61 +130,91 @@ class Batches(Dataset[Batch]):
     def __len__(self) -> int:
         return self.config.steps
 
-    def __getitem__(self, step: int) -> Batch:
-        stage, zoom = self.config.stage_at(step), self.config.style_zoom
+    def __getitem__(self, key: int | tuple[int, int]) -> Batch:
+        """The batch of a step, of the stage that it belongs to, or of (step, number of the stage)."""
+        step, stage = (key, self.config.stage_at(key)) if isinstance(key, int) else (key[0], self.config.stages[key[1]])
         broken: list[str] = []
         content, style = [], []
         for index in range(self.rank, stage.batch * self.processes, self.processes):
             rng = random.Random(f"{self.config.seed}:{step}:{index}")
-            content.append(self._sample(self.content, stage, self._content_zoom(rng), rng, broken))
-            style.append(self._sample(self.style, stage, zoom, rng, broken))
+            zoom = self._content_zoom(rng)
+            picture = self._pick(self.content, rng, broken)
+            content.append(_cut(picture, self._view(picture.size, stage, zoom, rng, "content"), stage.crop))
+            picture = self._pick(self.style, rng, broken)
+            view = self._view(picture.size, stage, self.config.style_zoom, rng, "style")
+            style.append(_cut(picture, view, stage.crop))
         return Batch(torch.stack(content), torch.stack(style), broken)
+
+    def views(
+        self, step: int, stage: Stage, contents: Sequence[tuple[int, int]], styles: Sequence[tuple[int, int]]
+    ) -> tuple[list[tuple[int, View]], list[tuple[int, View]]]:
+        """What a step shows of contents and styles whose sizes (width, height) are these: (index, view) for each."""
+        found: tuple[list[tuple[int, View]], list[tuple[int, View]]] = ([], [])
+        for index in range(self.rank, stage.batch * self.processes, self.processes):
+            rng = random.Random(f"{self.config.seed}:{step}:{index}")
+            zooms = self._content_zoom(rng), self.config.style_zoom
+            for samples, sizes, zoom, kind in zip(found, (contents, styles), zooms, ("content", "style"), strict=True):
+                place = rng.randrange(len(sizes))
+                samples.append((place, self._view(sizes[place], stage, zoom, rng, kind)))
+        return found
 
     def _content_zoom(self, rng: random.Random) -> tuple[float, float]:
         # now and then a tiny detail enlarged: smooth and nearly flat pictures, where AdaIN's gains are extreme
         return (0.08, 0.3) if rng.random() < self.config.flat_share else self.config.content_zoom
 
-    def _sample(
-        self,
-        pictures: list[Path],
-        stage: Stage,
-        zoom: tuple[float, float],
-        rng: random.Random,
-        broken: list[str],
-    ) -> Tensor:
+    def _view(
+        self, size: tuple[int, int], stage: Stage, zoom: tuple[float, float], rng: random.Random, kind: str
+    ) -> View:
+        c = self.config
+        box, flip = pick_crop(size, stage.crop, zoom, rng), rng.random() < 0.5
+        if kind == "content":
+            return View(box, flip, colors=draw_colors(rng, dark=c.content_dark_share))
+        turns = rng.randrange(4) if c.style_turn else 0
+        return View(box, flip, turns, draw_colors(rng, c.style_hue_share, c.style_invert_share))
+
+    def _pick(self, pictures: list[Path], rng: random.Random, broken: list[str]) -> Image.Image:
         for _ in range(100):
             path = rng.choice(pictures)
             picture = self._open(path)
             if picture is not None:
-                break
+                return picture
             broken.append(str(path))
-        else:
-            raise OSError(f"100 pictures in a row could not be read, the last is {path}; remove the broken files")
-        box = pick_crop(picture.size, stage.crop, zoom, rng)
-        crop = picture.resize((stage.crop, stage.crop), Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
-        if rng.random() < 0.5:
-            crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return torch.from_numpy(np.array(crop)).permute(2, 0, 1)
+        raise OSError(f"100 pictures in a row could not be read, the last is {path}; remove the broken files")
 
     def _open(self, path: Path) -> Image.Image | None:
         if path in self._decoded:
             return self._decoded[path]
-        # no crop is larger: a camera's picture would fill the memory
-        most = max(s.crop for s in self.config.stages) * max(*self.config.content_zoom, *self.config.style_zoom)
-        picture = open_picture(path, round(most))
+        picture = open_picture(path, self.config.largest)
         if self.config.keep_decoded or picture is None:
             self._decoded[path] = picture
         return picture
 
 
-class Steps(Sampler[int]):
-    """The steps from `start` to `stop`, in order."""
+class Steps(Sampler[int | tuple[int, int]]):
+    """The steps from `start` on, in order: to `stop`, or, where `stage` tells the number of the stage that it is time
+    for, endlessly, each with that number. It is asked when a worker has room for one more batch."""
 
-    def __init__(self, start: int, stop: int) -> None:
-        self.start, self.stop = start, stop
+    def __init__(self, start: int, stop: int, stage: Callable[[], int] | None = None) -> None:
+        self.start, self.stop, self.stage = start, stop, stage
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.start, self.stop))
+    def __iter__(self) -> Iterator[int | tuple[int, int]]:
+        if self.stage is None:
+            return iter(range(self.start, self.stop))
+        stage = self.stage
+        return ((step, stage()) for step in count(self.start))
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+
+def _cut(picture: Image.Image, view: View, side: int) -> Tensor:
+    """The view as `(3, side, side)` uint8."""
+    crop = picture.resize((side, side), Image.Resampling.BICUBIC, box=view.box, reducing_gap=2.0)
+    if view.flip:
+        crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    pixels = torch.from_numpy(np.array(crop))
+    if view.turns:
+        pixels = pixels.rot90(view.turns)
+    if view.colors is not None:
+        pixels = (recolor(pixels[None].float() / 255, torch.tensor([view.colors]))[0] * 255).round().byte()
+    return pixels.permute(2, 0, 1)

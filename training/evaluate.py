@@ -29,7 +29,7 @@ from adainkit.stylizer import Stylizer
 
 from . import report
 from .data import find_pictures, split
-from .metrics import Judge
+from .metrics import Judge, noise_gain
 from .pairs import SMALLEST, load_picture, pair_up
 from .report import Row
 from .sheet import fit, save_sheet
@@ -80,6 +80,8 @@ def evaluate(
         for key, result, seconds in _stylize(stylizers, content, style, alphas, judge.device, not found.pairs):
             row = {**names, "model": key[0], "alpha": key[1], "width": content.shape[3], "height": content.shape[2]}
             row |= {"seconds": seconds, **judge(prepared, result, key[1])}
+            if key[1] == 1:
+                row |= _noise_gains(stylizers[key[0]], content, style)
             if judge.inception is not None:
                 features[key].append(judge.inception(result).cpu())
             rows[key].append(row)
@@ -123,6 +125,16 @@ def _stylize(
             result = stylizer.stylize(content, encoded, alpha=alpha)
             _wait(device)
             yield (model, alpha), result, time.perf_counter() - started
+
+
+def _noise_gains(stylizer: Stylizer, content: Tensor, style: Tensor) -> dict[str, float]:
+    """At alpha 1, of the content and of one eight times as dark."""
+    encoded = stylizer.encode_style(style, style_size=None)
+
+    def render(picture: Tensor) -> Tensor:
+        return stylizer.stylize(picture, encoded)
+
+    return {"noise_gain": noise_gain(render, content), "noise_gain_dark": noise_gain(render, content / 8)}
 
 
 def _wait(device: torch.device) -> None:

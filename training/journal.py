@@ -15,7 +15,7 @@ from .config import ConfigError
 __all__ = ["Journal", "draw_curves", "read_log"]
 
 log = logging.getLogger("adainkit.training")
-_COUNTERS = ("step", "seconds", "skipped", "broken")
+_COUNTERS = ("step", "seconds", "skipped", "broken", "steps_per_second", "pictures_per_second", "waiting_share")
 
 
 class Journal:

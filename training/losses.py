@@ -24,12 +24,16 @@ from adainkit.net.adain import moments
 __all__ = [
     "CONTENT_NORMS",
     "STYLE_NORMS",
+    "calm_loss",
     "color_loss",
     "content_loss",
+    "covariance_loss",
+    "excess_loss",
     "gram_loss",
     "gram_matrix",
     "grid_loss",
     "luma",
+    "normed",
     "psnr",
     "reconstruction_loss",
     "ripple_loss",
@@ -50,7 +54,7 @@ def content_loss(result: Tensor, content: Tensor, norm: str = "relative") -> Ten
     if norm == "instance":
         result, content = _standardized(result), _standardized(content)
     difference = (result - content).square().mean((1, 2, 3))
-    return _normed(difference, content.square().mean((1, 2, 3)), None, "relative" if norm == "relative" else "plain")
+    return normed(difference, content.square().mean((1, 2, 3)), None, "relative" if norm == "relative" else "plain")
 
 
 def style_loss(
@@ -69,7 +73,7 @@ def style_loss(
         x, y = moments(a), moments(b)
         difference = (x.mean - y.mean).square().mean(1) + (x.std - y.std).square().mean(1)
         bound = sum(v.square().mean(1) for v in (x.mean, y.mean, x.std, y.std))  # features after ReLU: none negative
-        layers.append(_normed(difference, b.square().mean((1, 2, 3)), bound, norm))
+        layers.append(normed(difference, b.square().mean((1, 2, 3)), bound, norm))
     return weighted_mean(layers, weights)
 
 
@@ -88,8 +92,20 @@ def gram_loss(
     for a, b in zip(result, style, strict=True):
         g, h = gram_matrix(a), gram_matrix(b)
         size, other = (m.square().mean((1, 2)) for m in (h, g))
-        layers.append(_normed((g - h).square().mean((1, 2)), size, size + other, norm))
+        layers.append(normed((g - h).square().mean((1, 2)), size, size + other, norm))
     return weighted_mean(layers, weights)
+
+
+def covariance_loss(
+    result: Sequence[Tensor],
+    style: Sequence[Tensor],
+    weights: Sequence[float] | None = None,
+    norm: str = "relative",
+) -> Tensor:
+    """Squared difference of the channels' covariances, the mean over the layers: a Gram loss of features less their
+    means, which Gram matrices are mostly made of. `weights` as in `style_loss`; sizes of the two may differ."""
+    centered = [[f.float() - f.float().mean((2, 3), keepdim=True) for f in side] for side in (result, style)]
+    return gram_loss(*centered, weights, norm)
 
 
 def color_loss(result: Tensor, style: Tensor, pool: int = 4) -> Tensor:
@@ -117,11 +133,14 @@ def _color_moments(picture: Tensor) -> tuple[Tensor, Tensor]:
 
 def weighted_mean(values: Sequence[Tensor], weights: Sequence[float] | None = None) -> Tensor:
     """Of scalars; `weights` are scaled to sum 1."""
-    shares = torch.tensor([1.0] * len(values) if weights is None else list(weights), device=values[0].device)
-    return (torch.stack(list(values)) * shares).sum() / shares.sum()
+    shares = [1.0] * len(values) if weights is None else list(weights)
+    # numbers of Python: a tensor of them would have to be brought to the device, and a CUDA graph allows for no such
+    return torch.stack([value * (share / sum(shares)) for value, share in zip(values, shares, strict=True)]).sum()
 
 
-def _normed(difference: Tensor, size: Tensor, bound: Tensor | None, norm: str) -> Tensor:
+def normed(difference: Tensor, size: Tensor, bound: Tensor | None, norm: str) -> Tensor:
+    """Differences `(B,)` divided as `norm` says (see the module), the mean over the samples; `size` of the style's (the
+    content's) own, `bound` the largest that the difference could be."""
     if norm == "plain":
         return difference.mean()
     divisor = size if norm == "relative" or bound is None else bound
@@ -183,6 +202,40 @@ def grid_loss(result: Tensor, content: Tensor, period: int = 8) -> Tensor:
     return torch.stack([(p - p.mean(-1, keepdim=True)).square().mean() for p in phases]).sum()
 
 
+def calm_loss(result: Tensor, content: Tensor, smooth: float = 0.03) -> Tensor:
+    """By how much more than the content's the result's chroma varies where the content is smooth: blotches, and no
+    stroke's edges, which are of luma or finer.
+
+    Chroma (R - Y and B - Y) is averaged over 4 x 4 pixels; its standard deviation is that of windows of 9 of these
+    means (36 px) a side. A place counts by `exp(-(d / smooth)^2)`, d the standard deviation of the content's luma in
+    the same window. Sides of 36 px or more; in units of RGB in [0, 1].
+    """
+    luma_of_content = luma(content.float())
+    spread, before = (_deviation(F.avg_pool2d(_chroma(x.float()), 4)).mean(1, keepdim=True) for x in (result, content))
+    weight = torch.exp(-(_deviation(F.avg_pool2d(luma_of_content, 4)) / smooth).square())
+    return (F.relu(spread - before) * weight).mean() / weight.mean().clamp_min(
+        0.05
+    )  # hardly any is smooth: counts less
+
+
+def _chroma(picture: Tensor) -> Tensor:
+    """R - Y and B - Y, `(B, 2, H, W)`."""
+    return picture[:, ::2] - luma(picture)
+
+
+def _deviation(x: Tensor, window: int = 9) -> Tensor:
+    """Standard deviation in every whole window, each channel by itself; two passes would not fit a pooling, so the mean
+    is taken out beforehand."""
+    x = x - x.mean((2, 3), keepdim=True)
+    mean, square = (F.avg_pool2d(v, window, 1) for v in (x, x * x))
+    return ((square - mean * mean).clamp_min(0) + 1e-8).sqrt()
+
+
+def excess_loss(result: Tensor) -> Tensor:
+    """Mean absolute distance of the pixels from the range [0, 1], to which a picture is clamped in the end."""
+    return (result.float() - result.float().clamp(0, 1)).abs().mean()
+
+
 def _laplacian(x: Tensor) -> Tensor:
     inner = x[..., 1:-1, 1:-1]
     return x[..., :-2, 1:-1] + x[..., 2:, 1:-1] + x[..., 1:-1, :-2] + x[..., 1:-1, 2:] - 4 * inner
@@ -190,8 +243,8 @@ def _laplacian(x: Tensor) -> Tensor:
 
 def luma(picture: Tensor) -> Tensor:
     """Rec. 601 luma, `(B, 1, H, W)`."""
-    weights = picture.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
-    return (picture * weights).sum(1, keepdim=True)
+    red, green, blue = picture.split(1, 1)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:

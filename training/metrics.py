@@ -25,11 +25,13 @@ from .loss_network import LossNetwork
 __all__ = [
     "Judge",
     "art_fid_inception",
+    "border_line",
     "color_distance",
     "frechet_distance",
     "grid_energy",
     "load_inception",
     "load_lpips",
+    "noise_gain",
 ]
 
 T = TypeVar("T")
@@ -84,6 +86,29 @@ def grid_energy(picture: Tensor) -> float:
             patch = power.roll((4 - row, 4 - column), (0, 1))[:9, :9]
             ratios.append(patch[4, 4] / (patch[around].mean() + 1e-9))
     return (torch.stack(ratios) + 1e-3).log10().mean().item()
+
+
+def border_line(picture: Tensor, apart: int = 3) -> float:
+    """How far the border of `(1, 3, H, W)`, sides 40 or more, stands out as a line: the largest, over the four borders,
+    of log2 of the mean absolute difference between the outermost row and the one `apart` px inside, over the median of
+    that of all pairs of rows so far apart. A picture that goes on to its border has about 0."""
+    found = []
+    for dim in (2, 3):
+        x = picture.detach().float()
+        side = x.shape[dim]
+        across = (x.narrow(dim, apart, side - apart) - x.narrow(dim, 0, side - apart)).abs().mean((0, 1, 5 - dim))
+        usual = across[apart:-apart].median() + 1 / 255  # a flat picture has none
+        found += [(across[0] + 1 / 255) / usual, (across[-1] + 1 / 255) / usual]
+    return torch.stack(found).max().log2().item()
+
+
+def noise_gain(render: Callable[[Tensor], Tensor], content: Tensor, sigma: float = 2 / 255, seed: int = 0) -> float:
+    """How much `render` amplifies noise: mean absolute difference of the results of `content` `(1, 3, H, W)` in [0, 1]
+    and of its copy with Gaussian noise, over that of the two. It is what makes films shimmer and skies weave."""
+    noise = torch.randn(content.shape, generator=torch.Generator().manual_seed(seed)).to(content)
+    noisy = (content + sigma * noise).clamp(0, 1)
+    change = (render(noisy) - render(content)).abs().mean() / (noisy - content).abs().mean().clamp_min(1e-8)
+    return change.item()
 
 
 def art_fid_inception(lpips: float, fid: float) -> float:
@@ -171,6 +196,7 @@ class Judge:
             "ssim": losses.ssim(result, pair["content"]).item(),
             "color_distance": color_distance(result, pair["style"]),
             "grid": grid_energy(result) - pair["grid"],
+            "blotch": 255 * losses.calm_loss(result, pair["content"]).item(),
         }
         if self.teacher is not None:
             content, style = pair["features"]

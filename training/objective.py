@@ -8,16 +8,16 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-from adainkit.net.adain import affine_map, apply_affine, moments
+from adainkit.net.adain import moments
 from adainkit.net.model import AdaINModel
 
-from . import losses
 from .config import TrainConfig
+from .criterion import Criterion, Levels
+from .looks import look_at
 from .loss_network import LossNetwork
+from .losses import reconstruction_loss
 
-__all__ = ["Objective", "encode_both", "restyle", "stylize_batch"]
-
-Levels = Sequence[Tensor]
+__all__ = ["Objective", "encode_both", "noise_gain", "restyle", "stylize_batch"]
 
 
 def stylize_batch(model: AdaINModel, content: Tensor, style: Tensor, alpha: Tensor) -> Tensor:
@@ -40,67 +40,61 @@ def restyle(model: AdaINModel, features: Levels, styles: Levels, alpha: Tensor) 
     return model.decode(features, model.maps(content, style, [alpha] * len(features)))
 
 
+def noise_gain(result: Tensor, other: Tensor, noise: Tensor) -> Tensor:
+    """Mean absolute difference of two pictures' results over that of the pictures, `noise`."""
+    return (result.float() - other.float()).abs().mean() / noise.abs().mean().clamp_min(1e-8)
+
+
 class Objective(nn.Module):
     """The loss of one batch and its parts. The last `plain` samples are judged as reconstructions at alpha 0.
 
-    `shared`: `teacher` is the model's own frozen encoder with one level, relu4_1, so that nothing is encoded twice.
+    `shared`: `teachers` is the model's own frozen encoder with one level, relu4_1, so that nothing is encoded twice.
     """
 
-    def __init__(self, config: TrainConfig, model: AdaINModel, teacher: LossNetwork, shared: bool = False) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        model: AdaINModel,
+        teachers: LossNetwork | Sequence[LossNetwork],
+        shared: bool = False,
+    ) -> None:
         super().__init__()
-        self.config, self.model, self.teacher, self.shared = config, model, teacher, shared
+        self.config, self.model, self.criterion, self.shared = config, model, Criterion(config, teachers), shared
 
-    def forward(self, content: Tensor, style: Tensor, plain: int = 0) -> tuple[Tensor, dict[str, Tensor]]:
-        """Pictures in [0, 1]; the loss, and its unweighted parts (detached)."""
+    def forward(
+        self, content: Tensor, style: Tensor, plain: int = 0, turn: int = 0, looks: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Pictures in [0, 1]; the loss, and its unweighted parts (detached). `turn` and `looks` as in `Criterion`."""
         c, n = self.config, len(content)
         styled = n - plain
         alpha = torch.ones(n, 1, device=content.device)
         alpha[styled:] = 0
+        encode = self.criterion.teachers[0] if self.shared else self.model.encode
         with torch.no_grad() if c.freeze_encoder else nullcontext():
-            of_content, of_style = encode_both(self.teacher if self.shared else self.model.encode, content, style)
+            of_content, of_style = encode_both(encode, content, style)
         levels = [(f[-1:] if self.shared else f) for f in (of_content, of_style)]
         output = restyle(self.model, *levels, alpha)[..., : content.shape[2], : content.shape[3]]
         parts = {}
         if styled:
-            with torch.no_grad():
-                if not self.shared:
-                    of_content, of_style = encode_both(self.teacher, content[:styled], style[:styled])
-                targets = [f[:styled] for f in of_content], [f[:styled] for f in of_style]
-            parts = self._styled(output[:styled], content[:styled], style[:styled], *targets)
+            known = ([f[:styled] for f in of_content], [f[:styled] for f in of_style]) if self.shared else None
+            pictures = (x[:styled] for x in (output, content, style))
+            parts = self.criterion(*pictures, turn=turn, looks=looks, known=known)
+            if c.noise_weight:
+                parts["noise"] = self._noise(content, [f[:styled] for f in levels[1]], output, looks)
         if plain:
-            parts["reconstruction"] = losses.reconstruction_loss(output[styled:], content[styled:])
+            parts["reconstruction"] = reconstruction_loss(output[styled:], content[styled:])
         total = torch.stack([getattr(c, f"{name}_weight") * value for name, value in parts.items()]).sum()
         return total, {name: value.detach() for name, value in parts.items()}
 
-    def _styled(
-        self, result: Tensor, content: Tensor, style: Tensor, of_content: Levels, of_style: Levels
-    ) -> dict[str, Tensor]:
-        c, seen, parts = self.config, self.teacher(result), {}
-        if c.content_weight:
-            target = of_content if c.content_target == "features" else _adain(of_content, of_style)
-            layers = [losses.content_loss(s, t, c.content_norm) for s, t in zip(seen, target, strict=True)]
-            parts["content"] = losses.weighted_mean(layers, c.content_layers)
-        if c.style_weight:
-            parts["style"] = losses.style_loss(seen, of_style, c.style_layers, c.style_norm)
-        if c.gram_weight:
-            parts["gram"] = losses.gram_loss(seen, of_style, c.gram_layers, c.gram_norm)
-        if c.color_weight:
-            parts["color"] = losses.color_loss(result, style)
-        if c.ssim_weight:
-            parts["ssim"] = 1 - losses.ssim(result, content)
-        if c.ripple_weight:
-            parts["ripple"] = losses.ripple_loss(result, content, c.ripple_octaves, c.ripple_smooth)
-        if c.grid_weight:
-            parts["grid"] = losses.grid_loss(result, content)
-        if c.total_variation_weight:
-            parts["total_variation"] = losses.total_variation(result)
-        return parts
-
-
-def _adain(content: Levels, style: Levels) -> list[Tensor]:
-    found = []
-    with torch.no_grad():
-        for f, s in zip(content, style, strict=True):
-            a, b = moments(f), moments(s)
-            found.append(apply_affine(f.float(), affine_map(a.mean, a.std, b.mean, b.std)))
-    return found
+    def _noise(self, content: Tensor, styles: Levels, output: Tensor, looks: Tensor | None) -> Tensor:
+        """The gain of noise (compound form, Wu et al. 2020): results of noisy, shifted copies against results shifted
+        afterwards, of the first pictures of the batch."""
+        count = max(1, min(len(styles[0]), round(self.config.noise_share * len(content))))
+        pictures, results = content[:count], output[:count]
+        if looks is not None and len(looks) > 2:
+            pictures, results = look_at(pictures, looks[2]), look_at(results, looks[2])
+        noise = torch.randn_like(pictures) * (self.config.noise_sigma / 255)
+        features = self.model.encode(pictures + noise)
+        alpha = torch.ones(count, 1, device=content.device)
+        other = restyle(self.model, features, [f[:count] for f in styles], alpha)
+        return noise_gain(results, other[..., : content.shape[2], : content.shape[3]], noise)

@@ -34,6 +34,9 @@ FIGURES = {
     "art_fid_inception": "(1 + lpips) * (1 + fid): ArtFID but for the ordinary Inception instead of one for paintings",
     "color_distance": "2-Wasserstein distance of RGB means and covariances from the style's; lower is better",
     "grid": "log10 power of lines of 2, 4 and 8 px over its surroundings, result minus content; lower is better",
+    "blotch": "by how much the chroma varies more than the content's where that is smooth, of 255; lower is better",
+    "noise_gain": "change of the result over that of the content by noise of 2 of 255, alpha 1 only; lower is better",
+    "noise_gain_dark": "the same of a content eight times as dark",
     "images_per_second": "median over the pictures, style encoded before; content from and result to a float tensor",
     "megapixels_per_second": "the same in millions of pixels",
 }

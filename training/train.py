@@ -1,8 +1,8 @@
 """Train a model: `python -m training.train --config lite --content DIR --style DIR --teacher FILE --out RUN`.
 
 RUN gets config.yaml, log.jsonl, checkpoints/*.pt (everything to go on from: run the same command again), sheets/*.png,
-curves.png and, at the end, model.safetensors. `torchrun --nproc-per-node N -m training.train ...` trains with N
-processes.
+curves.png and, at the end, model.safetensors. With `--minutes N` a run takes so long, whatever a step takes.
+`torchrun --nproc-per-node N -m training.train ...` trains with N processes.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import dataclasses
 import hashlib
 import json
 import logging
-import math
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,50 +25,67 @@ import torch
 import yaml
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from adainkit.errors import AdaINKitError
-from adainkit.net.config import ModelConfig
+from adainkit.net.config import LITE, ModelConfig
 from adainkit.net.model import AdaINModel
+from adainkit.net.words import WORDS, read_words
 
 from . import checkpoints, losses
 from .config import EXECUTION, ConfigError, TrainConfig, load_config
-from .data import Batch, Batches, Steps, find_pictures, manifest_hash, split
+from .data import Batch, Batches, find_pictures, manifest_hash, split
+from .engine import Engine
+from .feeds import Feed, LoaderFeed, StoreFeed, make_feed
 from .journal import Journal
-from .loss_network import LossNetwork
+from .looks import draw_looks
+from .loss_network import LAYERS, LossNetwork
 from .objective import Objective, stylize_batch
+from .pace import Pace
 from .processes import Processes
+from .schedule import Schedule
 from .sheet import save_sheet
 from .vgg import fill_encoder, read_vgg
 
 __all__ = ["Trainer", "main"]
 
 log = logging.getLogger("adainkit.training")
-BAD_STEPS_IN_A_ROW = 20
 FEW_PICTURES = 100
+_PLAINLY = {  # how validation pictures are shown
+    "stages": ({"steps": 1, "crop": 256, "batch": 8},),
+    "seed": 1,
+    "flat_share": 0.0,
+    "content_dark_share": 0.0,
+    "style_hue_share": 0.0,
+    "style_invert_share": 0.0,
+    "style_turn": False,
+}
 _LOG_EVERY = 50
+_LOG_SECONDS = 2.0  # at least, in a run by the clock: reading figures waits for the device
+_AHEAD = 4  # steps that may wait on a GPU's queue: then the clock is the device's, and nothing waits for Python
 _SHARED_STRIDE = 8  # on such crops the loss network's floor pooling and the encoder's ceil pooling are one
 
 
 class Trainer:
     """One run in one folder. `run()` trains to the end, or until SIGTERM or Ctrl-C, having saved where it is.
 
-    `teacher` and `vgg` as in `vgg.read_vgg`: the loss network, and the encoder to begin with. A frozen encoder given by
-    `vgg` is its own loss network when `teacher` is None. `init`: a model file to begin with.
+    `content`: a folder of photographs, or several, each with its own held-out ones. `teacher` and `vgg` as in
+    `vgg.read_vgg`: the loss network (or several), and the encoder to begin with. A frozen encoder given by `vgg` is its
+    own loss network when `teacher` is None. `init`: a model file to begin with.
     """
 
     def __init__(
         self,
         config: TrainConfig,
-        content: Path,
+        content: Path | Sequence[Path],
         style: Path,
-        teacher: str | Path | None,
+        teacher: str | Path | Sequence[str | Path] | None,
         out: Path,
         init: Path | None = None,
         vgg: str | Path | None = None,
         allow_changes: bool = False,
     ) -> None:
+        started = time.monotonic()
         self.processes = Processes.of_environment()
         self.device = _pick_device(config.device, self.processes.local)
         self.processes.join(self.device)
@@ -76,9 +94,10 @@ class Trainer:
         config, self.model = _build(config, init, vgg)
         if teacher is None and not (config.freeze_encoder and vgg):
             raise ConfigError("no loss network: give --teacher FILE, or --teacher torchvision to download VGG-19")
-        self.teacher = LossNetwork(vgg if teacher is None else teacher)
+        sources = _as_list(vgg if teacher is None else teacher)
+        self.teachers = [LossNetwork(source, config.deep) for source in sources]
         every = config.validation_every
-        found = [split(find_pictures(folder), every) for folder in (content, style)]
+        found = [_split(_as_list(folders), every) for folders in (content, style)]
         (self.content, check_c), (self.style, check_s) = found
         for kind, pictures in (("content", self.content), ("style", self.style)):
             if not pictures:
@@ -87,34 +106,37 @@ class Trainer:
             if len(pictures) < FEW_PICTURES:
                 log.warning("only %d %s pictures: expect a model that knows little else", len(pictures), kind)
         self.config = config = config.resolve(len(self.content), self.processes.count)
+        if config.minutes and self.processes.count > 1:
+            raise ConfigError("minutes: a run by the clock is one of a single process")
         self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
         self.model = self.model.to(self.device, memory_format=self.memory_format).train()
-        self.teacher = self.teacher.to(self.device, memory_format=self.memory_format)
-        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self.objective: nn.Module = Objective(config, self.model, self.teacher, self._shares(teacher))
+        self.teachers = [t.to(self.device, memory_format=self.memory_format) for t in self.teachers]
+        self.objective: nn.Module = Objective(config, self.model, self.teachers, self._shares(teacher))
         if config.compile:
             self.objective = torch.compile(self.objective)  # type: ignore[assignment]
         if self.processes.count > 1:
             self.objective = DistributedDataParallel(self.objective, broadcast_buffers=False)
-        self.rates, groups = self._parameter_groups()
-        self.optimizer = torch.optim.Adam(groups, betas=config.betas)
-        # a low start: the first steps must not all overflow
-        self.scaler = torch.amp.GradScaler(self.device.type, init_scale=1024.0, enabled=config.amp == "float16")
+        self.engine = Engine(config, self.model, self.objective, self.device, self.processes.count)
         self.batches = Batches(config, self.content, self.style, self.processes.rank, self.processes.count)
-        check = dataclasses.replace(config, stages=({"steps": 1, "crop": 256, "batch": 8},), seed=1, flat_share=0.0)  # type: ignore[arg-type]
+        check = dataclasses.replace(config, **_PLAINLY)  # type: ignore[arg-type]
+        self.feed: LoaderFeed | StoreFeed = make_feed(config, self.batches, self.content, self.style, self.device)
         self.check = Batches(check, check_c or self.content, check_s or self.style)[0]
         self.held_out = bool(check_c and check_s)
         self.settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in EXECUTION}
-        self.settings["sources"] = _fingerprint([*sorted(self.content), *sorted(self.style), teacher, vgg, init])
+        self.settings["sources"] = _fingerprint(
+            [*sorted(self.content), *sorted(self.style), *_as_list(teacher), vgg, init]
+        )
         self.changes: list[str] = []
-        self.step, self.skipped, self.bad_in_a_row, self.seconds = 0, 0, 0, 0.0
+        self.step = 0
+        self.schedule = Schedule(config, time.monotonic() - started)
         self.broken: set[str] = set()
-        self._stop = False
+        self._stop, self._saved = False, 0.0
 
     def run(self) -> None:
         """Train from where the folder's newest checkpoint is (or the beginning) to the end."""
         self.out.mkdir(parents=True, exist_ok=True)
         self.resume()
+        self._saved = self.schedule.seconds
         if not self.processes.agree(self.step, self.device):
             raise ConfigError(f"{self.out}: other processes found another step there; all need the same folder")
         leads = self.processes.leads
@@ -136,82 +158,103 @@ class Trainer:
                 journal.close()
             self.processes.leave()
 
+    @property
+    def average(self) -> dict[str, Tensor]:
+        """The averaged weights, by name."""
+        return self.engine.average
+
+    @property
+    def scaler(self) -> torch.amp.GradScaler:
+        """What scales the loss under float16."""
+        return self.engine.scaler
+
+    @property
+    def skipped(self) -> int:
+        """How many steps changed nothing, because their loss or gradient was not finite."""
+        return self.engine.skipped
+
     def _train(self, journal: Journal | None) -> bool:
         """All steps that are left; False if it was asked to stop before."""
-        loader = DataLoader(
-            self.batches,
-            batch_size=None,
-            sampler=Steps(self.step, self.config.steps),
-            num_workers=self.config.workers,
-            prefetch_factor=8 if self.config.workers else None,
-            worker_init_fn=_quiet_worker,
-        )
         bar = tqdm(
-            loader,
-            total=self.config.steps,
+            total=None if self.schedule.timed else self.config.steps,
             initial=self.step,
             unit="step",
             smoothing=0.02,
             disable=not sys.stderr.isatty() or journal is None,
         )
-        for batch in bar:
-            started = time.monotonic()
-            parts = self.train_step(batch)
-            self.seconds += time.monotonic() - started
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # shapes stay the same for thousands of steps
+        queue: deque[torch.cuda.Event] = deque()
+        feeds, pace = self.feed.feeds(self.step, self.schedule), Pace()
+        while not self.schedule.over(self.step):
+            with pace.waiting():
+                feed = next(feeds)
+            self._step(feed)
+            self._hold_back(queue)
+            pace.did(feed.count)
+            bar.update()
             stop = self.processes.any(self._stop, self.device)
             if journal is not None:
-                if self.step % _LOG_EVERY == 0:
-                    journal.add(self.step, self._counters(), parts)
-                    bar.set_postfix({k: f"{v:.3f}" for k, v in parts.items()})
-                last = self.step == self.config.steps  # `run` ends with a sample and a checkpoint anyway
-                if self.step % self.config.sample_every == 0 and not last:
-                    self.sample(journal)
-                if (self.step % self.config.checkpoint_every == 0 and not last) or stop:
-                    self.checkpoint()
+                self._tell(journal, bar, pace)
+                self._keep(journal, stop)
             if stop:
                 return False
         return True
 
-    def train_step(self, batch: Batch) -> dict[str, float]:
-        """One step; the loss, the gradient's norm and the parts of the loss, as means over the processes. A loss or
-        gradient that is not finite changes nothing and is counted."""
-        config, device = self.config, self.device
-        content, style = (self._to_device(x) for x in (batch.content, batch.style))
-        share = config.rate_at(self.step)
-        for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = rate * share
-        kind = torch.float16 if config.amp == "float16" else torch.bfloat16
-        with torch.autocast(device.type, kind, enabled=config.amp != "none"):
-            loss, parts = self.objective(content, style, config.reconstructions(self.step, len(content)))
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
-        self.scaler.unscale_(self.optimizer)
-        most = math.inf if config.clip_norm is None else config.clip_norm
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), most)
-        self.step += 1
-        self.broken.update(batch.broken)
-        if self.processes.any(not (torch.isfinite(loss) and torch.isfinite(norm)), device):
-            self._pass_over()
-            return {"loss": float("nan"), "norm": float("nan")}
-        self.bad_in_a_row = 0
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        decay = min(config.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for name, value in self.model.state_dict().items():
-                self.average[name].lerp_(value, 1 - decay)
-        return self.processes.mean({"loss": loss, "norm": norm, **parts}, device)
+    def _tell(self, journal: Journal, bar: tqdm, pace: Pace) -> None:
+        """A row of the log, if it is time for one."""
+        if self.step % _LOG_EVERY or (self.schedule.timed and pace.seconds < _LOG_SECONDS):
+            return
+        parts = self.engine.read()
+        journal.add(self.step, {**self._counters(), **pace.figures()}, parts)
+        bar.set_postfix({k: f"{v:.3f}" for k, v in parts.items()})
 
-    def _pass_over(self) -> None:
-        self.skipped += 1
-        self.bad_in_a_row += 1
-        if self.scaler.is_enabled():
-            self.scaler.update(self.scaler.get_scale() / 2)  # also where the loss overflowed and no gradient did
-        if self.bad_in_a_row >= BAD_STEPS_IN_A_ROW:
-            raise FloatingPointError(
-                f"{BAD_STEPS_IN_A_ROW} steps in a row had no finite loss; lower learning_rate, or set amp to none, and "
-                "go on from the checkpoint"
-            )
+    def _keep(self, journal: Journal, stop: bool) -> None:
+        """A sample and a checkpoint, if it is time for one; `run` ends with both anyway."""
+        if self.schedule.over(self.step) and not stop:
+            return
+        minutes, started = self.config.checkpoint_minutes, self.schedule.seconds
+        timed = minutes > 0 and started >= self._saved + 60 * minutes
+        if self.step % self.config.sample_every == 0 and not stop:
+            self.sample(journal)
+        if self.step % self.config.checkpoint_every == 0 or stop or timed:
+            self._saved = started
+            self.checkpoint()
+            if timed:
+                self.export({})
+            self.schedule.closing(self.schedule.seconds - started)
+
+    def _hold_back(self, queue: deque[torch.cuda.Event]) -> None:
+        if self.device.type == "cuda":
+            event = torch.cuda.Event()
+            event.record()
+            queue.append(event)
+            if len(queue) > _AHEAD:
+                queue.popleft().synchronize()
+
+    def train_step(self, batch: Batch) -> dict[str, float]:
+        """One step on a batch; the loss, the gradient's norm and the parts of the loss, as means over the processes. A
+        loss or gradient that is not finite changes nothing and is counted."""
+        self._step(LoaderFeed(self.config, self.batches, self.device).feed(batch))
+        return self.engine.read()
+
+    def _step(self, feed: Feed) -> None:
+        """One step, which waits for nothing."""
+        if self.config.noise_weight:
+            torch.manual_seed(hash((self.config.seed, self.step)))  # a step's noise is a function of seed and step, too
+        looks = self._looks()
+        inputs = feed.inputs if looks is None else {**feed.inputs, "looks": looks}
+        self.engine.step(
+            self.step,
+            self.schedule.rate(self.step),
+            inputs,
+            feed.render,
+            feed.key,
+            plain=self.config.reconstructions(self.step, feed.count),
+            turn=self.step % len(self.teachers),
+        )
+        self.step += 1
+        self.broken.update(feed.broken)
 
     def averaged(self) -> AdaINModel:
         """The model of the averaged weights, rounded to the precision it is shipped in."""
@@ -239,7 +282,7 @@ class Trainer:
                 for a in (1.0, 0.5, 0.0)
             ]
             shots = [s.clamp(0, 1) for s in shots]
-            seen, c, s = self.teacher(shots[0]), self.teacher(content), self.teacher(style)
+            seen, c, s = (self.teachers[0](x)[: len(LAYERS)] for x in (shots[0], content, style))
             figures = {
                 "content": losses.content_loss(seen[-1], c[-1]),
                 "style": losses.style_loss(seen, s),
@@ -258,13 +301,9 @@ class Trainer:
             "architecture": self.model.config.to_json(),
             "settings": json.dumps(self.settings),
             "changes": self.changes,
-            "model": self.model.state_dict(),
-            "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
+            **self.engine.state(),
             "step": self.step,
-            "seconds": self.seconds,
-            "skipped": self.skipped,
+            "seconds": self.schedule.seconds,
             "broken": sorted(self.broken),
             "rng": torch.get_rng_state(),
         }
@@ -279,12 +318,8 @@ class Trainer:
         if state["architecture"] != self.model.config.to_json():
             raise ConfigError(f"{path}: is of another architecture; give the same model settings, or another --out")
         self._compare(path, json.loads(state["settings"]), state["changes"], state["step"])
-        self.model.load_state_dict(state["model"])
-        self.average = state["average"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.scaler.is_enabled() and state["scaler"]:
-            self.scaler.load_state_dict(state["scaler"])
-        self.step, self.seconds, self.skipped = state["step"], state["seconds"], state["skipped"]
+        self.engine.load(state)
+        self.step, self.schedule = state["step"], Schedule(self.config, state["seconds"] + self.schedule.seconds)
         self.broken = set(state["broken"])
         torch.set_rng_state(state["rng"].cpu())
         log.info("going on from step %d", self.step)
@@ -295,9 +330,8 @@ class Trainer:
             "license": self.config.license,
             "recipe": json.dumps(dataclasses.asdict(self.config)),
             "steps": str(self.step),
-            "training_seconds": str(round(self.seconds)),
-            "content_manifest_sha256": manifest_hash(self.content),
-            "style_manifest_sha256": manifest_hash(self.style),
+            "training_seconds": str(round(self.schedule.seconds)),
+            **self._manifests,
             "validation": json.dumps(figures),
             "validation_held_out": json.dumps(self.held_out),
             **({"changes": json.dumps(self.changes)} if self.changes else {}),
@@ -307,6 +341,11 @@ class Trainer:
         for name in sorted(self.broken):
             log.warning("%s could not be read and was passed over", name)
         return path
+
+    @cached_property
+    def _manifests(self) -> dict[str, str]:
+        sides = (("content", self.content), ("style", self.style))
+        return {f"{name}_manifest_sha256": manifest_hash(pictures) for name, pictures in sides}
 
     def _compare(self, path: Path, before: dict[str, Any], changes: list[str], step: int) -> None:
         """Go on under other settings only if that was asked for, and then keep what they were before."""
@@ -325,26 +364,29 @@ class Trainer:
             raise ConfigError(f"{path}: freeze_encoder cannot change within a run; use another --out and --init")
         self.changes = [*changes, *([f"up to step {step}: {'; '.join(found)}"] if found else [])]
 
-    def _shares(self, teacher: str | Path | None) -> bool:
+    def _looks(self) -> Tensor | None:
+        """How the loss networks look at this step's pictures; None: at the pictures as they are."""
+        c = self.config
+        if not (c.look_shift or c.look_flip or (c.noise_weight and c.noise_shift)):
+            return None
+        looks = draw_looks(c.seed, self.step, c.look_shift, c.look_flip, c.noise_shift)
+        return looks.to(self.device, non_blocking=True)
+
+    def _shares(self, teacher: object) -> bool:
         """Whether the loss network is the model's own encoder: then nothing needs to be encoded twice."""
         return (
             teacher is None
             and len(self.model.config.levels) == 1
+            and self.config.scales == (1,)
+            and not (self.config.look_shift or self.config.look_flip or self.config.noise_weight or self.config.deep)
             and all(stage.crop % _SHARED_STRIDE == 0 for stage in self.config.stages)
         )
-
-    def _parameter_groups(self) -> tuple[list[float], list[dict[str, Any]]]:
-        """The learning rates of the groups, and the groups."""
-        base = self.config.learning_rate
-        own = base if self.config.encoder_learning_rate is None else self.config.encoder_learning_rate
-        parts = [(own, self.model.encoder), (base, self.model.decoder)][1 if self.config.freeze_encoder else 0 :]
-        return [rate for rate, _ in parts], [{"params": list(part.parameters()), "lr": rate} for rate, part in parts]
 
     def _to_device(self, pictures: Tensor) -> Tensor:
         return pictures.to(self.device).float().div_(255).contiguous(memory_format=self.memory_format)
 
     def _counters(self) -> dict[str, float]:
-        return {"seconds": round(self.seconds, 1), "skipped": self.skipped, "broken": len(self.broken)}
+        return {"seconds": round(self.schedule.seconds, 1), "skipped": self.skipped, "broken": len(self.broken)}
 
     def _request_stop(self, *_: object) -> None:
         self._stop = True
@@ -371,7 +413,7 @@ def _build(config: TrainConfig, init: Path | None, vgg: str | Path | None) -> tu
         model.metadata = {}
         config = dataclasses.replace(config, **dataclasses.asdict(model.config))
     else:
-        model = AdaINModel(ModelConfig(config.name, config.encoder, config.decoder, config.gain_cap))
+        model = AdaINModel(_architecture(config))
     if vgg is not None:
         fill_encoder(model.encoder, read_vgg(vgg))
     if config.freeze_encoder:
@@ -381,30 +423,49 @@ def _build(config: TrainConfig, init: Path | None, vgg: str | Path | None) -> tu
     return config, model
 
 
+def _architecture(config: TrainConfig) -> ModelConfig:
+    mapped = any("map" in WORDS[name].needs for name, _ in read_words(config.decoder))
+    code = (LITE.code if mapped else 0) if config.code is None else config.code
+    return ModelConfig(config.name, config.encoder, config.decoder, config.gain_cap, code)
+
+
+def _split(folders: Sequence[str | Path], every: int) -> tuple[list[Path], list[Path]]:
+    parts = [split(find_pictures(folder), every) for folder in folders]
+    return [p for train, _ in parts for p in train], [p for _, held in parts for p in held]
+
+
+def _as_list(value: str | Path | Sequence[str | Path] | None) -> list[str | Path]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, (str, Path)) else list(value)
+
+
 def _fingerprint(sources: Sequence[str | Path | None]) -> str:
     """sha256 of names and sizes: what a run was begun with, wherever it lies now, without reading it all."""
     paths = [Path(source) for source in sources if source is not None]
     return hashlib.sha256(repr([(p.name, p.stat().st_size if p.is_file() else 0) for p in paths]).encode()).hexdigest()
 
 
-def _quiet_worker(_: int) -> None:
-    torch.set_num_threads(1)
-    for number in (signal.SIGINT, signal.SIGTERM):  # often sent to the whole group: the parent decides
-        signal.signal(number, signal.SIG_IGN)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="training.train", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--config", help="a YAML file, or the name of a packaged one (classic, few-shot, guide, lite)")
-    parser.add_argument("--content", type=Path, required=True, metavar="DIR", help="folder of photographs")
+    parser.add_argument(
+        "--content",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="DIR",
+        help="folder of photographs; again for more",
+    )
     parser.add_argument(
         "--style", "--style-dir", type=Path, required=True, metavar="DIR", help="folder of paintings, or a few of them"
     )
     parser.add_argument(
         "--teacher",
+        action="append",
         metavar="FILE",
-        help="the loss network: a VGG-19 file in a layout of training/vgg.py, or torchvision: download it; by default "
-        "a frozen --vgg is its own",
+        help="the loss network: a VGG-19 file in a layout of training/vgg.py, or torchvision: download it; again for "
+        "more, which are asked in turn; by default a frozen --vgg is its own",
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="RUN", help="folder of the run; an earlier run there goes on"

@@ -1,12 +1,12 @@
-"""VGG-19 to relu4_1 from the files that there are of it, and the normalized VGG-19 from photographs.
+"""VGG-19 to relu4_1 or relu5_1 from the files that there are of it, and the normalized VGG-19 from photographs.
 
 Three layouts are read, told apart by their tensors' names:
 
 | layout | input map | 3x3 convolutions |
 | --- | --- | --- |
-| classic (`vgg_normalised.pth`, naoto0804's port of the paper's) | `0`, a 1x1 convolution | `2 5 9 12 16 19 22 25 29` |
+| classic (`vgg_normalised.pth`, a port of the paper's) | `0`, a 1x1 convolution | `2 5 9 12 ... 29`, `32 35 38 42` |
 | torchvision (`vgg19-dcbb9e9d.pth`) | none: ImageNet's mean and deviation are subtracted and divided | `features.N` |
-| named (slim files, and what `normalise` writes) | `conv0` | `conv11 conv12 conv21 ... conv41` |
+| named (slim files, and what `normalise` writes) | `conv0` | `conv11 conv12 conv21 ... conv41`, `conv42 ... conv51` |
 
 `python -m training.vgg normalise --vgg torchvision --content DIR --out vgg_normalised.safetensors`
 """
@@ -32,15 +32,28 @@ from adainkit.errors import AdaINKitError, ModelError, WeightsError
 from adainkit.net.coders import Encoder
 from adainkit.store.weights import is_offline
 
-__all__ = ["VGG_NAMES", "Layer", "fill_encoder", "main", "normalise_vgg", "read_vgg", "run_vgg", "write_vgg"]
+__all__ = [
+    "DEEP_NAMES",
+    "VGG_NAMES",
+    "Layer",
+    "fill_encoder",
+    "main",
+    "normalise_vgg",
+    "read_teacher",
+    "read_vgg",
+    "run_vgg",
+    "write_vgg",
+]
 
 log = logging.getLogger("adainkit.training")
 Layer = tuple[Tensor, Tensor]
 """Weight and bias of one convolution."""
 VGG_NAMES = ("0", "11", "12", "21", "22", "31", "32", "33", "34", "41")
 """The layers of `read_vgg`: the 1x1 input map, then block and place of each 3x3 convolution."""
-_CLASSIC = ("0", "2", "5", "9", "12", "16", "19", "22", "25", "29")
-_TORCHVISION = tuple(f"features.{i}" for i in (0, 2, 5, 7, 10, 12, 14, 16, 19))
+DEEP_NAMES = (*VGG_NAMES, "42", "43", "44", "51")
+"""The layers to relu5_1, of files that go on so far."""
+_CLASSIC = ("0", "2", "5", "9", "12", "16", "19", "22", "25", "29", "32", "35", "38", "42")
+_TORCHVISION = tuple(f"features.{i}" for i in (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28))
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _FOUND_BY_NAME = "torchvision"
 
@@ -48,18 +61,45 @@ _FOUND_BY_NAME = "torchvision"
 def read_vgg(source: str | os.PathLike[str]) -> list[Layer]:
     """The ten layers of `VGG_NAMES`, float32; `source` is a file of any layout, or "torchvision" to download its
     VGG-19 (its file's name carries the sum, which is checked). `WeightsError` if it does not fit."""
-    state = _download() if os.fspath(source) == _FOUND_BY_NAME else _read(Path(source))
+    return _layers(_state(source), source, VGG_NAMES)
+
+
+def read_teacher(source: str | os.PathLike[str]) -> tuple[list[Layer], dict[str, Layer]]:
+    """What a file has of a loss network: the layers to relu5_1 (of `DEEP_NAMES`), or to relu4_1 where it ends there,
+    and by the layers' names the 1x1 maps `convN1_aux` of a slim network's features to VGG-19's channels (Wang et al.,
+    Collaborative Distillation, CVPR 2020): weights `(D, C)`. Errors as `read_vgg`."""
+    state = _state(source)
+    deep = any(f"{key}.weight" in state for key in ("conv51", _TORCHVISION[-1], _CLASSIC[-1]))
+    layers = _layers(state, source, DEEP_NAMES if deep else VGG_NAMES)
+    maps = {}
+    for (weight, _), name in zip(layers, DEEP_NAMES, strict=False):
+        matrix, bias = state.get(f"conv{name}_aux.weight"), state.get(f"conv{name}_aux.bias")
+        if matrix is None or bias is None:
+            continue
+        if matrix.ndim != 4 or tuple(matrix.shape[1:]) != (len(weight), 1, 1) or len(bias) != len(matrix):
+            raise WeightsError(
+                f"{source}: conv{name}_aux: expected (*, {len(weight)}, 1, 1), got {tuple(matrix.shape)}"
+            )
+        maps[name] = (matrix.float()[:, :, 0, 0], bias.float())
+    return layers, maps
+
+
+def _state(source: str | os.PathLike[str]) -> dict[str, Tensor]:
+    return _download() if os.fspath(source) == _FOUND_BY_NAME else _read(Path(source))
+
+
+def _layers(state: dict[str, Tensor], source: str | os.PathLike[str], names: Sequence[str]) -> list[Layer]:
     if "conv0.weight" in state:
-        keys: Sequence[str] = [f"conv{name}" for name in VGG_NAMES]
+        keys: Sequence[str] = [f"conv{name}" for name in names]
     elif "features.0.weight" in state:
-        keys = ["input", *_TORCHVISION]
+        keys = ["input", *_TORCHVISION][: len(names)]
         std = torch.tensor(_IMAGENET_STD)
         state["input.weight"] = torch.diag(1 / std)[:, :, None, None]
         state["input.bias"] = -torch.tensor(_IMAGENET_MEAN) / std
     else:
-        keys = _CLASSIC
+        keys = _CLASSIC[: len(names)]
     layers, channels = [], 3
-    for name, key in zip(VGG_NAMES, keys, strict=True):
+    for name, key in zip(names, keys, strict=True):
         weight, bias = state.get(f"{key}.weight"), state.get(f"{key}.bias")
         size = 1 if name == "0" else 3
         if weight is None or bias is None:
@@ -75,10 +115,10 @@ def read_vgg(source: str | os.PathLike[str]) -> list[Layer]:
 
 
 def run_vgg(layers: Sequence[Layer], x: Tensor) -> Iterable[tuple[str, Tensor]]:
-    """`(B, 3, H, W)` RGB in [0, 1], sides 16 or more -> the name and the features after ReLU of each 3x3 layer, in
-    order."""
+    """`(B, 3, H, W)` RGB in [0, 1], sides 16 or more (32 to relu5_1) -> the name and the features after ReLU of each
+    3x3 layer, in order."""
     x = F.conv2d(x, *layers[0])
-    for name, (weight, bias) in zip(VGG_NAMES[1:], layers[1:], strict=True):
+    for name, (weight, bias) in zip(DEEP_NAMES[1 : len(layers)], layers[1:], strict=True):
         if name.endswith("1") and name != "11":
             x = F.max_pool2d(x, 2)
         x = F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), weight, bias))

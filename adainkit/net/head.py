@@ -29,6 +29,8 @@ class StyleHead(nn.Module):
     BOUND = 3.0
     """Standardized statistics are clamped to this: a flat picture's deviations are many times as far out as any
     painting's."""
+    PACE = 0.01
+    """The share of each training step's styles in what statistics are standardized by."""
     MOST = 2.0
     """Gains and shifts come to no more than this at alpha 1, softly: several blocks multiply them."""
 
@@ -61,13 +63,19 @@ class StyleHead(nn.Module):
 
     def code(self, statistics: Statistics) -> Tensor:
         """`(B, config.code)`, float32."""
-        numbers = (self.described(statistics) - self.center) / self.scale
-        code: Tensor = self.layers(numbers.clamp(-self.BOUND, self.BOUND))
+        return self._summed_up(self.described(statistics))
+
+    def _summed_up(self, numbers: Tensor) -> Tensor:
+        center, scale = (self.center, self.scale) if not self.training else (self.center.clone(), self.scale.clone())
+        code: Tensor = self.layers(((numbers - center) / scale).clamp(-self.BOUND, self.BOUND))
         return code
 
     def forward(self, content: Statistics, style: Statistics, alphas: Sequence[Tensor | float]) -> list[AffineMap]:
         """The map of each of the decoder's places, in their order; `alphas` by level, as in `adain.affine_map`."""
-        moved = self.MOST * torch.tanh(self.maps(self.code(style) - self.code(content)) / self.MOST)
+        wanted = self.described(style)
+        if self.training:
+            self._follow(wanted.detach())
+        moved = self.MOST * torch.tanh(self.maps(self._summed_up(wanted) - self.code(content)) / self.MOST)
         found = []
         parts = torch.split(moved, [2 * width for width in self._widths], 1)
         for part, rest, level in zip(parts, self._rests, self._levels, strict=True):
@@ -75,8 +83,9 @@ class StyleHead(nn.Module):
             found.append(AffineMap(torch.zeros_like(gain), rest + gain, shift))
         return found
 
-    @torch.no_grad()
-    def standardize(self, described: Tensor) -> None:
-        """Take center and scale from the descriptions `(N, numbers)` of many styles, before a training."""
-        self.center.copy_(described.mean(0))
-        self.scale.copy_(described.std(0) + 0.05)
+    def _follow(self, described: Tensor) -> None:
+        """In a training, center and scale follow what styles are like as the encoder changes."""
+        with torch.no_grad():
+            self.center.lerp_(described.mean(0), self.PACE)
+            spread = (described - self.center).square().mean(0).sqrt()
+            self.scale.lerp_(spread + 0.05, self.PACE)  # so that what never varies is not blown up
