@@ -98,7 +98,7 @@ class Executor:
         return self.model.modulate(there, [style.tensors for style in styles], alphas)
 
     def statistics(self, features: Sequence[Tensor], weight: Tensor | None = None) -> tuple[Moments, ...]:
-        """The statistics of every level, merged from strips by Chan's rule. Cells count as far as `weight` covers them."""
+        """Statistics of every level, merged from strips by Chan's rule. Cells count as far as `weight` covers them."""
         found = []
         for level, f in zip(self.model.config.levels, features, strict=True):
             w = None if weight is None else cell_means(weight.to(self.device, torch.float32), level.stride, f.shape[2:])
