@@ -260,15 +260,10 @@ class Stylizer:
         controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
         plan = self._plan(style, regions, mask, style_size, max_pixels)
         if isinstance(image, Content):
-            content = image
-            _scale_of(content, scale)
-        else:
-            content = self.encode_content(image, scale=scale, tile=tile, max_pixels=max_pixels, progress=progress)
-        covers = plan.covers(content.picture, max_pixels)
-        content = without_pixels(content, controls, covers)
-        result = self._render(content, plan.styles, controls, covers, content_statistics, tile, progress)
+            _scale_of(image, scale)
+        result, picture = self._painted(image, plan, controls, content_statistics, tile, max_pixels, progress)
         with ordinary_tensors():
-            return close_image(result, content.picture)
+            return close_image(result, picture)
 
     def preview(
         self,
@@ -390,15 +385,8 @@ class Stylizer:
         """
         controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
         if content_statistics is not None:
-            content_statistics = self._checked_statistics(content_statistics)
-        where: dict[str, Any] = {"mask": mask}
-        if regions is None:
-            style = self._plan(style, None, mask, style_size, max_pixels).styles[0][0]
-        else:
-            plan = self._plan(style, regions, mask, style_size, max_pixels)
-            where["regions"] = [(m, styles[0]) for m, styles in zip(plan.masks, plan.styles, strict=True)]
-        source = iter(frames)
-        options = {**vars(controls), "content_statistics": content_statistics, "tile": tile, "max_pixels": max_pixels}
+            self._checked_statistics(content_statistics)
+        plan, source = self._plan(style, regions, mask, style_size, max_pixels), iter(frames)
 
         def read(number: int) -> Any:
             try:
@@ -407,7 +395,9 @@ class Stylizer:
                 return END
 
         def work(number: int, picture: Picture) -> Any:
-            return self.stylize(picture, style, **where, **options)
+            result, _ = self._painted(picture, plan, controls, content_statistics, tile, max_pixels, None)
+            with ordinary_tensors():
+                return close_image(result, picture)
 
         return self._results(run_pipeline(count(1), read, work, lambda _, result: result, name=_frame, ordered=True))
 
@@ -470,15 +460,10 @@ class Stylizer:
                 max_pixels=max_pixels,
                 progress=progress,
             )
-        content = self.encode_content(source, scale=scale, tile=tile, max_pixels=max_pixels, progress=progress)
-        covers = plan.covers(content.picture, max_pixels)
-        content = without_pixels(content, controls, covers)
-        result = self._render(content, plan.styles, controls, covers, content_statistics, tile, progress)
-        closed = close_image(result, content.picture, deep=True)
+        result, picture = self._painted(source, plan, controls, content_statistics, tile, max_pixels, progress)
+        closed = close_image(result, picture, deep=True)
         assert not isinstance(closed, Tensor)  # a path gives an image, or an array where it has 16 bits
-        return save_image(
-            closed, target, format=format, quality=quality, overwrite=overwrite, info=content.picture.info
-        )
+        return save_image(closed, target, format=format, quality=quality, overwrite=overwrite, info=picture.info)
 
     def as_style(self, style: StyleLike, *, style_size: int | None = 512, max_pixels: int | None = MAX_PIXELS) -> Style:
         """A `Style` of this model from anything that `stylize` takes as one. `StyleError` if it is none, or another
@@ -510,6 +495,25 @@ class Stylizer:
         controls = Controls(*options)
         controls.alphas(len(self.model.config.levels))
         return controls
+
+    def _painted(
+        self,
+        image: ImageLike | Content,
+        plan: RegionPlan,
+        controls: Controls,
+        fixed: Sequence[Moments] | None,
+        tile: TileSize,
+        max_pixels: int | None,
+        progress: Progress | None,
+    ) -> tuple[Tensor, Picture]:
+        """The result for a picture that is whole in memory, and what closes it."""
+        content = image
+        if not isinstance(content, Content):
+            more = {"scale": controls.scale, "tile": tile, "max_pixels": max_pixels, "progress": progress}
+            content = self.encode_content(content, **more)  # type: ignore[arg-type]
+        covers = plan.covers(content.picture, max_pixels)
+        content = without_pixels(content, controls, covers)
+        return self._render(content, plan.styles, controls, covers, fixed, tile, progress), content.picture
 
     def _render(
         self,
