@@ -76,10 +76,10 @@ class Stylizer:
         cache: StyleCache | Literal["auto"] | None = "auto",
     ) -> None:
         with ordinary_tensors():
-            found = copy.deepcopy(model) if isinstance(model, AdaINModel) else load_model(model)
-        self.digest = found.digest  # before any rounding to another dtype
+            loaded = copy.deepcopy(model) if isinstance(model, AdaINModel) else load_model(model)
+        self.digest = loaded.digest  # before any rounding to another dtype
         self.cache = StyleCache() if cache == "auto" else cache
-        self._model: AdaINModel | None = found.eval().requires_grad_(False)
+        self._model: AdaINModel | None = loaded.eval().requires_grad_(False)
         self._exact: AdaINModel | None = None  # under mixed precision the float32 one, for styles
         self.device: torch.device = find_device("cpu")
         self.dtype = self.decoder_dtype = torch.float32
@@ -206,14 +206,14 @@ class Stylizer:
         `images`: any that `stylize` takes, batches too. `ImageError` for none.
         """
         Controls(scale=scale)
-        found: list[tuple[Moments, ...]] = []
+        by_picture: list[tuple[Moments, ...]] = []
         for image in images:
             content = self.encode_content(image, scale=scale, tile=tile, max_pixels=max_pixels, progress=progress)
-            found += zip(*map(split_moments, content.statistics), strict=True)
-        if not found:
+            by_picture += zip(*map(split_moments, content.statistics), strict=True)
+        if not by_picture:
             raise ImageError("statistics of at least one picture are expected, got none")
         with ordinary_tensors():
-            return tuple(merge_moments(parts) for parts in zip(*found, strict=True))
+            return tuple(merge_moments(parts) for parts in zip(*by_picture, strict=True))
 
     def stylize(
         self,
@@ -330,9 +330,9 @@ class Stylizer:
                 raise StyleError(
                     f"{len(images)} pictures and {len(style)} styles; give one style, or one for each picture"
                 )
-            found = [self.as_style(s) for s in style]
+            styles_of = [self.as_style(s) for s in style]
         else:
-            found = [self.as_style(style, style_size=style_size, max_pixels=max_pixels)] * len(images)
+            styles_of = [self.as_style(style, style_size=style_size, max_pixels=max_pixels)] * len(images)
         pictures = [open_image(image, max_pixels=max_pixels) for image in images]
         groups: dict[tuple[Any, ...], list[int]] = {}
         for index, p in enumerate(pictures):
@@ -348,7 +348,7 @@ class Stylizer:
                     joined = joined_pictures([pictures[i] for i in chosen], self.device)
                     content = encode_picture(self._executor(tile), joined, scale, self.digest)
                 together = self._render(
-                    content, [[found[i] for i in chosen]], controls, None, content_statistics, tile, None
+                    content, [[styles_of[i] for i in chosen]], controls, None, content_statistics, tile, None
                 )
                 outputs = [together] if len(chosen) == 1 else together.chunk(len(chosen))
                 with ordinary_tensors():
@@ -518,7 +518,7 @@ class Stylizer:
     def _render(
         self,
         content: Content,
-        found: Sequence[Sequence[Style]],
+        styles_of: Sequence[Sequence[Style]],
         controls: Controls,
         covers: Tensor | None,
         fixed: Sequence[Moments] | None,
@@ -529,7 +529,7 @@ class Stylizer:
             raise ImageError("this Content was encoded by another model; encode the picture again with this one")
         if fixed is not None:
             content = replace(content, statistics=self._checked_statistics(fixed))
-        return render(self._executor(tile), content, found, controls, covers, fixed is not None, progress)
+        return render(self._executor(tile), content, styles_of, controls, covers, fixed is not None, progress)
 
     def _checked_statistics(self, fixed: Sequence[Moments]) -> tuple[Moments, ...]:
         channels = [level.channels for level in self.model.config.levels]
