@@ -1,4 +1,4 @@
-"""What this installation has and can, what is missing, and how to mend it: `adainkit doctor`."""
+"""What this installation has and can, what is missing, and how to repair it: `adainkit doctor`."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _cache() -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=there):
             yield Finding("cache", f"{folder}, writable" + ("" if there == folder else ", not made yet"))
     except OSError as error:
-        remedy = "set ADAINKIT_HOME to a folder that can be written; until then styles are encoded anew each time"
+        remedy = "set ADAINKIT_HOME to a folder that can be written; until then styles are encoded again each time"
         yield Finding("cache", f"{folder} cannot be written ({error.strerror})", "missing", remedy)
 
 
@@ -155,7 +155,7 @@ def _trial() -> Iterator[Finding]:
         yield Finding("trial run", f"96 x 64 pixels on {stylizer.device}, {stylizer.precision}, in {seconds:.2f} s")
     except Exception as error:  # drivers fail in many ways
         told = str(error).strip().partition("\n")[0]
-        remedy = "mend the findings above; if it is a GPU's, --device cpu works without it"
+        remedy = "repair what the findings above name; if it is a GPU's, --device cpu works without it"
         yield Finding("trial run", f"failed: {type(error).__name__}: {told}", "broken", remedy)
 
 
