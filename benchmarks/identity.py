@@ -250,9 +250,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.identity", description=__doc__)
     parser.add_argument("do", choices=("record", "compare"))
     parser.add_argument("file", type=Path, help="where the results are kept, as .npz")
-    parser.add_argument(
-        "--only", default="", metavar="NAME", help="models whose name begins so: lite, three, one, smooth"
-    )
+    parser.add_argument("--only", default="", metavar="NAME", help="only models whose name begins so")
     args = parser.parse_args(argv)
     actions: dict[str, Callable[[Path, str], int]] = {"record": _record, "compare": _compare}
     return actions[args.do](args.file, args.only)
