@@ -134,7 +134,7 @@ class Turns:
 def _state(model: str) -> tuple[int, int]:
     """When a model's file was written, and its size: another training run may have replaced it."""
     try:
-        found = Path(model).stat()
+        facts = Path(model).stat()
     except (OSError, ValueError):  # the core says what is wrong
         return 0, 0
-    return found.st_mtime_ns, found.st_size
+    return facts.st_mtime_ns, facts.st_size

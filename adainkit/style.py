@@ -116,23 +116,23 @@ class Style:
         """
         pairs = list(parts.items() if isinstance(parts, Mapping) else parts)
         weights = [float(w) for _, w in pairs]
-        found = [s for s, _ in pairs]
-        for style in found:
+        styles_of = [s for s, _ in pairs]
+        for style in styles_of:
             if not isinstance(style, Style):
                 raise StyleError(
                     f"a blend is of Styles, got {style!r}; use Stylizer.as_style(...) for a picture, Style.preset(...)"
                 )
-        if len({s.digest for s in found}) > 1:
+        if len({s.digest for s in styles_of}) > 1:
             raise StyleError("styles of different encoders cannot be mixed; encode all of them with one model")
-        if not found:
+        if not styles_of:
             raise StyleError("a blend needs at least one style")
-        names = list(found[0].tensors)
-        if any(set(s.tensors) != set(names) for s in found):
+        names = list(styles_of[0].tensors)
+        if any(set(s.tensors) != set(names) for s in styles_of):
             raise StyleError("styles that hold different tensors cannot be mixed; encode all of them with one model")
         with torch.inference_mode(False):  # ordinary tensors, whatever mode the caller is in
-            mixed = {name: blend([s.tensors[name] for s in found], weights) for name in names}
+            mixed = {name: blend([s.tensors[name] for s in styles_of], weights) for name in names}
         name = " + ".join(f"{s.name or 'style'}:{w:g}" for s, w in pairs)
-        return cls(tensors=mixed, digest=found[0].digest, name=name)
+        return cls(tensors=mixed, digest=styles_of[0].digest, name=name)
 
     @classmethod
     def preset(cls, name: str, model: str = "lite") -> Style:
@@ -172,9 +172,9 @@ def interpolate(styles: Sequence[Style], n: int) -> list[Any]:
     return [[_mixed(corners, ((1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x)) for x in steps] for y in steps]
 
 
-def _mixed(found: Sequence[Style], shares: Sequence[float]) -> Style:
+def _mixed(corners: Sequence[Style], shares: Sequence[float]) -> Style:
     """`Style.blend` of those that have a share; a style alone is itself."""
-    parts = [(style, share) for style, share in zip(found, shares, strict=True) if share]
+    parts = [(style, share) for style, share in zip(corners, shares, strict=True) if share]
     return parts[0][0] if len(parts) == 1 else Style.blend(parts)
 
 

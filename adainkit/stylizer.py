@@ -76,10 +76,10 @@ class Stylizer:
         cache: StyleCache | Literal["auto"] | None = "auto",
     ) -> None:
         with ordinary_tensors():
-            found = copy.deepcopy(model) if isinstance(model, AdaINModel) else load_model(model)
-        self.digest = found.digest  # before any rounding to another dtype
+            loaded = copy.deepcopy(model) if isinstance(model, AdaINModel) else load_model(model)
+        self.digest = loaded.digest  # before any rounding to another dtype
         self.cache = StyleCache() if cache == "auto" else cache
-        self._model: AdaINModel | None = found.eval().requires_grad_(False)
+        self._model: AdaINModel | None = loaded.eval().requires_grad_(False)
         self._exact: AdaINModel | None = None  # under mixed precision the float32 one, for styles
         self.device: torch.device = find_device("cpu")
         self.dtype = self.decoder_dtype = torch.float32
@@ -206,14 +206,14 @@ class Stylizer:
         `images`: any that `stylize` takes, batches too. `ImageError` for none.
         """
         Controls(scale=scale)
-        found: list[tuple[Moments, ...]] = []
+        by_picture: list[tuple[Moments, ...]] = []
         for image in images:
             content = self.encode_content(image, scale=scale, tile=tile, max_pixels=max_pixels, progress=progress)
-            found += zip(*map(split_moments, content.statistics), strict=True)
-        if not found:
+            by_picture += zip(*map(split_moments, content.statistics), strict=True)
+        if not by_picture:
             raise ImageError("statistics of at least one picture are expected, got none")
         with ordinary_tensors():
-            return tuple(merge_moments(parts) for parts in zip(*found, strict=True))
+            return tuple(merge_moments(parts) for parts in zip(*by_picture, strict=True))
 
     def stylize(
         self,
@@ -260,15 +260,10 @@ class Stylizer:
         controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
         plan = self._plan(style, regions, mask, style_size, max_pixels)
         if isinstance(image, Content):
-            content = image
-            _scale_of(content, scale)
-        else:
-            content = self.encode_content(image, scale=scale, tile=tile, max_pixels=max_pixels, progress=progress)
-        covers = plan.covers(content.picture, max_pixels)
-        content = without_pixels(content, controls, covers)
-        result = self._render(content, plan.styles, controls, covers, content_statistics, tile, progress)
+            _scale_of(image, scale)
+        result, picture = self._painted(image, plan, controls, content_statistics, tile, max_pixels, progress)
         with ordinary_tensors():
-            return close_image(result, content.picture)
+            return close_image(result, picture)
 
     def preview(
         self,
@@ -335,9 +330,9 @@ class Stylizer:
                 raise StyleError(
                     f"{len(images)} pictures and {len(style)} styles; give one style, or one for each picture"
                 )
-            found = [self.as_style(s) for s in style]
+            styles_of = [self.as_style(s) for s in style]
         else:
-            found = [self.as_style(style, style_size=style_size, max_pixels=max_pixels)] * len(images)
+            styles_of = [self.as_style(style, style_size=style_size, max_pixels=max_pixels)] * len(images)
         pictures = [open_image(image, max_pixels=max_pixels) for image in images]
         groups: dict[tuple[Any, ...], list[int]] = {}
         for index, p in enumerate(pictures):
@@ -353,7 +348,7 @@ class Stylizer:
                     joined = joined_pictures([pictures[i] for i in chosen], self.device)
                     content = encode_picture(self._executor(tile), joined, scale, self.digest)
                 together = self._render(
-                    content, [[found[i] for i in chosen]], controls, None, content_statistics, tile, None
+                    content, [[styles_of[i] for i in chosen]], controls, None, content_statistics, tile, None
                 )
                 outputs = [together] if len(chosen) == 1 else together.chunk(len(chosen))
                 with ordinary_tensors():
@@ -390,15 +385,8 @@ class Stylizer:
         """
         controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
         if content_statistics is not None:
-            content_statistics = self._checked_statistics(content_statistics)
-        where: dict[str, Any] = {"mask": mask}
-        if regions is None:
-            style = self._plan(style, None, mask, style_size, max_pixels).styles[0][0]
-        else:
-            plan = self._plan(style, regions, mask, style_size, max_pixels)
-            where["regions"] = [(m, styles[0]) for m, styles in zip(plan.masks, plan.styles, strict=True)]
-        source = iter(frames)
-        options = {**vars(controls), "content_statistics": content_statistics, "tile": tile, "max_pixels": max_pixels}
+            self._checked_statistics(content_statistics)
+        plan, source = self._plan(style, regions, mask, style_size, max_pixels), iter(frames)
 
         def read(number: int) -> Any:
             try:
@@ -407,7 +395,9 @@ class Stylizer:
                 return END
 
         def work(number: int, picture: Picture) -> Any:
-            return self.stylize(picture, style, **where, **options)
+            result, _ = self._painted(picture, plan, controls, content_statistics, tile, max_pixels, None)
+            with ordinary_tensors():
+                return close_image(result, picture)
 
         return self._results(run_pipeline(count(1), read, work, lambda _, result: result, name=_frame, ordered=True))
 
@@ -470,15 +460,10 @@ class Stylizer:
                 max_pixels=max_pixels,
                 progress=progress,
             )
-        content = self.encode_content(source, scale=scale, tile=tile, max_pixels=max_pixels, progress=progress)
-        covers = plan.covers(content.picture, max_pixels)
-        content = without_pixels(content, controls, covers)
-        result = self._render(content, plan.styles, controls, covers, content_statistics, tile, progress)
-        closed = close_image(result, content.picture, deep=True)
+        result, picture = self._painted(source, plan, controls, content_statistics, tile, max_pixels, progress)
+        closed = close_image(result, picture, deep=True)
         assert not isinstance(closed, Tensor)  # a path gives an image, or an array where it has 16 bits
-        return save_image(
-            closed, target, format=format, quality=quality, overwrite=overwrite, info=content.picture.info
-        )
+        return save_image(closed, target, format=format, quality=quality, overwrite=overwrite, info=picture.info)
 
     def as_style(self, style: StyleLike, *, style_size: int | None = 512, max_pixels: int | None = MAX_PIXELS) -> Style:
         """A `Style` of this model from anything that `stylize` takes as one. `StyleError` if it is none, or another
@@ -511,10 +496,29 @@ class Stylizer:
         controls.alphas(len(self.model.config.levels))
         return controls
 
+    def _painted(
+        self,
+        image: ImageLike | Content,
+        plan: RegionPlan,
+        controls: Controls,
+        fixed: Sequence[Moments] | None,
+        tile: TileSize,
+        max_pixels: int | None,
+        progress: Progress | None,
+    ) -> tuple[Tensor, Picture]:
+        """The result for a picture that is whole in memory, and what closes it."""
+        content = image
+        if not isinstance(content, Content):
+            more = {"scale": controls.scale, "tile": tile, "max_pixels": max_pixels, "progress": progress}
+            content = self.encode_content(content, **more)  # type: ignore[arg-type]
+        covers = plan.covers(content.picture, max_pixels)
+        content = without_pixels(content, controls, covers)
+        return self._render(content, plan.styles, controls, covers, fixed, tile, progress), content.picture
+
     def _render(
         self,
         content: Content,
-        found: Sequence[Sequence[Style]],
+        styles_of: Sequence[Sequence[Style]],
         controls: Controls,
         covers: Tensor | None,
         fixed: Sequence[Moments] | None,
@@ -525,7 +529,7 @@ class Stylizer:
             raise ImageError("this Content was encoded by another model; encode the picture again with this one")
         if fixed is not None:
             content = replace(content, statistics=self._checked_statistics(fixed))
-        return render(self._executor(tile), content, found, controls, covers, fixed is not None, progress)
+        return render(self._executor(tile), content, styles_of, controls, covers, fixed is not None, progress)
 
     def _checked_statistics(self, fixed: Sequence[Moments]) -> tuple[Moments, ...]:
         channels = [level.channels for level in self.model.config.levels]

@@ -56,7 +56,7 @@ def stylize(
     name, stamp = os.fspath(model), None
     if Path(name).is_file():
         facts = Path(name).stat()
-        stamp = (facts.st_mtime_ns, facts.st_size)  # a file that is written anew is another model
+        stamp = (facts.st_mtime_ns, facts.st_size)  # a file that is written again is another model
     with _shared_lock:  # two first calls at once must not load the model twice
         stylizer = _shared(name, stamp, str(device), dtype)
     return stylizer.stylize(

@@ -49,19 +49,25 @@ CONTROLS: dict[str, dict[str, Any]] = {
 TINY_BUDGET = "1"  # byte: no picture is kept whole, and tiles are as small as they get
 
 
-def results() -> Cases:
-    """Every case: its name and the array, tensor or file that came out."""
+def results(only: str = "") -> Cases:
+    """Every case: its name and the array, tensor or file that came out. `only`: of models whose name begins so."""
     torch.set_num_threads(1)
     logging.getLogger("adainkit").setLevel(logging.ERROR)  # tiles that are slow are meant to be
     for dtype in ("float32", "mixed", "bfloat16"):
+        if not f"lite {dtype}".startswith(only):
+            continue
         yield from _of_stylizer(
             f"lite {dtype}", Stylizer("lite", device="cpu", dtype=dtype, cache=None), dtype == "float32"
         )
     for config in CONFIGS:
+        if not config.name.startswith(only):
+            continue
         torch.manual_seed(3)
         model = AdaINModel(config)
         yield from _of_stylizer(config.name, Stylizer(model, device="cpu", dtype="float32", cache=None), True)
         yield f"{config.name} digest", np.frombuffer(bytes.fromhex(model.digest), np.uint8)
+    if only:
+        return
     array = _picture(40, 52, 3, np.uint8)
     yield "verb", adainkit.stylize(array, "iris", alpha=0.7, dtype="float32", device="cpu")
     yield "preset", np.concatenate([v.numpy() for v in Style.preset("ember").means])
@@ -205,18 +211,18 @@ def _as_array(result: Any) -> Array:
     return result.numpy() if isinstance(result, torch.Tensor) else np.asarray(result)
 
 
-def _record(path: Path) -> int:
-    kept = {name: _as_array(result) for name, result in results()}
+def _record(path: Path, only: str) -> int:
+    kept = {name: _as_array(result) for name, result in results(only)}
     with path.open("wb") as stream:
         np.savez_compressed(stream, **kept)  # type: ignore[arg-type]
     print(f"{len(kept)} results recorded in {path}")
     return 0
 
 
-def _compare(path: Path) -> int:
+def _compare(path: Path, only: str) -> int:
     with np.load(path) as before:
-        missing, different, count = set(before.files), 0, 0
-        for name, result in results():
+        missing, different, count = {name for name in before.files if name.startswith(only)}, 0, 0
+        for name, result in results(only):
             now, count = _as_array(result), count + 1
             missing.discard(name)
             if name not in before.files:
@@ -244,9 +250,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.identity", description=__doc__)
     parser.add_argument("do", choices=("record", "compare"))
     parser.add_argument("file", type=Path, help="where the results are kept, as .npz")
+    parser.add_argument("--only", default="", metavar="NAME", help="only models whose name begins so")
     args = parser.parse_args(argv)
-    actions: dict[str, Callable[[Path], int]] = {"record": _record, "compare": _compare}
-    return actions[args.do](args.file)
+    actions: dict[str, Callable[[Path, str], int]] = {"record": _record, "compare": _compare}
+    return actions[args.do](args.file, args.only)
 
 
 if __name__ == "__main__":

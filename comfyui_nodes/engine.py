@@ -92,7 +92,7 @@ class Contents:
     """Pictures encoded in the last runs: with only alpha changed, a run then decodes and nothing else.
 
     On the CPU, in an eighth of the free memory; a batch that would need more is not kept at all. Keys are hashes of the
-    pixels, so that it does not matter which node made them anew.
+    pixels, so that it does not matter which node made them.
     """
 
     def __init__(self) -> None:

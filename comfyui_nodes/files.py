@@ -24,7 +24,7 @@ def list_files(kind: str) -> list[str]:
 
 
 def stamp(path: str | None) -> tuple[int, int] | None:
-    """What changes when a file is written anew; None where there is no file."""
+    """What changes when a file is written again; None where there is no file."""
     if path is None:
         return None
     facts = Path(path).stat()

@@ -41,7 +41,7 @@ class LoadedModel:
 
 
 def load_model(name: str, path: str, precision: str = "auto") -> LoadedModel:
-    """The model of a .safetensors file, loaded once per server and precision until the file is written anew."""
+    """The model of a .safetensors file, loaded once per server and precision until the file is written again."""
     device = mm.get_torch_device()
     if precision == "auto":
         precision = "float16" if mm.should_use_fp16(device) else "auto" if device.type == "cpu" else "float32"

@@ -24,7 +24,7 @@ from adainkit import verb
 from adainkit.engine.whole import Content, without_pixels
 from adainkit.errors import AdaINKitError, Cancelled, ImageError, OutOfMemoryError, StyleError
 from adainkit.images import open_image, save_image
-from adainkit.look.color import preserve
+from adainkit.look.color import keep_luma, match_color
 from adainkit.look.controls import Controls
 from adainkit.net.config import ModelConfig
 from adainkit.net.devices import fast_bfloat16, find_precision
@@ -410,6 +410,10 @@ def test_an_unusable_mask_is_an_image_error(stylizer: Stylizer, style: Style, ma
 
 
 # ---- color ----
+
+
+def preserve(mode: str, result: Tensor, content: Tensor, weight: Tensor | None = None) -> Tensor:
+    return keep_luma(result, content) if mode == "luma" else match_color(result, content, weight)
 
 
 @pytest.mark.parametrize("mode", ["luma", "match"])

@@ -32,7 +32,7 @@ __all__ = ["compute_presets", "main", "model_card", "read_evaluation"]
 
 log = logging.getLogger("adainkit.training")
 HERE = Path(__file__).parent
-WHEEL_LIMIT = 4_000_000  # bytes: what the wheel may carry for a model
+WHEEL_LIMIT = 8_000_000  # bytes: what the wheel may carry for a model
 
 
 def compute_presets(model: AdaINModel, folder: Path, listing: Path) -> dict[Preset, Style]:

@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     download.add_argument("name", metavar="NAME", help="a name that `adainkit models` lists")
     download.add_argument("--from", dest="source", metavar="DIR", help="take the published files from this folder")
     download.add_argument("--no-verify", action="store_true", help="accept files with other checksums")
-    doctor = command("doctor", "tell what this installation can, what is missing and how to mend it")
+    doctor = command("doctor", "tell what this installation can, what is missing and how to repair it")
     demo = command("demo", "draw a landscape and paint it in three presets")
     demo.add_argument("-o", "--output", metavar="DIR", default="adainkit-demo", help="folder (default: adainkit-demo)")
     gimp = command("gimp", "put the filter into GIMP 3, take it out, or find what is wrong with it")

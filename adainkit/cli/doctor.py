@@ -1,4 +1,4 @@
-"""What this installation has and can, what is missing, and how to mend it: `adainkit doctor`."""
+"""What this installation has and can, what is missing, and how to repair it: `adainkit doctor`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
+
+from packaging.requirements import Requirement
 
 from ..install.finding import Finding
 
@@ -53,24 +55,23 @@ def _system() -> Iterator[Finding]:
 
 def _libraries() -> Iterator[Finding]:
     """The runtime dependencies: there, new enough, and importable."""
-    for name, lowest in (
-        _requirements("").items() or {"torch": "", "numpy": "", "pillow": "", "safetensors": ""}.items()
-    ):
-        status: Literal["missing", "broken"] = "missing" if name in _NEEDED_LATER else "broken"
-        remedy = f'pip install "{name}{f">={lowest}" if lowest else ""}"'
+    for needed in _requirements(""):
+        status: Literal["missing", "broken"] = "missing" if needed.name in _NEEDED_LATER else "broken"
+        remedy = f'pip install "{needed.name}{needed.specifier}"'
         try:
-            version = metadata.version(name)
-            importlib.import_module({"pillow": "PIL"}.get(name, name))
+            version = metadata.version(needed.name)
+            importlib.import_module({"pillow": "PIL"}.get(needed.name, needed.name))
         except metadata.PackageNotFoundError:
-            yield Finding(name, "not installed", status, remedy)
+            yield Finding(needed.name, "not installed", status, remedy)
         except Exception as error:  # a library for another torch or system fails in its own way
             told = str(error).strip().partition("\n")[0]
-            yield Finding(name, f"{version} cannot be imported ({told})", status, f"{remedy} --force-reinstall")
+            yield Finding(needed.name, f"{version} cannot be imported ({told})", status, f"{remedy} --force-reinstall")
         else:
-            if _release(version) < _release(lowest):
-                yield Finding(name, f"{version} is older than {lowest}", status, f"{remedy} --upgrade")
+            if needed.specifier.contains(version, prereleases=True):
+                yield Finding(needed.name, version)
             else:
-                yield Finding(name, version)
+                told = f"{version} is not {needed.specifier}"
+                yield Finding(needed.name, told, status, f"{remedy} --upgrade")
 
 
 def _devices() -> Iterator[Finding]:
@@ -97,7 +98,7 @@ def _cache() -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=there):
             yield Finding("cache", f"{folder}, writable" + ("" if there == folder else ", not made yet"))
     except OSError as error:
-        remedy = "set ADAINKIT_HOME to a folder that can be written; until then styles are encoded anew each time"
+        remedy = "set ADAINKIT_HOME to a folder that can be written; until then styles are encoded again each time"
         yield Finding("cache", f"{folder} cannot be written ({error.strerror})", "missing", remedy)
 
 
@@ -154,7 +155,7 @@ def _trial() -> Iterator[Finding]:
         yield Finding("trial run", f"96 x 64 pixels on {stylizer.device}, {stylizer.precision}, in {seconds:.2f} s")
     except Exception as error:  # drivers fail in many ways
         told = str(error).strip().partition("\n")[0]
-        remedy = "mend the findings above; if it is a GPU's, --device cpu works without it"
+        remedy = "repair what the findings above name; if it is a GPU's, --device cpu works without it"
         yield Finding("trial run", f"failed: {type(error).__name__}: {told}", "broken", remedy)
 
 
@@ -177,7 +178,7 @@ def _extras() -> Iterator[Finding]:
     for extra in extras:
         if extra in _EXTRAS_OF_DEVELOPERS:
             continue
-        lacking = [name for name in _requirements(extra) if not _installed(name)]
+        lacking = [each.name for each in _requirements(extra) if not _installed(each.name)]
         if lacking:
             told = f"{', '.join(lacking)} not installed"
             yield Finding(f"extra {extra}", told, "missing", f'pip install "adainkit[{extra}]"')
@@ -191,20 +192,16 @@ def _environment() -> Iterator[Finding]:
             yield Finding(name, re.sub(r"//[^/@\s]*@", "//***@", value))  # a mirror's or proxy's password stays private
 
 
-def _requirements(extra: str) -> dict[str, str]:
-    """Names and lower bounds that the installed package declares, for an extra or (empty) for all uses."""
+def _requirements(extra: str) -> list[Requirement]:
+    """What the installed package declares, for an extra or (empty) for all uses."""
     try:
-        lines = metadata.requires("adainkit") or []
-    except metadata.PackageNotFoundError:
-        return {}
-    found = {}
-    for line in lines:
-        text, _, marker = line.partition(";")
-        named = re.search(r"""extra == ['"]([^'"]+)""", marker)
-        match = re.match(r"([\w.-]+)(?:.*>=\s*([\w.]+))?", text.strip())
-        if match and (named[1] if named else "") == extra:
-            found[match[1]] = match[2] or ""
-    return found
+        declared = [Requirement(line) for line in metadata.requires("adainkit") or []]
+    except metadata.PackageNotFoundError:  # a checkout: the libraries that nothing goes without
+        return [] if extra else [Requirement(name) for name in ("torch", "numpy", "pillow", "safetensors")]
+    for_all = [each for each in declared if each.marker is None or each.marker.evaluate({"extra": ""})]
+    if not extra:
+        return for_all
+    return [each for each in declared if each not in for_all and each.marker and each.marker.evaluate({"extra": extra})]
 
 
 def _installed(name: str) -> bool:
@@ -213,12 +210,3 @@ def _installed(name: str) -> bool:
     except metadata.PackageNotFoundError:
         return False
     return True
-
-
-def _release(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version: enough to hold it against a lower bound."""
-    match = re.match(r"\d+(?:\.\d+)*", version)
-    numbers = [int(n) for n in match[0].split(".")] if match else []
-    while numbers and numbers[-1] == 0:
-        numbers.pop()
-    return tuple(numbers)

@@ -57,7 +57,7 @@ class Finish:
 
     def map_of(self, parts: Sequence[Measured]) -> ColorMap:
         """The map from the colors of a result to those of its content, both measured in parts."""
-        result, content = (reduce(ColorStatistics.merge, found) for found in zip(*parts, strict=True))
+        result, content = (reduce(ColorStatistics.merge, sides) for sides in zip(*parts, strict=True))
         return match_map(result, content)
 
     def colors(self, output: Tensor, content: Tensor, color: ColorMap | None) -> Tensor:

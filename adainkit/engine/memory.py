@@ -37,14 +37,14 @@ def memory_budget(device: torch.device) -> int:
 
 def _available() -> int:
     """Bytes that the system, and the container if it is one, can still give; 4 GiB where neither tells."""
-    found = []
+    amounts = []
     with suppress(OSError, StopIteration, ValueError, IndexError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        found.append(int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024)
+        amounts.append(int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024)
     with suppress(OSError, ValueError):  # "max" where there is no limit
         group = Path("/sys/fs/cgroup")
-        found.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    return max(0, min(found, default=4 << 30))
+        amounts.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    return max(0, min(amounts, default=4 << 30))
 
 
 @contextmanager

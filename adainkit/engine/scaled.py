@@ -55,8 +55,8 @@ class ScaledStrips(StripWork):
         executor = self.executor
         features, own = executor.encode(small[:, :3], visible, tell)
         alphas, steady = self.controls.alphas(len(features)), statistics is not None
-        found, size = [[style] for style in styles], small.shape[2:]
-        output = paint(executor, features, statistics or own, found, alphas, size, covers, visible, steady, tell)
+        by_region, size = [[style] for style in styles], small.shape[2:]
+        output = paint(executor, features, statistics or own, by_region, alphas, size, covers, visible, steady, tell)
         return Upsampler(output.cpu(), luma(small[:, :3]), (self.source.height, self.source.width))
 
     def _gathered(self) -> Tensor:

@@ -94,14 +94,14 @@ class StripWork(ABC):
         """The colors of what is not transparent, where there is alpha. The bar, up to `total`, does not move yet."""
         if self.source.like.alpha is None:
             return None
-        found: ColorStatistics | None = None
+        colors: ColorStatistics | None = None
         for tile in self.tiles:
             if self.progress is not None:
                 self.progress("stylize", 0, total)
             picture = self.source.window(*self._box(tile))
             part = color_statistics(picture.rgb, picture.alpha)
-            found = part if found is None else found.merge(part)
-        return found
+            colors = part if colors is None else colors.merge(part)
+        return colors
 
     def _shown(self, picture: Picture) -> Tensor:
         return shown(picture, self._hidden)
@@ -154,9 +154,9 @@ class TiledStrips(StripWork):
         self._passes = decoding + (statistics is None)
         self._cost = 2 * decoding + (statistics is None)
         self._hidden = self._visible_colors(self._total)
-        found = self._statistics() if statistics is None else [statistics] * len(styles)
+        by_region = self._statistics() if statistics is None else [statistics] * len(styles)
         alphas = self.controls.alphas(len(self.executor.model.config.levels))
-        maps = [self.executor.modulate(s, [style], alphas) for s, style in zip(found, styles, strict=True)]
+        maps = [self.executor.modulate(s, [style], alphas) for s, style in zip(by_region, styles, strict=True)]
         color = self._color_map(maps) if self.finish.matches else None
         rows = np.empty((0, *self.shape[1:]), self.kind)
 
@@ -174,7 +174,7 @@ class TiledStrips(StripWork):
 
     def _statistics(self) -> list[list[Moments]]:
         """Pass one: every region's and level's statistics over the whole picture."""
-        found: list[list[list[Moments]]] = []  # the whole picture, then the regions; levels; parts
+        collected: list[list[list[Moments]]] = []  # the whole picture, then the regions; levels; parts
 
         def run(tile: Tile) -> None:
             near = tile.seeing(self.executor.halo.encode, self._grid)
@@ -186,30 +186,30 @@ class TiledStrips(StripWork):
                 covers = self.covers.window(*self._box(tile)).chunk(len(self.covers), 1)
                 weights += [counting(cover, alpha) for cover in covers]
             parts = [[_wide(m) for m in self.executor.statistics(own, weight)] for weight in weights]
-            found.extend([[] for _ in own] for _ in weights[len(found) :])
-            for levels, new in zip(found, parts, strict=True):
+            collected.extend([[] for _ in own] for _ in weights[len(collected) :])
+            for levels, new in zip(collected, parts, strict=True):
                 for merged, part in zip(levels, new, strict=True):
                     merged.append(part)
 
         for band in self._bands(1):
             self._run(band, run, 1)
-            found = [[[merge_moments(parts)] for parts in levels] for levels in found]
-        whole, *regions = [[_narrow(m) for (m,) in levels] for levels in found]
+            collected = [[[merge_moments(parts)] for parts in levels] for levels in collected]
+        whole, *regions = [[_narrow(m) for (m,) in levels] for levels in collected]
         if self.covers is None:
             return [whole]
         return [[steady_moments(*pair) for pair in zip(region, whole, strict=True)] for region in regions]
 
     def _color_map(self, maps: _Maps) -> ColorMap:
         """A pass of its own: the map from the colors of the whole result to those of the content."""
-        found: list[Measured] = []
+        measured: list[Measured] = []
 
         def run(tile: Tile) -> None:
             output, own = self._stylized(tile, maps)
-            found.append(self._measured(output, own, self._box(tile)))
+            measured.append(self._measured(output, own, self._box(tile)))
 
         for band in self._bands(2):
             self._run(band, run, 2)
-        return self.finish.map_of(found)
+        return self.finish.map_of(measured)
 
     def _encoded(self, tile: Tile) -> tuple[Picture, list[Tensor]]:
         """The pixels that a tile sees, and their features."""
@@ -250,22 +250,22 @@ class TiledStrips(StripWork):
         columns = wide.columns.seen(self.stride, self.source.width)
         covers = self.covers.window(rows.start, rows.stop, columns.start, columns.stop)
         grid = [span.last - span.first for span in (wide.rows, wide.columns)]
-        found = []
+        windows = []
         for place, shares in zip(config.places, region_shares(covers, config, grid, reach), strict=True):
             scale = self.stride // place.stride
-            found.append(shares[:, :, wide.rows.inside(scale), wide.columns.inside(scale)])
-        return found
+            windows.append(shares[:, :, wide.rows.inside(scale), wide.columns.inside(scale)])
+        return windows
 
     def _cropped(self, features: Sequence[Tensor], outer: Tile, inner: Tile) -> list[Tensor]:
         """The features of the cells that `inner` gives, cut out of the features of what `outer` sees."""
-        found = []
+        crops = []
         for level, f in zip(self.executor.model.config.levels, features, strict=True):
             scale = self.stride // level.stride
             rows, columns = (
                 o.inside(scale, i.start, i.stop) for o, i in ((outer.rows, inner.rows), (outer.columns, inner.columns))
             )
-            found.append(f[:, :, rows, columns])
-        return found
+            crops.append(f[:, :, rows, columns])
+        return crops
 
     def _own(self, picture: Picture, tile: Tile) -> Picture:
         """The pixels that a tile gives, cut out of those that it sees."""

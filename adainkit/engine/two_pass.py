@@ -59,9 +59,9 @@ class Executor:
 
         def run(tile: Tile) -> None:
             rows, columns = tile.rows.seen(self.stride, height), tile.columns.seen(self.stride, width)
-            found = self.encode_window(rgb[:, :, rows, columns])
+            seen = self.encode_window(rgb[:, :, rows, columns])
             if len(parts) == 1 and tile == parts[0]:
-                features.extend(f.to(self.kept) for f in found)
+                features.extend(f.to(self.kept) for f in seen)
                 return
             if not features:
                 with memory_errors() as failed:
@@ -71,7 +71,7 @@ class Executor:
                         f"the features of {len(rgb)} x {width} x {height} pixels do not fit into the memory of "
                         f"{self.device}; use a smaller picture or batch, or device='cpu'"
                     ) from failed[0]
-            for level, into, new in zip(self.model.config.levels, features, found, strict=True):
+            for level, into, new in zip(self.model.config.levels, features, seen, strict=True):
                 scale = self.stride // level.stride
                 rows, columns = tile.rows.given(scale, into.shape[2]), tile.columns.given(scale, into.shape[3])
                 top, left = tile.rows.inside(scale).start, tile.columns.inside(scale).start
@@ -98,8 +98,8 @@ class Executor:
         return self.model.modulate(there, [style.tensors for style in styles], alphas)
 
     def statistics(self, features: Sequence[Tensor], weight: Tensor | None = None) -> tuple[Moments, ...]:
-        """Every level's statistics, merged from strips by Chan's rule. Cells count as far as `weight` covers them."""
-        found = []
+        """Statistics of every level, merged from strips by Chan's rule. Cells count as far as `weight` covers them."""
+        by_level = []
         for level, f in zip(self.model.config.levels, features, strict=True):
             w = None if weight is None else cell_means(weight.to(self.device, torch.float32), level.stride, f.shape[2:])
             rows = max(1, _STRIP // (f.shape[0] * f.shape[1] * f.shape[3]))
@@ -107,8 +107,8 @@ class Executor:
                 moments(f[:, :, top : top + rows], None if w is None else w[:, :, top : top + rows])
                 for top in range(0, f.shape[2], rows)
             ]
-            found.append(merge_moments(strips))
-        return tuple(found)
+            by_level.append(merge_moments(strips))
+        return tuple(by_level)
 
     def decode(
         self,

@@ -50,7 +50,7 @@ def encode_picture(
 def render(
     executor: Executor,
     content: Content,
-    found: Sequence[Sequence[Style]],
+    styles_of: Sequence[Sequence[Style]],
     controls: Controls,
     covers: Tensor | None = None,
     steady: bool = False,
@@ -58,7 +58,7 @@ def render(
 ) -> Tensor:
     """The result `(B, 3, H, W)`, float32, in [0, 1].
 
-    `found`: of every region one style for all of the batch, or one for each picture; `covers` `(B or 1, R, H, W)`.
+    `styles_of`: of every region one style for all of the batch, or one for each picture; `covers` `(B or 1, R, H, W)`.
     `steady`: the content's statistics count for all regions, too.
     """
     picture = content.picture
@@ -67,7 +67,7 @@ def render(
         small, visible = (None if x is None else fitted(x, size) for x in (covers, picture.alpha))
         alphas = controls.alphas(len(content.features))
         output = paint(
-            executor, content.features, content.statistics, found, alphas, size, small, visible, steady, progress
+            executor, content.features, content.statistics, styles_of, alphas, size, small, visible, steady, progress
         )
         original = picture.rgb.to(output.device, torch.float32)
         alpha = None if picture.alpha is None else picture.alpha.to(output.device)
@@ -88,7 +88,7 @@ def paint(
     executor: Executor,
     features: Sequence[Tensor],
     statistics: Sequence[Moments],
-    found: Sequence[Sequence[Style]],
+    styles_of: Sequence[Sequence[Style]],
     alphas: Sequence[float],
     size: Sequence[int],
     covers: Tensor | None = None,
@@ -99,15 +99,15 @@ def paint(
     """Decode features under the styles of their regions, to `(B, 3, *size)`. `covers` and `visible` (alpha) have that
     size; `statistics` are those of the whole picture."""
     features = [f.to(executor.device, executor.kept) for f in features]  # they may have been moved since
-    by_region, shares = [tuple(statistics)] * len(found), []
+    by_region, shares = [tuple(statistics)] * len(styles_of), []
     if covers is not None and not steady:
         by_region = [
             tuple(map(steady_moments, executor.statistics(features, weight), statistics))
-            for weight in (counting(cover, visible) for cover in covers.chunk(len(found), 1))
+            for weight in (counting(cover, visible) for cover in covers.chunk(len(styles_of), 1))
         ]
-    if covers is not None and len(found) > 1:
+    if covers is not None and len(styles_of) > 1:
         shares = region_shares(covers, executor.model.config, features[-1].shape[2:], executor.halo.decode)
-    maps = [executor.modulate(s, styles, alphas) for s, styles in zip(by_region, found, strict=True)]
+    maps = [executor.modulate(s, styles, alphas) for s, styles in zip(by_region, styles_of, strict=True)]
     height, width = size
     return executor.decode(features, region_maps(maps, shares, executor.device), height, width, progress)
 

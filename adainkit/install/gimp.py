@@ -131,7 +131,7 @@ def uninstall(directory: Path | None = None) -> list[Path]:
 
 
 def examine(directory: Path | None = None) -> Iterator[Finding]:
-    """What keeps the filter out of GIMP's menu or from working, and how to mend it."""
+    """What keeps the filter out of GIMP's menu or from working, and how to repair it."""
     try:
         folders = plugin_folders(directory)
     except AdaINKitError as error:

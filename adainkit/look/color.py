@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ..errors import ImageError
-from .controls import PRESERVE_MODES
 
 __all__ = [
     "ColorMap",
@@ -20,7 +18,6 @@ __all__ = [
     "luma",
     "match_color",
     "match_map",
-    "preserve",
 ]
 
 # Rec. 601: the luma of JPEG's YCbCr. It weighs gamma-coded RGB, which is what pictures in [0, 1] hold here.
@@ -152,27 +149,6 @@ def luma(x: Tensor) -> Tensor:
     """``(B, 3, H, W)`` RGB -> ``(B, 1, H, W)`` float32 luma (Rec. 601)."""
     red, green, blue = (weight * x[:, i : i + 1].float() for i, weight in enumerate(_LUMA))
     return red + green + blue
-
-
-def preserve(
-    mode: Literal["luma", "match"] | None,
-    result: Tensor,
-    content: Tensor,
-    weight: Tensor | None = None,
-    strength: float = 1.0,
-) -> Tensor:
-    """Color control by name: ``None`` gives `result` itself, "luma" is `keep_luma`, "match" is `match_color`.
-
-    Raises ValueError for any other name. `weight` ``(B, 1, H, W)`` (alpha) matters for "match" only. `strength`, 0 to
-    1: the share of the colors that are preserved.
-    """
-    if mode is None:
-        return result
-    if mode == "luma":
-        return torch.lerp(result, keep_luma(result, content), strength)
-    if mode == "match":
-        return torch.lerp(result, match_color(result, content, weight), strength)
-    raise ValueError(f"preserve_color: expected None, {' or '.join(map(repr, PRESERVE_MODES))}, got {mode!r}")
 
 
 def _check(x: Tensor, name: str) -> None:

@@ -142,8 +142,8 @@ class Controls:
 
 def _right(value: object, control: Control) -> bool:
     several = control.by_level and isinstance(value, Sequence) and not isinstance(value, str)
-    found: Any = value if several else [value]
-    return bool(found) and all(_within(each, control.low, control.high) for each in found)
+    numbers_of: Any = value if several else [value]
+    return bool(numbers_of) and all(_within(each, control.low, control.high) for each in numbers_of)
 
 
 def _within(value: object, low: float, high: float) -> bool:

@@ -51,8 +51,8 @@ class RegionPlan:
         if not self.masks:
             return None
         limit = None if self.limit is None else open_mask(self.limit, picture, max_pixels)
-        found = join_covers([open_mask(m, picture, max_pixels) for m in self.masks], limit)
-        return None if found.shape[1] == 1 and bool((found == 1).all()) else found
+        joined = join_covers([open_mask(m, picture, max_pixels) for m in self.masks], limit)
+        return None if joined.shape[1] == 1 and bool((joined == 1).all()) else joined
 
 
 class CoverWindows:
@@ -70,8 +70,8 @@ class CoverWindows:
 
     def window(self, top: int, bottom: int, left: int, right: int) -> Tensor:
         """`(1, R, bottom - top, right - left)` float32 in [0, 1]."""
-        found = [mask.window(top, bottom, left, right) for mask in self._masks]
-        return join_covers(found[: self._regions], *found[self._regions :])
+        windows = [mask.window(top, bottom, left, right) for mask in self._masks]
+        return join_covers(windows[: self._regions], *windows[self._regions :])
 
     def __len__(self) -> int:
         """How many regions."""
@@ -112,14 +112,14 @@ def region_shares(covers: Tensor, config: ModelConfig, grid: Sequence[int], reac
     """
     near = _sums(cell_means(covers, config.stride, grid), reach)
     fallback = torch.where(near.sum(1, keepdim=True) > 0, near, 1)
-    found = []
+    by_place = []
     for place in config.places:
         repeat = config.stride // place.stride
         own = cell_means(covers, place.stride, [cells * repeat for cells in grid])
         other = fallback.repeat_interleave(repeat, 2).repeat_interleave(repeat, 3)
         shares = torch.where(own.sum(1, keepdim=True) > _COVERED, own, other)
-        found.append(shares / shares.sum(1, keepdim=True))
-    return found
+        by_place.append(shares / shares.sum(1, keepdim=True))
+    return by_place
 
 
 def region_maps(

@@ -11,7 +11,7 @@ from ..errors import WeightsError
 from .config import VGG19
 from .model import AdaINModel
 
-__all__ = ["convert_classic"]
+__all__ = ["convert_classic", "fold_input_map"]
 
 _Path = str | os.PathLike[str]
 # The 3x3 convolutions of the classic `nn.Sequential`s; the encoder's 0 is the 1x1 input map, folded into 2.
@@ -33,12 +33,19 @@ def convert_classic(vgg_path: _Path, decoder_path: _Path) -> AdaINModel:
         model = AdaINModel(VGG19)
         shapes = {"0.weight": (3, 3, 1, 1), "0.bias": (3,), "2.weight": (64, 3, 3, 3), "2.bias": (64,)}
         matrix, offset, weight, bias = (_tensor(encoder, k, s, vgg_path).double() for k, s in shapes.items())
-        # W(Ax + a) + b = (WA)x + (b + sum Wa): exact, since reflection pads with pixels, never with zeros.
-        encoder["2.weight"] = torch.einsum("omhw,mi->oihw", weight, matrix[:, :, 0, 0])
-        encoder["2.bias"] = bias + torch.einsum("omhw,m->o", weight, offset)
+        encoder["2.weight"], encoder["2.bias"] = fold_input_map(matrix, offset, weight, bias)
         _fill(model.encoder, encoder, _ENCODER_KEYS, vgg_path)
         _fill(model.decoder, decoder, _DECODER_KEYS, decoder_path)
     return model.eval().requires_grad_(False)
+
+
+def fold_input_map(matrix: Tensor, offset: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """One 3x3 convolution, weight and bias, for a 1x1 convolution (`matrix`, `offset`) and the 3x3 one behind it.
+
+    W(Ax + a) + b = (WA)x + (b + sum Wa): exact, since reflection pads with pixels, never with zeros.
+    """
+    folded = torch.einsum("omhw,mi->oihw", weight.double(), matrix[:, :, 0, 0].double())
+    return folded, bias.double() + torch.einsum("omhw,m->o", weight.double(), offset.double())
 
 
 def _fill(part: nn.Module, state: dict[str, Tensor], indices: tuple[int, ...], path: _Path) -> None:

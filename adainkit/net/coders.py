@@ -31,12 +31,12 @@ class Encoder(nn.Module):
                 self.layers.append(step.build())
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        found = []
+        levels = []
         for index, layer in enumerate(self.layers):
             x = layer(x if self._coarsest is None or index < self._bound else x.to(self._coarsest))
             if index in self.taps:
-                found.append(x)
-        return tuple(found)
+                levels.append(x)
+        return tuple(levels)
 
     def cast_coarsest(self, dtype: torch.dtype | None) -> None:
         """What lies behind the last but one level runs, and gives its features, in `dtype`; None: as it is."""

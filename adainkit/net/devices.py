@@ -23,12 +23,12 @@ def find_device(device: str | torch.device) -> torch.device:
     """A device by name; "auto" is cuda, else mps, else cpu. `AdaINKitError` for one that is not here."""
     if device != "auto":
         try:
-            found = torch.device(device)
-            torch.empty(1, device=found)
+            named = torch.device(device)
+            torch.empty(1, device=named)
         except (RuntimeError, AssertionError) as error:  # how torch says that it has no such device
             told = " ".join(str(error).split())[:200]
             raise AdaINKitError(f"device {str(device)!r} cannot be used here ({told}); try 'auto' or 'cpu'") from error
-        return found
+        return named
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -48,15 +48,15 @@ def find_precision(
             return torch.float16, torch.float16
         mixed = device.type == "cpu" and config.gain_cap is not None and fast_bfloat16()
         dtype = "mixed" if mixed else "float32"
-    found = torch.bfloat16 if dtype == "mixed" else getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if found not in _TYPES:
+    kind = torch.bfloat16 if dtype == "mixed" else getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if kind not in _TYPES:
         raise AdaINKitError(f"dtype must be {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}, got {dtype!r}")
     try:
-        F.pad(torch.zeros(1, 1, 2, 2, device=device, dtype=found), (1, 1, 1, 1), mode="reflect")
+        F.pad(torch.zeros(1, 1, 2, 2, device=device, dtype=kind), (1, 1, 1, 1), mode="reflect")
     except RuntimeError as error:  # float16 on the CPU, in older releases of torch
-        told = f"torch {torch.__version__} cannot compute with {found} on {device.type}"
+        told = f"torch {torch.__version__} cannot compute with {kind} on {device.type}"
         raise AdaINKitError(f"{told}; use bfloat16 or float32, or a newer torch") from error
-    return torch.float32 if dtype == "mixed" else found, found
+    return torch.float32 if dtype == "mixed" else kind, kind
 
 
 @lru_cache(maxsize=1)

@@ -144,7 +144,7 @@ def register_model(
     """Give a model file a name, by which `Stylizer`, `stylize` and `models` know it in this process; its entry back.
 
     The file need not be there yet; it is never fetched, and never removed. `WeightsError` for a name that a published
-    model has, or that is none; a name that was registered before is given away anew.
+    model has, or that is none; a name that was registered before now stands for the new file.
     """
     if not re.fullmatch(r"\w[\w .-]*", name):
         raise WeightsError(f"a model's name is of letters, digits, ' ', '.', '-' and '_', got {name!r}")

@@ -83,8 +83,8 @@ class Request:
     @property
     def payload(self) -> list[Pixels]:
         """The pictures that follow the header, in their order: content, styles, mask."""
-        found = [self.picture, *(s for s, _ in self.styles if isinstance(s, Pixels)), self.mask]
-        return [p for p in found if p is not None]
+        pictures = [self.picture, *(s for s, _ in self.styles if isinstance(s, Pixels)), self.mask]
+        return [p for p in pictures if p is not None]
 
 
 def parse(line: bytes, token: str) -> Request:
