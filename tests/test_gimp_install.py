@@ -350,7 +350,7 @@ def wheel(tmp_path: Path) -> Path:
 
 
 def test_the_wheel_carries_the_plug_in(wheel: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(gimp_install, "__file__", str(wheel / "adainkit" / "gimp_install.py"))
+    monkeypatch.setattr(gimp_install, "__file__", str(wheel / "adainkit" / "install" / "gimp.py"))
     assert plugin_source() == wheel / "adainkit" / "gimp_plugin" / "adainkit"
     for path in PLUGIN.glob("*.py"):
         assert (plugin_source() / path.name).read_bytes() == path.read_bytes()

@@ -582,7 +582,7 @@ def test_the_embedded_model(monkeypatch: pytest.MonkeyPatch) -> None:
     lite = weights.models()["lite"]
     if lite.available:
         assert weights.download("lite") == weights.resolve("lite") == lite.path
-    monkeypatch.setattr(weights, "__file__", str(lite.path.parent / "nowhere" / "weights.py"))
+    monkeypatch.setattr(weights, "_PACKAGE", lite.path.parent / "nowhere")
     with pytest.raises(WeightsError, match="reinstall adainkit"):
         weights.download("lite")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -37,7 +38,10 @@ def copy_files(folder: Path, files: Mapping[str, Path], executable: Iterable[str
 
 
 def remove_files(folder: Path, names: Iterable[str]) -> None:
-    """Remove these, what Python compiled of them, and the folders that are empty then, `folder` among them."""
+    """Remove these, what Python compiled of them, and the folders that are empty then, `folder` among them.
+
+    Where a folder of theirs has no Python file any more, all that was compiled there goes.
+    """
     names = list(names)
     _refuse_links(folder, names)
     parents = {folder}
@@ -48,7 +52,10 @@ def remove_files(folder: Path, names: Iterable[str]) -> None:
                 each.unlink(missing_ok=True)
         parents |= {parent for parent in path.parents if parent.is_relative_to(folder)}
     for parent in sorted(parents, key=lambda path: len(path.parts), reverse=True):
-        for empty in (parent / "__pycache__", parent):
+        compiled_here = parent / "__pycache__"
+        if compiled_here.is_dir() and not compiled_here.is_symlink() and not any(parent.glob("*.py")):
+            shutil.rmtree(compiled_here)
+        for empty in (compiled_here, parent):
             with suppress(OSError):  # not there, or not empty: somebody's own files
                 empty.rmdir()
 

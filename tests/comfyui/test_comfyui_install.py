@@ -11,7 +11,7 @@ import pytest
 import adainkit
 from adainkit.cli import main
 from adainkit.errors import AdaINKitError
-from adainkit.install import comfyui as comfyui_install
+from adainkit.install import copies
 from adainkit.install.comfyui import LIST, install, pack_files, uninstall
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +76,7 @@ def test_upgrade_replaces_its_own_files_and_leaves_others(comfyui, monkeypatch):
 
 
 def test_upgrade_that_was_cut_off_can_be_run_again_or_undone(comfyui, monkeypatch):
-    write, left = comfyui_install.write_atomically, [20]
+    write, left = copies.write_atomically, [20]
 
     def failing(path: Path, data: bytes) -> Path:
         left[0] -= 1
@@ -84,7 +84,7 @@ def test_upgrade_that_was_cut_off_can_be_run_again_or_undone(comfyui, monkeypatc
             raise OSError(28, "No space left on device", str(path))
         return write(path, data)
 
-    monkeypatch.setattr(comfyui_install, "write_atomically", failing)
+    monkeypatch.setattr(copies, "write_atomically", failing)
     with pytest.raises(AdaINKitError, match="No space left on device"):
         install(comfyui)
     monkeypatch.undo()
@@ -105,6 +105,17 @@ def test_uninstall_takes_all_of_it_out_and_nothing_else(comfyui):
     (folder / "locales" / "mine.txt").touch()
     assert uninstall(comfyui).kept == ("locales/mine.txt",)
     assert files_below(folder) == {"locales/mine.txt"}
+
+
+def test_a_link_in_its_place_is_refused_and_its_target_left_alone(comfyui, tmp_path):
+    install(comfyui)
+    (comfyui / "custom_nodes" / "adainkit").rename(tmp_path / "clone")
+    before = files_below(tmp_path / "clone")
+    (comfyui / "custom_nodes" / "adainkit").symlink_to(tmp_path / "clone")
+    for command in (install, uninstall):
+        with pytest.raises(AdaINKitError, match="is a link"):
+            command(comfyui)
+    assert files_below(tmp_path / "clone") == before
 
 
 def test_uninstall_of_what_is_not_there_says_so(comfyui):
