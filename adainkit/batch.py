@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from .controls import Alpha, Controls
@@ -106,8 +105,8 @@ def _check(
 
 
 def _for_file(picture: Picture) -> Picture:
-    """As `stylize_file` does it, 16 bits of a file are kept: as an array, since PIL has no such color."""
-    return picture if picture.dtype == np.uint8 else replace(picture, kind="array", dtype=np.dtype(np.uint16))
+    """As `stylize_file` does it, the bits and the color profile of a file are kept."""
+    return replace(picture, kind="file")
 
 
 def _target(job: Job) -> Path:

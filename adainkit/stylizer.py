@@ -137,7 +137,7 @@ class Stylizer:
         """
         if style_size is not None and style_size < 1:
             raise StyleError(f"style_size must be 1 or more, or None, got {style_size}")
-        if isinstance(image, Sequence) and not isinstance(image, str):
+        if isinstance(image, Sequence) and not isinstance(image, (str, bytes, bytearray, memoryview)):
             parts = [self.encode_style(i, style_size=style_size, max_pixels=max_pixels) for i in image]
             mixed = Style.blend([(part, 1.0) for part in parts])
             return replace(mixed, name=name or mixed.name)
@@ -327,7 +327,7 @@ class Stylizer:
         Pictures of equal size run together, `batch_size` at most and on the CPU no more than is fast; the others alone.
         """
         controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
-        if isinstance(style, Sequence) and not isinstance(style, str) and all(isinstance(s, Style) for s in style):
+        if isinstance(style, (list, tuple)) and all(isinstance(s, Style) for s in style):
             if len(style) != len(images):
                 raise StyleError(
                     f"{len(images)} pictures and {len(style)} styles; give one style, or one for each picture"
