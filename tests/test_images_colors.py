@@ -396,6 +396,18 @@ def test_deep_tiffs_keep_their_samples(tmp_path: Path, kind: str, top: float, la
     assert deep.dtype == np.uint16
 
 
+@pytest.mark.parametrize("orientation", [1, 2, 3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize("kind", ["planar", "gray and alpha"])
+def test_deep_tiffs_are_turned_upright(tmp_path: Path, kind: str, orientation: int) -> None:
+    pytest.importorskip("tifffile")
+    want, _ = deep_tiff(tmp_path / "a.tif", kind, 65535, extratags=[(274, 3, 1, orientation, True)])
+    flipped = want[:: -1 if orientation in (3, 4) else 1, :: -1 if orientation in (2, 3) else 1]
+    across = want.swapaxes(0, 1)[:: -1 if orientation in (7, 8) else 1, :: -1 if orientation in (6, 7) else 1]
+    np.testing.assert_allclose(
+        rgb_of(tmp_path / "a.tif"), (flipped if orientation < 5 else across).repeat(3 // want.shape[2], 2), atol=1e-4
+    )
+
+
 def test_a_float_predictor_is_undone(tmp_path: Path) -> None:
     """TIFF Technical Note 3, written out: the bytes of a row by their weight, each less the one before."""
     tifffile = pytest.importorskip("tifffile")

@@ -1,8 +1,9 @@
 """Pictures in and out: one door for paths, files, bytes, PIL images, arrays and tensors."""
 
+from .describe import describe
 from .door import MAX_PIXELS, ImageLike, alpha_as_given, close_image, mask_of, open_image, premix
 from .facts import read_record
-from .files import check_target, save_image
+from .files import check_target, facts_to_write, save_image
 from .picture import Picture
 from .tiff import need_tifffile, write_tiff_rows
 from .windows import Strips, open_strips, picture_size
@@ -15,6 +16,8 @@ __all__ = [
     "alpha_as_given",
     "check_target",
     "close_image",
+    "describe",
+    "facts_to_write",
     "mask_of",
     "need_tifffile",
     "open_image",

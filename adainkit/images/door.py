@@ -13,6 +13,7 @@ from torch import Tensor
 from ..color import ColorStatistics, color_statistics
 from ..errors import ImageError
 from .curves import matrix_profile
+from .exif import left_to_turn
 from .facts import read_facts
 from .picture import Picture, checked, from_numpy, pack
 from .pil import close_pil, open_pil
@@ -73,7 +74,7 @@ def _open_pil(source: Image.Image, max_pixels: int | None) -> Picture:
     with reading(name):  # a lazily opened file shows its damage only here
         source.load()
     info, orientation = of_tiff or read_facts(source, None, name)
-    return open_pil(source, info, orientation, name)
+    return open_pil(source, info, left_to_turn(source) if hasattr(source, "tag_v2") else orientation, name)
 
 
 def _open_tensor(source: Tensor, max_pixels: int | None) -> Picture:

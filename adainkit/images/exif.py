@@ -11,7 +11,7 @@ from PIL import Image, TiffTags
 
 from .ifd import EXIF, GPS, Directory, Entry, read_directory, read_header
 
-__all__ = ["exif_of", "parse_exif"]
+__all__ = ["exif_of", "left_to_turn", "parse_exif"]
 
 _log = logging.getLogger("adainkit")
 
@@ -22,6 +22,7 @@ _ASCII = 2
 _OF_PICTURE = {269, 270, 271, 272, 285, 305, 306, 315, 316, 18246, 33432, EXIF, GPS, *range(40091, 40096)}
 # Layout, resolution and packets that have a way of their own: of no use in the EXIF of a new picture
 _OF_LAYOUT = {254, 255, 256, 257, 258, 259, 262, 273, 277, 278, 279, 284, 320, 322, 323, 324, 325, 330, 338, 339, 347}
+_PLACES = {273, 279, 324, 325}  # of the pixels: long lists
 _OF_LAYOUT |= {513, 514, 700, 33723, 34377, 34675, _ORIENTATION}
 
 
@@ -35,19 +36,27 @@ def exif_of(image: Image.Image, stream: IO[bytes] | None, name: str) -> tuple[by
     try:
         if stream is not None and hasattr(image, "tag_v2"):
             header = read_header(stream)
-            whole = read_directory(stream, header, image.tag_v2._offset, lambda tag: not 273 <= tag <= 279)
+            whole = read_directory(stream, header, image.tag_v2._offset, lambda tag: tag not in _PLACES)
             return *_kept(whole, name, only=_OF_PICTURE), whole
         if hasattr(image, "tag_v2") and image.info.get("exif") is None:  # its file is closed; folders are gone with it
             return *_kept(_from_tags(image.tag_v2), name, only=_OF_PICTURE), None
         raw = _raw_exif(image)
         if not raw:
-            return None, _from_xmp(image), None
+            return None, left_to_turn(image), None
         found = parse_exif(raw)
         kept, orientation = _kept(found, name)
-        return kept, orientation if _ORIENTATION in found.entries else _from_xmp(image), None
+        return kept, orientation if _ORIENTATION in found.entries else left_to_turn(image), None
     except Exception as error:  # damaged EXIF raises many kinds, and it is never worth losing the picture
         _log.warning("%s: its EXIF data cannot be read (%s); it is left out", name, error)
         return None, 1, None
+
+
+def left_to_turn(image: Image.Image) -> int:
+    """The orientation as Pillow finds it, in XMP too; of a TIFF what is left of it: Pillow turns that as it loads."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:
+        return 1
 
 
 def parse_exif(raw: bytes) -> Directory:
@@ -147,12 +156,3 @@ def _from_tags(tags: Any) -> Directory:
     sizes = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1}
     found = {t: (tags.tagtype[t], data) for t, data in tags._tagdata.items() if tags.tagtype.get(t) in sizes}
     return Directory(order, {t: Entry(kind, len(data) // sizes[kind], data) for t, (kind, data) in found.items()})
-
-
-def _from_xmp(image: Image.Image) -> int:
-    """The orientation that only the XMP packet tells, as Pillow finds it."""
-    try:
-        exif = image.getexif()
-        return int(exif.get(_ORIENTATION, 1))
-    except Exception:
-        return 1

@@ -131,7 +131,7 @@ def with_record(xmp: bytes | None, record: Mapping[str, Any]) -> bytes:
         packet = _PACKET
     text = html.escape(json.dumps(record, default=str, ensure_ascii=False), quote=False).encode("utf-8", "replace")
     own = (
-        b'<rdf:Description rdf:about="" xmlns:adainkit="https://adainkit.invalid/ns/1.0/"><adainkit:record>'
+        b'<rdf:Description rdf:about="" xmlns:adainkit="urn:adainkit:record:1"><adainkit:record>'
         + text
         + b"</adainkit:record></rdf:Description>"
     )

@@ -21,7 +21,7 @@ from .packing import append_facts, pillow_options
 from .png16 import write_png16
 from .tiff import write_tiff16
 
-__all__ = ["check_target", "save_image"]
+__all__ = ["check_target", "facts_to_write", "save_image"]
 
 _log = logging.getLogger("adainkit")
 
@@ -63,11 +63,7 @@ def save_image(
     kind = check_target(path, format=format, quality=quality, overwrite=overwrite)
     target = Path(os.path.realpath(path))  # a link stays a link
     picture = _prepare(result, kind)
-    kept: dict[Any, Any] = dict(info if info is not None else getattr(result, "info", {}))
-    if strip:
-        kept = {key: value for key, value in kept.items() if key == "icc_profile"}
-    if record is not None:
-        kept["xmp"] = with_record(kept.get("xmp"), record)
+    kept = facts_to_write(info if info is not None else getattr(result, "info", {}), strip, record)
     try:
         with temporary_beside(target) as part, _Stream(open(part, "w+b", buffering=0)) as stream:
             if isinstance(picture, Image.Image):
@@ -85,6 +81,14 @@ def save_image(
             "expected a writable folder with free space, and a picture within the limits of the format"
         ) from error
     return Path(path)
+
+
+def facts_to_write(info: Mapping[Any, Any], strip: bool, record: Mapping[str, Any] | None) -> dict[Any, Any]:
+    """What is written of a picture's `info`: with `strip` the profile alone, and the `record` if there is one."""
+    kept = {key: value for key, value in info.items() if key == "icc_profile" or not strip}
+    if record is not None:
+        kept["xmp"] = with_record(kept.get("xmp"), record)
+    return kept
 
 
 class _Stream(io.BufferedRandom):

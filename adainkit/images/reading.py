@@ -17,6 +17,7 @@ from ..errors import AdaINKitError, ImageError, OutOfMemoryError
 from .boxes import png_chunk, read_properties
 from .cicp import cicp_profile, is_hdr, is_srgb
 from .decoders import identify, is_tiff
+from .exif import left_to_turn
 from .facts import read_facts
 from .ifd import read_directory, read_header
 from .picture import Deep
@@ -112,6 +113,8 @@ def load(source: Any, max_pixels: int | None) -> Loaded:
         pixels = _decoded(header, stream, name)
         facts = header or Image.new("L", (1, 1))
         info, orientation = read_facts(facts, stream if is_tiff(stream) else None, name)
+        if pixels is header and hasattr(header, "tag_v2"):
+            orientation = left_to_turn(header)
         return Loaded(pixels, info, orientation, name)
 
 

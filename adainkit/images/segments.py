@@ -82,11 +82,8 @@ def _part(page: Any, index: int, start: int, stop: int) -> np.ndarray[Any, Any]:
     stored = page.dtype.newbyteorder(page.parent.byteorder)
     if page.predictor == 3:
         return _from_float_differences(data, stop - start, wide, samples, page.dtype)
-    values: np.ndarray[Any, Any] = np.frombuffer(data, stored).reshape(stop - start, wide, samples)
-    if page.predictor == 2:
-        native = values.astype(stored.newbyteorder("="))
-        values = np.add.accumulate(native, axis=1, dtype=native.dtype)
-    return values
+    values = np.frombuffer(data, stored).reshape(stop - start, wide, samples).astype(stored.newbyteorder("="))
+    return np.add.accumulate(values, axis=1, dtype=values.dtype) if page.predictor == 2 else values
 
 
 def _is_own(page: Any) -> bool:
