@@ -1,4 +1,4 @@
-"""What a picture says of itself: texts byte for byte, dates and places, rights and keywords, and the record of a result."""
+"""What a picture says of itself: texts byte for byte, dates and places, rights, keywords, and the record."""
 
 from __future__ import annotations
 

@@ -91,9 +91,9 @@ def _properties(meta: bytes) -> Properties:
         if tag == b"colr" and data[:4] == b"nclx" and cicp is None:
             cicp = struct.unpack_from(">HH", data, 4)
         elif tag == b"pixi" and data[4]:
-            bits = data[5]
+            bits = max(bits, data[5])
         elif tag == b"av1C":
-            bits = 8 if not data[2] & 0x40 else 12 if data[2] & 0x20 else 10
+            bits = max(bits, 8 if not data[2] & 0x40 else 12 if data[2] & 0x20 else 10)
     gain_map = b"tmap" in parts.get(b"iinf", b"") or b"hdrgainmap" in meta
     return Properties(cicp, bits, gain_map)
 

@@ -34,9 +34,10 @@ def exif_of(image: Image.Image, stream: IO[bytes] | None, name: str) -> tuple[by
     logged warning; EXIF that is no EXIF at all is left out wholly.
     """
     try:
-        if stream is not None and hasattr(image, "tag_v2"):
+        if stream is not None:
             header = read_header(stream)
-            whole = read_directory(stream, header, image.tag_v2._offset, lambda tag: tag not in _PLACES)
+            place = image.tag_v2._offset if hasattr(image, "tag_v2") else header.first
+            whole = read_directory(stream, header, place, lambda tag: tag not in _PLACES)
             return *_kept(whole, name, only=_OF_PICTURE), whole
         if hasattr(image, "tag_v2") and image.info.get("exif") is None:  # its file is closed; folders are gone with it
             return *_kept(_from_tags(image.tag_v2), name, only=_OF_PICTURE), None

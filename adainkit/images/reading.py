@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +18,7 @@ from ..errors import AdaINKitError, ImageError, OutOfMemoryError
 from .boxes import png_chunk, read_properties
 from .cicp import cicp_profile, is_hdr, is_srgb
 from .decoders import identify, is_tiff
+from .depth import deep_heif, tell_depth
 from .exif import left_to_turn
 from .facts import read_facts
 from .ifd import read_directory, read_header
@@ -25,9 +27,11 @@ from .png16 import deep_png
 from .sizes import check_size
 from .tiff import read_deep
 
-__all__ = ["Loaded", "check_size", "load", "opened", "reading", "tell_further", "tiff_size"]
+__all__ = ["Loaded", "check_size", "load", "name_of_thread", "opened", "reading", "tell_further", "tiff_size"]
 
 _log = logging.getLogger("adainkit")
+
+_thread = threading.local()
 
 _COLOR_MAP = 320
 _ANIMATED = ("GIF", "PNG", "WEBP", "AVIF", "HEIF")
@@ -73,6 +77,7 @@ def reading(name: Any, damage: bool = True) -> Iterator[None]:
     With `damage` False the block only works on what was read, and what it finds wrong is an error of its own.
     """
     name = name if isinstance(name, str) else _name_of(name)
+    before, _thread.name = name_of_thread(), name
     try:
         yield
     except AdaINKitError:
@@ -94,6 +99,13 @@ def reading(name: Any, damage: bool = True) -> Iterator[None]:
         if not damage:
             raise
         raise ImageError(f"{name}: damaged or truncated picture ({error}); expected a whole one") from error
+    finally:
+        _thread.name = before
+
+
+def name_of_thread() -> str:
+    """The picture that this thread is reading, whose name a warning of Pillow's lacks; empty for none."""
+    return getattr(_thread, "name", "")
 
 
 def _name_of(source: Any) -> str:
@@ -140,6 +152,10 @@ def _decoded(header: Image.Image | None, stream: IO[bytes], name: str) -> Image.
         if deep is not None:
             header.load()  # for the texts behind the pixels
             return _with_code_points(deep, header, stream, name)
+    deep = deep_heif(header, stream)
+    if deep is not None:
+        return _with_code_points(deep, header, stream, name)
+    tell_depth(header, stream, name)
     if header.format == "PNG":
         _mend_key(header)
     header.load()

@@ -83,7 +83,7 @@ def _part(page: Any, index: int, start: int, stop: int) -> np.ndarray[Any, Any]:
     if page.predictor == 3:
         return _from_float_differences(data, stop - start, wide, samples, page.dtype)
     values = np.frombuffer(data, stored).reshape(stop - start, wide, samples).astype(stored.newbyteorder("="))
-    return np.add.accumulate(values, axis=1, dtype=values.dtype) if page.predictor == 2 else values
+    return np.asarray(np.add.accumulate(values, axis=1, dtype=values.dtype)) if page.predictor == 2 else values
 
 
 def _is_own(page: Any) -> bool:
@@ -102,12 +102,14 @@ def _unpacked(page: Any, data: bytes, most: int) -> bytes:
     return data
 
 
-def _from_float_differences(data: bytes, high: int, wide: int, samples: int, kind: np.dtype[Any]) -> Any:
+def _from_float_differences(
+    data: bytes, high: int, wide: int, samples: int, kind: np.dtype[Any]
+) -> np.ndarray[Any, Any]:
     """TIFF's predictor 3 (Adobe, TIFF Technical Note 3): rows of bytes, the highest of all numbers first, as steps."""
     steps = np.frombuffer(data, np.uint8).reshape(high, -1, samples)
     planes = np.add.accumulate(steps, axis=1, dtype=np.uint8).reshape(high, kind.itemsize, wide * samples)
     whole = np.ascontiguousarray(planes.transpose(0, 2, 1))
-    return whole.view(kind.newbyteorder(">")).reshape(high, wide, samples)
+    return np.asarray(whole.view(kind.newbyteorder(">")).reshape(high, wide, samples))
 
 
 def _bytes(page: Any, index: int, start: int = 0, count: int | None = None) -> bytes:
