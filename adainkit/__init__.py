@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         StyleError,
         WeightsError,
     )
+    from .images import describe, open_image, save_image
     from .model import AdaINModel
     from .network import ModelConfig
     from .rendering import Content
@@ -42,9 +43,12 @@ __all__ = [
     "WeightsError",
     "__version__",
     "clear_cache",
+    "describe",
     "download",
     "interpolate",
     "models",
+    "open_image",
+    "save_image",
     "styles",
     "stylize",
 ]
@@ -58,9 +62,12 @@ _HOME = {
     "Style": "style",
     "Stylizer": "stylizer",
     "clear_cache": "weights",
+    "describe": "images",
     "download": "weights",
     "interpolate": "style",
     "models": "weights",
+    "open_image": "images",
+    "save_image": "images",
     "styles": "style",
     "stylize": "verb",
 }

@@ -6,7 +6,7 @@ import copy
 import difflib
 import os
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -380,6 +380,8 @@ class Stylizer:
         format: str | None = None,
         quality: int | None = None,
         overwrite: bool = True,
+        strip: bool = False,
+        record: Mapping[str, Any] | None = None,
         max_pixels: int | None = MAX_PIXELS,
         progress: Progress | None = None,
     ) -> Path:
@@ -390,7 +392,8 @@ class Stylizer:
         strips, unless `tile` is None: the same result, in memory that does not grow with its height where both files
         are TIFF (`streaming.stream_file`). `progress` then has one stage, "stylize".
 
-        `format` and `quality` as in `images.save_image`; with `overwrite` False an existing target is an `ImageError`.
+        `format`, `quality`, `strip` and `record` as in `images.save_image`; with `overwrite` False an existing target
+        is an `ImageError`.
         """
         controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
         if not isinstance(source, (str, os.PathLike)):
@@ -409,6 +412,8 @@ class Stylizer:
                 format=format,
                 quality=quality,
                 overwrite=overwrite,
+                strip=strip,
+                record=record,
                 max_pixels=max_pixels,
                 progress=progress,
             )
@@ -419,7 +424,14 @@ class Stylizer:
         closed = close_image(result, content.picture, deep=True)
         assert not isinstance(closed, Tensor)  # a path gives an image, or an array where it has 16 bits
         return save_image(
-            closed, target, format=format, quality=quality, overwrite=overwrite, info=content.picture.info
+            closed,
+            target,
+            format=format,
+            quality=quality,
+            overwrite=overwrite,
+            info=content.picture.info,
+            strip=strip,
+            record=record,
         )
 
     def as_style(self, style: StyleLike, *, style_size: int | None = 512, max_pixels: int | None = MAX_PIXELS) -> Style:
