@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         StyleError,
         WeightsError,
     )
-    from .images import open_image, save_image
+    from .images import describe, open_image, save_image
     from .net.config import ModelConfig
     from .net.model import AdaINModel
     from .store.style_cache import StyleCache
@@ -41,6 +41,7 @@ _HOME = {
     "StyleCache": "store.style_cache",
     "Stylizer": "stylizer",
     "clear_cache": "store.weights",
+    "describe": "images",
     "download": "store.weights",
     "interpolate": "style",
     "models": "store.weights",
@@ -70,6 +71,7 @@ __all__ = [
     "WeightsError",
     "__version__",
     "clear_cache",
+    "describe",
     "download",
     "interpolate",
     "models",

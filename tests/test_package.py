@@ -35,6 +35,7 @@ PROMISED = {
     "StyleCache",
     "Stylizer",
     "clear_cache",
+    "describe",
     "download",
     "interpolate",
     "models",

@@ -25,6 +25,7 @@ _EXAMPLES = {
         "adainkit grid photo.jpg --style a.jpg --style b.jpg --style c.jpg --style d.jpg --interpolate 5\n"
         "adainkit grid photo.jpg"
     ),
+    "info": "adainkit info out.jpg",
     "styles": "adainkit styles",
     "models": "adainkit models --json",
     "download": "adainkit download vgg19\nadainkit download vgg19 --from ~/Downloads",
@@ -75,6 +76,8 @@ def _parser() -> argparse.ArgumentParser:
 
     _stylize_arguments(command("stylize", "paint pictures in the style of others or of presets"))
     _grid_arguments(command("grid", "paint pictures in many styles, strengths or blends, on one sheet with labels"))
+    info = command("info", "tell what a picture is, and the settings that a result was made with")
+    info.add_argument("pictures", nargs="+", metavar="FILE", help="picture files")
     styles = command("styles", "list the presets")
     styles.add_argument("--model", default="lite", help="whose presets (default: lite)")
     models = command("models", "list the models")
@@ -91,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     comfyui = command("comfyui", "put the node pack into a ComfyUI, upgrade it there, or take it out")
     comfyui.add_argument("action", choices=("install", "uninstall"), help="what to do")
     comfyui.add_argument("path", metavar="PATH", help="ComfyUI's folder, or its custom_nodes")
-    for sub in (styles, models, doctor, demo, comfyui, gimp):
+    for sub in (info, styles, models, doctor, demo, comfyui, gimp):
         sub.add_argument("--json", action="store_true", help="print one JSON document")
     command("train", "train a model of your own: what follows goes to training.train")
     return parser
@@ -139,6 +142,8 @@ def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--format", type=values.extension, choices=FORMATS, help="default: as OUT, else as CONTENT")
     add("--quality", type=values.quality, metavar="1-100", help="of JPEG, WebP and AVIF (default: visually lossless)")
+    add("--strip", action="store_true", help="leave out EXIF, XMP, IPTC and texts (the color profile stays)")
+    add("--no-record", action="store_true", help="leave the settings out, which `adainkit info` reads from a result")
     add("--overwrite", action="store_true", help="replace files that exist (never a content or a style)")
     add("--json", action="store_true", help="print one JSON object a line: input, output, style, seconds, error")
     _data_set_arguments(parser)
