@@ -13,12 +13,14 @@ if TYPE_CHECKING:
         Cancelled,
         DownloadError,
         ImageError,
+        Model3DError,
         ModelError,
         OutOfMemoryError,
         StyleError,
         WeightsError,
     )
     from .model import AdaINModel
+    from .model3d import stylize_model3d
     from .network import ModelConfig
     from .rendering import Content
     from .style import Style, interpolate, styles
@@ -33,6 +35,7 @@ __all__ = [
     "Content",
     "DownloadError",
     "ImageError",
+    "Model3DError",
     "ModelConfig",
     "ModelError",
     "OutOfMemoryError",
@@ -47,6 +50,7 @@ __all__ = [
     "models",
     "styles",
     "stylize",
+    "stylize_model3d",
 ]
 
 __version__: str  # read from the installed package when it is asked for
@@ -63,6 +67,7 @@ _HOME = {
     "models": "weights",
     "styles": "style",
     "stylize": "verb",
+    "stylize_model3d": "model3d",
 }
 
 

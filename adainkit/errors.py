@@ -5,6 +5,7 @@ __all__ = [
     "Cancelled",
     "DownloadError",
     "ImageError",
+    "Model3DError",
     "ModelError",
     "OutOfMemoryError",
     "StyleError",
@@ -22,6 +23,10 @@ class ImageError(AdaINKitError):
 
 class ModelError(AdaINKitError):
     """A model or its configuration cannot be used as asked: unknown layer, wrong tensor, wrong size."""
+
+
+class Model3DError(AdaINKitError):
+    """A 3D model cannot be read, painted or written: damaged, compressed, without textures, or files are missing."""
 
 
 class WeightsError(AdaINKitError):

@@ -1,0 +1,191 @@
+"""stylize_model3d: the verb. Every color texture of a model, under shared statistics, so that one hand painted it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import Model3DError
+from .files import reading_model, write_together
+from .gltf import GltfModel
+from .obj import ObjModel
+from .scene import Floats, Model, Texture
+from .seams import find_seams, heal, place_points, seam_jump
+from .texture import MAX_PIXELS, crop, decode, encode, surround
+from .uvs import Coverage, cover, need_scipy
+
+if TYPE_CHECKING:
+    from ..controls import Alpha, PreserveColor
+    from ..progress import Progress
+    from ..stylizer import StyleLike, Stylizer
+
+__all__ = ["stylize_model3d"]
+
+BORDER = 96
+"""Texels beyond a border of a repeating texture that the network sees: what `lite` sees, 5 + 7 cells of 8 pixels."""
+_WEIGHTLESS = 1e-6  # of a texel that counts for nothing, and yet is seen: what is of alpha 0 would be taken for hidden
+
+log = logging.getLogger("adainkit")
+
+
+def stylize_model3d(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    style: StyleLike,
+    *,
+    alpha: Alpha = 1.0,
+    preserve_color: PreserveColor = None,
+    color_strength: float = 1.0,
+    scale: float = 1.0,
+    detail: float = 0.0,
+    style_size: int | None = 512,
+    emissive: bool = False,
+    overwrite: bool = True,
+    max_pixels: int | None = MAX_PIXELS,
+    stylizer: Stylizer | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """A 3D model in the style of a picture: `stylize_model3d("chair.glb", "painting.jpg" ...)`; the target's path back.
+
+    `source` and `target` are both .glb, .gltf (glTF 2.0) or .obj (with its MTL). Base-color textures are painted, and
+    what the model emits if `emissive`; each stays a PNG, JPEG or WebP of its size, 8 bits, with its alpha. All else is
+    kept: other textures, geometry, animations, extensions. What cannot be painted is told as a warning in the log.
+
+    Only texels that triangles use count as content, all textures of a model share their statistics, and cuts of the
+    unwrapping are healed: across them colors jump no more than they did.
+
+    Files that a .gltf or an .obj names keep their names, so `target` must then lie in another folder. All files appear
+    when all are complete. `alpha` to `style_size`: as in `Stylizer.stylize`. `stylizer`: None takes the model `lite`.
+    `max_pixels`: of a texture. `progress`: stages "statistics" and "stylize", counted in textures.
+
+    Errors: `Model3DError` for models that are damaged, hold nothing to paint or name files outside of their folder,
+    for textures that are too large, and where SciPy is missing; `StyleError`, `ImageError` as `stylize`.
+    """
+    need_scipy()
+    source, target = Path(source), Path(target)
+    _check_paths(source, target, overwrite)
+    with reading_model(source):
+        model: Model = _read(source, emissive)
+        if not model.textures:
+            raise Model3DError(" ".join(["it has no texture of its colors: nothing to paint.", *model.notes]))
+        canvases = [_Canvas.of(model, index, max_pixels) for index in range(len(model.textures))]
+    for note in model.notes:
+        log.warning("%s: %s", source, note)
+    look: dict[str, Any] = {"alpha": alpha, "preserve_color": preserve_color, "color_strength": color_strength}
+    look |= {"scale": scale, "detail": detail}
+    if stylizer is None:
+        from ..stylizer import Stylizer
+
+        with Stylizer() as own:
+            painted = _paint(own, canvases, own.as_style(style, style_size=style_size), look, progress)
+    else:
+        painted = _paint(stylizer, canvases, stylizer.as_style(style, style_size=style_size), look, progress)
+    encoded = _encoded(model, canvases, _healed(model, canvases, painted))
+    with reading_model(source):
+        files = model.files(target, encoded)
+    write_together(files, overwrite)
+    return target
+
+
+def _check_paths(source: Path, target: Path, overwrite: bool) -> None:
+    kinds = (".glb", ".gltf", ".obj")
+    if source.suffix.lower() not in kinds:
+        raise Model3DError(f"{source}: expected a model, {', '.join(kinds)}; convert it, with Blender for example")
+    if target.suffix.lower() != source.suffix.lower():
+        raise Model3DError(f"{target}: a model keeps its type; expected a name that ends with {source.suffix}")
+    if os.path.realpath(source) == os.path.realpath(target):
+        raise Model3DError(f"{target} is the model itself; choose another name for the result")
+    if not overwrite and os.path.lexists(target):
+        raise Model3DError(f"{target} exists already; overwrite it, or choose another name")
+
+
+def _read(source: Path, emissive: bool) -> Model:
+    kind = ObjModel if source.suffix.lower() == ".obj" else GltfModel
+    return kind(source, emissive=emissive)
+
+
+@dataclass(frozen=True)
+class _Canvas:
+    """A texture to paint on: `pixels` `(H, W, 3)`, dilated, and `alpha` `(H, W, 1)` if it has any, in [0, 1]."""
+
+    texture: Texture
+    pixels: Floats
+    alpha: Floats | None
+    coverage: Coverage
+
+    @staticmethod
+    def of(model: Model, index: int, max_pixels: int | None) -> _Canvas:
+        texture = model.textures[index]
+        pixels = (decode(texture, max_pixels) / np.float32(255)).astype(np.float32)
+        rgb, alpha = pixels[:, :, :3], pixels[:, :, 3:] if pixels.shape[2] == 4 else None
+        visible = alpha[:, :, 0] > 0 if texture.cutout and alpha is not None else None
+        here = [surface for surface in model.surfaces if surface.texture == index]
+        height, width = pixels.shape[:2]
+        coverage = cover(here, height, width, texture.wrap, visible)
+        return _Canvas(texture, coverage.dilated(rgb), alpha, coverage)
+
+    @property
+    def borders(self) -> tuple[int, int]:
+        """How many texels it goes on above and below, and beside it: none where no triangle can reach over there."""
+        used, (across, down) = self.coverage.used, self.texture.wrap
+        rows = down != "clamp" and used[0].any() and used[-1].any()
+        columns = across != "clamp" and used[:, 0].any() and used[:, -1].any()
+        return BORDER * int(rows), BORDER * int(columns)
+
+    def shown(self) -> Floats:
+        """`(H, W, 4)` for the network: with what surrounds it, and in place of alpha how much each texel counts."""
+        weight: Floats = self.coverage.used[:, :, None].astype(np.float32)
+        if self.texture.cutout and self.alpha is not None:
+            weight = weight * self.alpha
+        wide = surround(np.concatenate([self.pixels, weight], 2), self.texture.wrap, self.borders)
+        wide[:, :, 3] = _WEIGHTLESS
+        crop(wide, self.borders)[:, :, 3:] = weight.clip(_WEIGHTLESS)
+        return wide
+
+
+def _paint(
+    stylizer: Stylizer, canvases: Sequence[_Canvas], style: Any, look: dict[str, Any], progress: Progress | None
+) -> list[Floats]:
+    """Each canvas in the style, `(H, W, 3)`, under the statistics of all."""
+
+    def told(stage: str, done: int) -> None:
+        if progress is not None:
+            progress(stage, done, len(canvases))
+
+    def shown() -> Iterator[Floats]:
+        for number, canvas in enumerate(canvases):
+            yield canvas.shown()
+            told("statistics", number + 1)
+
+    statistics = stylizer.content_statistics(shown(), scale=look["scale"], max_pixels=None)
+    painted = []
+    for number, canvas in enumerate(canvases):
+        result = stylizer.stylize(canvas.shown(), style, content_statistics=statistics, max_pixels=None, **look)
+        painted.append(crop(result[:, :, :3], canvas.borders))
+        told("stylize", number + 1)
+    return painted
+
+
+def _healed(model: Model, canvases: Sequence[_Canvas], painted: Sequence[Floats]) -> list[Floats]:
+    sizes = [canvas.coverage.used.shape for canvas in canvases]
+    points = place_points(find_seams(model.surfaces), sizes)
+    originals, wraps = [canvas.pixels for canvas in canvases], [canvas.texture.wrap for canvas in canvases]
+    healed = heal(painted, originals, [canvas.coverage for canvas in canvases], points, wraps)
+    if log.isEnabledFor(logging.DEBUG):
+        jumps = [seam_jump(pictures, points, wraps, originals) for pictures in (painted, healed)]
+        log.debug("%d points on seams: painting adds jumps of %.1f of 255, of which %.1f stay", len(points), *jumps)
+    return healed
+
+
+def _encoded(model: Model, canvases: Sequence[_Canvas], healed: Sequence[Floats]) -> dict[int, bytes]:
+    found = {}
+    for index, (canvas, rgb) in enumerate(zip(canvases, healed, strict=True)):
+        pixels = rgb if canvas.alpha is None else np.concatenate([rgb, canvas.alpha], 2)
+        found[index] = encode((pixels * 255).round().astype(np.uint8), model.textures[index].data)
+    return found
