@@ -5,20 +5,20 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import Model3DError
+from .canvas import Canvas
 from .files import reading_model, write_together
 from .gltf import GltfModel
 from .obj import ObjModel
-from .scene import Floats, Model, Texture
+from .scene import Floats, Model
 from .seams import find_seams, heal, place_points, seam_jump
-from .texture import MAX_PIXELS, crop, decode, encode, surround
-from .uvs import Coverage, cover, need_scipy
+from .texture import MAX_PIXELS, encode
+from .uvs import need_scipy
 
 if TYPE_CHECKING:
     from ..controls import Alpha, PreserveColor
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from ..stylizer import StyleLike, Stylizer
 
 __all__ = ["stylize_model3d"]
-
-BORDER = 96
-"""Texels beyond a border of a repeating texture that the network sees: what `lite` sees, 5 + 7 cells of 8 pixels."""
-_WEIGHTLESS = 1e-6  # of a texel that counts for nothing, and yet is seen: what is of alpha 0 would be taken for hidden
 
 log = logging.getLogger("adainkit")
 
@@ -62,7 +58,8 @@ def stylize_model3d(
 
     Files that a .gltf or an .obj names keep their names, so `target` must then lie in another folder. All files appear
     when all are complete. `alpha` to `style_size`: as in `Stylizer.stylize`. `stylizer`: None takes the model `lite`.
-    `max_pixels`: of a texture. `progress`: stages "statistics" and "stylize", counted in textures.
+    `max_pixels`: of a texture. `progress`: stages "statistics" and "stylize", counted in pictures
+    that the network gets.
 
     Errors: `Model3DError` for models that are damaged, hold nothing to paint or name files outside of their folder,
     for textures that are too large, and where SciPy is missing; `StyleError`, `ImageError` as `stylize`.
@@ -74,7 +71,7 @@ def stylize_model3d(
         model: Model = _read(source, emissive)
         if not model.textures:
             raise Model3DError(" ".join(["it has no texture of its colors: nothing to paint.", *model.notes]))
-        canvases = [_Canvas.of(model, index, max_pixels) for index in range(len(model.textures))]
+        canvases = [Canvas.of(model, index, max_pixels) for index in range(len(model.textures))]
     for note in model.notes:
         log.warning("%s: %s", source, note)
     look: dict[str, Any] = {"alpha": alpha, "preserve_color": preserve_color, "color_strength": color_strength}
@@ -110,69 +107,29 @@ def _read(source: Path, emissive: bool) -> Model:
     return kind(source, emissive=emissive)
 
 
-@dataclass(frozen=True)
-class _Canvas:
-    """A texture to paint on: `pixels` `(H, W, 3)`, dilated, and `alpha` `(H, W, 1)` if it has any, in [0, 1]."""
-
-    texture: Texture
-    pixels: Floats
-    alpha: Floats | None
-    coverage: Coverage
-
-    @staticmethod
-    def of(model: Model, index: int, max_pixels: int | None) -> _Canvas:
-        texture = model.textures[index]
-        pixels = (decode(texture, max_pixels) / np.float32(255)).astype(np.float32)
-        rgb, alpha = pixels[:, :, :3], pixels[:, :, 3:] if pixels.shape[2] == 4 else None
-        visible = alpha[:, :, 0] > 0 if texture.cutout and alpha is not None else None
-        here = [surface for surface in model.surfaces if surface.texture == index]
-        height, width = pixels.shape[:2]
-        coverage = cover(here, height, width, texture.wrap, visible)
-        return _Canvas(texture, coverage.dilated(rgb), alpha, coverage)
-
-    @property
-    def borders(self) -> tuple[int, int]:
-        """How many texels it goes on above and below, and beside it: none where no triangle can reach over there."""
-        used, (across, down) = self.coverage.used, self.texture.wrap
-        rows = down != "clamp" and used[0].any() and used[-1].any()
-        columns = across != "clamp" and used[:, 0].any() and used[:, -1].any()
-        return BORDER * int(rows), BORDER * int(columns)
-
-    def shown(self) -> Floats:
-        """`(H, W, 4)` for the network: with what surrounds it, and in place of alpha how much each texel counts."""
-        weight: Floats = self.coverage.used[:, :, None].astype(np.float32)
-        if self.texture.cutout and self.alpha is not None:
-            weight = weight * self.alpha
-        wide = surround(np.concatenate([self.pixels, weight], 2), self.texture.wrap, self.borders)
-        wide[:, :, 3] = _WEIGHTLESS
-        crop(wide, self.borders)[:, :, 3:] = weight.clip(_WEIGHTLESS)
-        return wide
-
-
 def _paint(
-    stylizer: Stylizer, canvases: Sequence[_Canvas], style: Any, look: dict[str, Any], progress: Progress | None
+    stylizer: Stylizer, canvases: Sequence[Canvas], style: Any, look: dict[str, Any], progress: Progress | None
 ) -> list[Floats]:
     """Each canvas in the style, `(H, W, 3)`, under the statistics of all."""
-
-    def told(stage: str, done: int) -> None:
-        if progress is not None:
-            progress(stage, done, len(canvases))
+    works = [(canvas, layer) for canvas in canvases for layer in range(canvas.depth)]
 
     def shown() -> Iterator[Floats]:
-        for number, canvas in enumerate(canvases):
-            yield canvas.shown()
-            told("statistics", number + 1)
+        for number, (canvas, layer) in enumerate(works):
+            yield canvas.shown(layer)
+            if progress is not None:
+                progress("statistics", number + 1, len(works))
 
     statistics = stylizer.content_statistics(shown(), scale=look["scale"], max_pixels=None)
-    painted = []
-    for number, canvas in enumerate(canvases):
-        result = stylizer.stylize(canvas.shown(), style, content_statistics=statistics, max_pixels=None, **look)
-        painted.append(crop(result[:, :, :3], canvas.borders))
-        told("stylize", number + 1)
+    painted = [np.zeros_like(canvas.pixels) for canvas in canvases]
+    for number, (canvas, layer) in enumerate(works):
+        result = stylizer.stylize(canvas.shown(layer), style, content_statistics=statistics, max_pixels=None, **look)
+        canvas.put(painted[canvases.index(canvas)], result[:, :, :3], layer)
+        if progress is not None:
+            progress("stylize", number + 1, len(works))
     return painted
 
 
-def _healed(model: Model, canvases: Sequence[_Canvas], painted: Sequence[Floats]) -> list[Floats]:
+def _healed(model: Model, canvases: Sequence[Canvas], painted: Sequence[Floats]) -> list[Floats]:
     sizes = [canvas.coverage.used.shape for canvas in canvases]
     points = place_points(find_seams(model.surfaces), sizes)
     originals, wraps = [canvas.pixels for canvas in canvases], [canvas.texture.wrap for canvas in canvases]
@@ -183,7 +140,7 @@ def _healed(model: Model, canvases: Sequence[_Canvas], painted: Sequence[Floats]
     return healed
 
 
-def _encoded(model: Model, canvases: Sequence[_Canvas], healed: Sequence[Floats]) -> dict[int, bytes]:
+def _encoded(model: Model, canvases: Sequence[Canvas], healed: Sequence[Floats]) -> dict[int, bytes]:
     found = {}
     for index, (canvas, rgb) in enumerate(zip(canvases, healed, strict=True)):
         pixels = rgb if canvas.alpha is None else np.concatenate([rgb, canvas.alpha], 2)

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from ..errors import Model3DError
 from .scene import Floats, Surface, Wrap
 
-__all__ = ["Coverage", "cover", "island_numbers", "need_scipy"]
+__all__ = ["Coverage", "cover", "island_numbers", "nearest_used", "need_scipy"]
 
 _MOST_TILES = 8  # a triangle that spans more of them than this uses the whole picture
 
@@ -62,6 +62,11 @@ def cover(
     used = islands > 0
     if not used.any():
         islands[:], used[:] = 1, True
+    return nearest_used(used, islands)
+
+
+def nearest_used(used: NDArray[np.bool_], islands: NDArray[np.int32]) -> Coverage:
+    """The coverage of texels that are `used`, not none of them; their `islands` hold there."""
     if used.all():
         return Coverage(used, islands, None)
     nearest = need_scipy().ndimage.distance_transform_edt(~used, return_distances=False, return_indices=True)
