@@ -7,15 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .layers import island_layers, only
+from .layers import island_layers
 from .scene import Floats, Model, Texture
 from .texture import crop, decode, surround
-from .uvs import Coverage, cover
+from .uvs import Coverage, cover, nearest_used
 
-__all__ = ["BORDER", "Canvas"]
+__all__ = ["BORDER", "STRIDE", "Canvas"]
 
 BORDER = 96
 """Texels beyond a border of a repeating texture that the network sees: what `lite` sees, 5 + 7 cells of 8 pixels."""
+STRIDE = 8
+"""Texels of a cell of the network: pictures that begin at a multiple of it are painted alike."""
 _WEIGHTLESS = 1e-6  # of a texel that counts for nothing, and yet is seen: what is of alpha 0 would be taken for hidden
 
 
@@ -57,17 +59,34 @@ class Canvas:
         return BORDER * int(rows), BORDER * int(columns)
 
     def shown(self, layer: int) -> Floats:
-        """`(H, W, 4)` of a layer, with its surroundings, and in place of alpha how much each texel counts."""
-        coverage = only(self.coverage, self.layers, layer)
-        weight: Floats = coverage.used[:, :, None].astype(np.float32)
+        """`(H, W, 4)` of a layer, with its surroundings, and in place of alpha how much each texel counts. What the
+        network would not see from the layer's islands is cut off."""
+        here = self._window(layer)
+        used = (self.coverage.used & (self.layers == layer))[here]
+        pixels = nearest_used(used, self.coverage.islands[here]).dilated(self.pixels[here])
+        weight: Floats = used[:, :, None].astype(np.float32)
         if self.texture.cutout and self.alpha is not None:
-            weight = weight * self.alpha
-        wide = surround(np.concatenate([coverage.dilated(self.pixels), weight], 2), self.texture.wrap, self.borders)
+            weight = weight * self.alpha[here]
+        wide = surround(np.concatenate([pixels, weight], 2), self.texture.wrap, self.borders)
         wide[:, :, 3] = _WEIGHTLESS
         crop(wide, self.borders)[:, :, 3:] = weight.clip(_WEIGHTLESS)
         return wide
 
     def put(self, onto: Floats, result: Floats, layer: int) -> None:
-        """Put a layer's `result`, which has the size of `shown`, where its texels are in `onto` `(H, W, 3)`."""
-        mine = self.layers == layer
-        onto[mine] = crop(result, self.borders)[mine]
+        """Put a layer's `result`, which has the size of `shown`, where the layer's texels are in `onto` `(H, W, 3)`."""
+        here = self._window(layer)
+        mine = (self.layers == layer)[here]
+        onto[here][mine] = crop(result, self.borders)[mine]
+
+    def _window(self, layer: int) -> tuple[slice, slice]:
+        used = self.coverage.used & (self.layers == layer)
+        down, across = self.borders
+        return _seen(used.any(1), down > 0), _seen(used.any(0), across > 0)
+
+
+def _seen(used: NDArray[np.bool_], whole: bool) -> slice:
+    """What the network sees from lines that are used; it begins where the cells of the whole picture do."""
+    places = np.flatnonzero(used)
+    if whole:
+        return slice(None)
+    return slice(max(0, places[0] - BORDER) // STRIDE * STRIDE, places[-1] + 1 + BORDER)

@@ -104,7 +104,10 @@ def _unwrapped(
 
 def _corners(read: _Read, indices: object, mode: int, vertices: int) -> NDArray[np.int64]:
     """The vertices of each triangle, `(N, 3)`."""
-    order = np.arange(vertices) if indices is None else read(indices)[:, 0].astype(np.int64)
+    found = np.arange(vertices)[:, None] if indices is None else read(indices)
+    if found.dtype.kind == "f":
+        raise Model3DError(f"accessors[{indices}]: indices of floats; expected integers")
+    order = found[:, 0].astype(np.int64)
     if len(order) and not 0 <= order.min() <= order.max() < vertices:
         raise Model3DError(f"an index of {order.max()} names a vertex; the primitive has {vertices}")
     if mode == _TRIANGLES:

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .scene import Floats
-from .uvs import Coverage, nearest_used
+from .uvs import Coverage
 
-__all__ = ["MOST", "island_layers", "only"]
+__all__ = ["MOST", "island_layers"]
 
 MOST = 3
-"""Layers of a texture, each as much work as the texture alone. With a fourth next to nothing changes on `Duck`."""
+"""Layers of a texture, each at most as much work as the texture alone. Khronos's Duck has use for three."""
 _VISIBLE = 8 / 255  # the mean step between two islands' colors that makes a halo
 _MOST_ISLANDS = 4096  # beyond them a texture is a palette, or confetti: no layer would part it
 
@@ -52,9 +52,3 @@ def _borders(pixels: Floats, islands: NDArray[np.int32], count: int) -> tuple[Fl
         np.add.at(steps, pair, np.abs(pixels[a][meet] - pixels[b][meet]).mean(1))
         np.add.at(lengths, pair, 1)
     return steps + steps.T, lengths + lengths.T
-
-
-def only(coverage: Coverage, layers: NDArray[np.int32], number: int) -> Coverage:
-    """The coverage by the islands of one layer."""
-    used = coverage.used & (layers == number)
-    return coverage if (used == coverage.used).all() else nearest_used(used, coverage.islands)

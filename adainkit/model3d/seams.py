@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .scene import Floats, Surface, Wrap
-from .uvs import Coverage, need_scipy
+from .uvs import Coverage, fold, need_scipy
 
 __all__ = ["SeamPoints", "find_seams", "heal", "place_points", "sample", "seam_jump"]
 
@@ -77,22 +77,13 @@ def sample(pixels: Floats, uv: Floats, wrap: Sequence[Wrap]) -> Floats:
     height, width = pixels.shape[:2]
     x, y = uv[:, 0] * width - 0.5, uv[:, 1] * height - 0.5
     left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-    columns = [_texel(left + i, width, wrap[0]) for i in (0, 1)]
-    rows = [_texel(top + i, height, wrap[1]) for i in (0, 1)]
+    columns = [fold(left + i, width, wrap[0]) for i in (0, 1)]
+    rows = [fold(top + i, height, wrap[1]) for i in (0, 1)]
     right, low = (x - left)[:, None], (y - top)[:, None]
     upper = pixels[rows[0], columns[0]] * (1 - right) + pixels[rows[0], columns[1]] * right
     lower = pixels[rows[1], columns[0]] * (1 - right) + pixels[rows[1], columns[1]] * right
     mixed: Floats = upper * (1 - low) + lower * low
     return mixed
-
-
-def _texel(index: NDArray[np.int64], size: int, way: Wrap) -> NDArray[np.int64]:
-    if way == "clamp":
-        return index.clip(0, size - 1)
-    if way == "repeat":
-        return index % size
-    folded = index % (2 * size)
-    return np.minimum(folded, 2 * size - 1 - folded)
 
 
 def _jumps(pictures: Sequence[Floats], points: SeamPoints, wraps: Sequence[Sequence[Wrap]]) -> Floats:
@@ -162,8 +153,8 @@ def _spread(
     for side, sign in ((0, 1.0), (1, -1.0)):
         here = points.texture[:, side] == texture
         uv = points.uv[here, side]
-        columns = _texel(np.floor(uv[:, 0] * width).astype(np.int64), width, wrap[0])
-        rows = _texel(np.floor(uv[:, 1] * height).astype(np.int64), height, wrap[1])
+        columns = fold(np.floor(uv[:, 0] * width).astype(np.int64), width, wrap[0])
+        rows = fold(np.floor(uv[:, 1] * height).astype(np.int64), height, wrap[1])
         if coverage.nearest is not None:  # beyond the border by rounding
             rows, columns = coverage.nearest[0][rows, columns], coverage.nearest[1][rows, columns]
         np.add.at(sums, (rows, columns), sign * extra[here])

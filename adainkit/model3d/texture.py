@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ..errors import Model3DError
 from .scene import Floats, Texture, Wrap
@@ -45,8 +45,8 @@ def decode(texture: Texture, max_pixels: int | None) -> NDArray[np.uint8]:
     except Model3DError:
         raise
     except Image.DecompressionBombError as error:
-        raise Model3DError(f"{texture.name}: {error} That is PIL.Image.MAX_IMAGE_PIXELS") from error
-    except (UnidentifiedImageError, Exception) as error:  # Pillow's decoders raise a dozen kinds for damaged data
+        raise Model3DError(f"{texture.name}: {error} Scale it down, or raise PIL.Image.MAX_IMAGE_PIXELS.") from error
+    except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged data
         raise Model3DError(f"{texture.name}: damaged picture ({error}); expected a whole one") from error
 
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from ..errors import Model3DError
 from .scene import Floats, Surface, Wrap
 
-__all__ = ["Coverage", "cover", "island_numbers", "nearest_used", "need_scipy"]
+__all__ = ["Coverage", "cover", "fold", "island_numbers", "nearest_used", "need_scipy"]
 
-_MOST_TILES = 8  # a triangle that spans more of them than this uses the whole picture
+_AT_ONCE = 1 << 20  # texels that are looked at together, some 50 MB
+_MOST_WORK = 1 << 31  # texels in the boxes of all triangles, a minute: beyond it a texture repeats all over
+_FARTHEST = 1e8  # texels; coordinates beyond them tell no texel: as float32 they are further apart
 
 
 def need_scipy() -> Any:
@@ -87,35 +88,58 @@ def island_numbers(uv: Floats) -> NDArray[np.int32]:
 
 
 def _draw(uv: Floats, numbers: NDArray[np.int32], height: int, width: int, wrap: Sequence[Wrap]) -> NDArray[np.int32]:
-    """`(H, W)`: the number of what was drawn last on each texel, borders of triangles included; 0 where nothing was."""
-    canvas = Image.new("I", (width, height))
-    draw = ImageDraw.Draw(canvas)
-    size = np.array([width, height])
-    first, last = np.floor(uv.min(1)).astype(np.int64), np.ceil(uv.max(1)).astype(np.int64) - 1
-    last = np.maximum(first, last)
-    for axis in (0, 1):
-        if wrap[axis] == "clamp":  # what lies beyond is the border's texels
-            uv = uv.copy()
-            uv[:, :, axis] = uv[:, :, axis].clip(0, 1)
-            first[:, axis] = last[:, axis] = 0
-    if len(uv) and (last - first).max() >= _MOST_TILES:
-        return np.ones((height, width), np.int32)
-    inside = (first == 0).all(1) & (last == 0).all(1)
-    texels = uv * size - 0.5  # Pillow's coordinates are those of the middles of pixels
-    for triangle, number in zip(texels[inside].reshape(-1, 6).tolist(), numbers[inside].tolist(), strict=True):
-        draw.polygon(triangle, fill=number)
-    for index in np.flatnonzero(~inside):
-        for u in range(first[index, 0], last[index, 0] + 1):
-            for v in range(first[index, 1], last[index, 1] + 1):
-                tile = _unfolded(uv[index], (u, v), wrap) * size - 0.5
-                draw.polygon(tile.ravel().tolist(), fill=int(numbers[index]))
-    return np.array(canvas, np.int32)
+    """`(H, W)`: the number of a triangle on each texel whose middle it covers; 0 where there is none. One that covers
+    no middle is on each texel that it touches."""
+    canvas = np.zeros((height, width), np.int32)
+    if not len(uv):
+        return canvas
+    texels = uv * np.array([width, height])
+    low = np.floor(texels.min(1).clip(-_FARTHEST, _FARTHEST)).astype(np.int64)
+    spans = np.maximum(np.ceil(texels.max(1).clip(-_FARTHEST, _FARTHEST)).astype(np.int64) - low, 1)
+    boxes = 2 ** np.ceil(np.log2(spans)).astype(np.int64)  # few sizes, so that those of a size go together
+    if np.abs(texels).max() > _FARTHEST or boxes.prod(1).sum() > _MOST_WORK:
+        canvas[:] = 1
+        return canvas
+    for across, down in np.unique(boxes, axis=0).tolist():
+        chosen = np.flatnonzero((boxes == (across, down)).all(1))
+        step, band = max(1, _AT_ONCE // (across * down)), max(1, min(down, _AT_ONCE // across))
+        for some in np.array_split(chosen, -(-len(chosen) // step)):
+            for top in range(0, down, band):
+                place = low[some] + (0, top)
+                which, rows, columns = _covered(texels[some], place, across, band, thin=band == down)
+                canvas[fold(rows, height, wrap[1]), fold(columns, width, wrap[0])] = numbers[some][which]
+    return canvas
 
 
-def _unfolded(uv: Floats, tile: tuple[int, int], wrap: Sequence[Wrap]) -> Floats:
-    """`(3, 2)` in the coordinates of the picture that lies on a tile: every other one is mirrored where they mirror."""
-    uv = uv - np.array(tile)
-    for axis in (0, 1):
-        if wrap[axis] == "mirror" and tile[axis] % 2:
-            uv[:, axis] = 1 - uv[:, axis]
-    return uv
+def _covered(
+    texels: Floats, low: NDArray[np.int64], across: int, down: int, thin: bool
+) -> tuple[NDArray[np.int64], ...]:
+    """Of triangles `(N, 3, 2)`, in texels, in boxes from `low`: which one covers a texel, its row and its column.
+
+    `thin`: one that covers no middle covers what it touches.
+    """
+    x = low[:, 0, None, None] + np.arange(across)[None, None, :]
+    y = low[:, 1, None, None] + np.arange(down)[None, :, None]
+    edges = np.roll(texels, -1, 1) - texels
+    sense = np.where(edges[:, 0, 0] * edges[:, 1, 1] < edges[:, 0, 1] * edges[:, 1, 0], -1, 1)
+    inside = np.ones((len(texels), down, across), bool)
+    touched = (x < texels[:, :, 0].max(1)[:, None, None]) & (y < texels[:, :, 1].max(1)[:, None, None])
+    touched |= (x == low[:, 0, None, None]) & (y == low[:, 1, None, None])
+    for start, edge in zip(texels.swapaxes(0, 1), edges.swapaxes(0, 1), strict=True):
+        dx, dy = ((edge * sense[:, None])[:, axis, None, None] for axis in (0, 1))
+        depth = dx * (y + 0.5 - start[:, 1, None, None]) - dy * (x + 0.5 - start[:, 0, None, None])
+        inside &= depth >= 0
+        touched &= depth >= -(abs(dx) + abs(dy)) / 2
+    found = np.where(inside.any((1, 2), keepdims=True), inside, touched) if thin else inside
+    which, rows, columns = np.nonzero(found)
+    return which, rows + low[which, 1], columns + low[which, 0]
+
+
+def fold(index: NDArray[np.int64], size: int, way: Wrap) -> NDArray[np.int64]:
+    """The texel, of `size` in a line, that a texture shows at any index."""
+    if way == "clamp":
+        return index.clip(0, size - 1)
+    if way == "repeat":
+        return index % size
+    folded = index % (2 * size)
+    return np.minimum(folded, 2 * size - 1 - folded)
