@@ -14,7 +14,7 @@ from urllib.parse import unquote, unquote_to_bytes
 from ..atomic import temporary_beside
 from ..errors import AdaINKitError, Model3DError
 
-__all__ = ["Folder", "decode_data_uri", "reading_model", "write_together"]
+__all__ = ["Folder", "check_free", "decode_data_uri", "reading_model", "write_together"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")  # of a URI, or a drive of Windows
 
@@ -86,15 +86,28 @@ def write_together(files: Mapping[Path, bytes], overwrite: bool) -> None:
     what exists and is another, unless `overwrite`, and for what the system refuses.
     """
     try:
-        needed = {path: data for path, data in files.items() if not _holds(path, data)}
-        for path in needed:
-            if not overwrite and os.path.lexists(path):
-                raise Model3DError(f"{path} exists already; overwrite it, or choose another folder")
+        needed = _needed(files, overwrite)
         with ExitStack() as together:  # left in reverse
             for path, data in needed.items():
                 together.enter_context(temporary_beside(path)).write_bytes(data)
     except OSError as error:
         raise Model3DError(f"{error.filename or 'the model'}: cannot be written ({error.strerror or error})") from error
+
+
+def check_free(files: Mapping[Path, bytes], overwrite: bool) -> None:
+    """`Model3DError` for what `write_together` would refuse since it exists: before the work, not after it."""
+    try:
+        _needed(files, overwrite)
+    except OSError as error:
+        raise Model3DError(f"{error.filename or 'the model'}: cannot be read ({error.strerror or error})") from error
+
+
+def _needed(files: Mapping[Path, bytes], overwrite: bool) -> dict[Path, bytes]:
+    needed = {path: data for path, data in files.items() if not _holds(path, data)}
+    for path in needed:
+        if not overwrite and os.path.lexists(path):
+            raise Model3DError(f"{path} exists already; overwrite it, or choose another folder")
+    return needed
 
 
 def _holds(path: Path, data: bytes) -> bool:

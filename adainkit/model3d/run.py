@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import Model3DError
 from .canvas import Canvas
-from .files import reading_model, write_together
+from .files import check_free, reading_model, write_together
 from .gltf import GltfModel
 from .obj import ObjModel
 from .scene import Floats, Model
@@ -47,7 +47,7 @@ def stylize_model3d(
     stylizer: Stylizer | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """A 3D model in the style of a picture: `stylize_model3d("chair.glb", "painting.jpg" ...)`; the target's path back.
+    """A 3D model in the style of a picture: `stylize_model3d("duck.glb", "out.glb", "painting.jpg")`; the path back.
 
     `source` and `target` are both .glb, .gltf (glTF 2.0) or .obj (with its MTL). Base-color textures are painted, and
     what the model emits if `emissive`; each stays a PNG, JPEG or WebP of its size, 8 bits, with its alpha. All else is
@@ -58,8 +58,8 @@ def stylize_model3d(
 
     Files that a .gltf or an .obj names keep their names, so `target` must then lie in another folder. All files appear
     when all are complete. `alpha` to `style_size`: as in `Stylizer.stylize`. `stylizer`: None takes the model `lite`.
-    `max_pixels`: of a texture. `progress`: stages "statistics" and "stylize", counted in pictures
-    that the network gets.
+    `max_pixels`: of a texture. `progress`: stages "statistics" and "stylize", counted in pictures that the
+    network gets.
 
     Errors: `Model3DError` for models that are damaged, hold nothing to paint or name files outside of their folder,
     for textures that are too large, and where SciPy is missing; `StyleError`, `ImageError` as `stylize`.
@@ -67,13 +67,7 @@ def stylize_model3d(
     need_scipy()
     source, target = Path(source), Path(target)
     _check_paths(source, target, overwrite)
-    with reading_model(source):
-        model: Model = _read(source, emissive)
-        if not model.textures:
-            raise Model3DError(" ".join(["it has no texture of its colors: nothing to paint.", *model.notes]))
-        canvases = [Canvas.of(model, index, max_pixels) for index in range(len(model.textures))]
-    for note in model.notes:
-        log.warning("%s: %s", source, note)
+    model, canvases = _open(source, target, emissive, overwrite, max_pixels)
     look: dict[str, Any] = {"alpha": alpha, "preserve_color": preserve_color, "color_strength": color_strength}
     look |= {"scale": scale, "detail": detail}
     if stylizer is None:
@@ -102,9 +96,20 @@ def _check_paths(source: Path, target: Path, overwrite: bool) -> None:
         raise Model3DError(f"{target} exists already; overwrite it, or choose another name")
 
 
-def _read(source: Path, emissive: bool) -> Model:
+def _open(
+    source: Path, target: Path, emissive: bool, overwrite: bool, max_pixels: int | None
+) -> tuple[Model, list[Canvas]]:
+    """The model and what is painted of it; all that can be wrong with them is told here, before the work."""
     kind = ObjModel if source.suffix.lower() == ".obj" else GltfModel
-    return kind(source, emissive=emissive)
+    with reading_model(source):
+        model: Model = kind(source, emissive=emissive)
+        if not model.textures:
+            raise Model3DError(" ".join(["it has no texture of its colors: nothing to paint.", *model.notes]))
+        check_free(model.files(target, {i: texture.data for i, texture in enumerate(model.textures)}), overwrite)
+        canvases = [Canvas.of(model, index, max_pixels) for index in range(len(model.textures))]
+    for note in model.notes:
+        log.warning("%s: %s", source, note)
+    return model, canvases
 
 
 def _paint(

@@ -19,6 +19,8 @@ __all__ = ["SeamPoints", "find_seams", "heal", "place_points", "sample", "seam_j
 
 RADIUS = 8
 """Texels over which a healed seam fades, of a texture of 512 texels; in proportion for larger ones."""
+_SHARES = (1, 1, 2, 2, 4, 4, 8, 8, 8)  # of that, time after time, as long as there is something to heal
+_ENOUGH = 0.5 / 255  # of what is too much, on the mean: less than 8 bits show
 
 
 @dataclass(frozen=True)
@@ -124,17 +126,20 @@ def heal(
 ) -> list[Floats]:
     """Stylized pictures, `(H, W, 3)` in [0, 1], whose jumps across seams are no larger than in the `originals`.
 
-    Each side takes half of what is too much, fading over `RADIUS` texels into its own island; once more over half of
-    that, and over an eighth, for what the first time left. All are dilated, as the originals should be.
+    Each side takes half of what is too much, fading over `RADIUS` texels into its own island; then over less of them,
+    for what is left: where one texel lies on several seams, they agree step by step. All are dilated, as the originals
+    should be.
     """
     pictures = [c.dilated(p) for p, c in zip(pictures, coverages, strict=True)]
     if not len(points):
         return pictures
     allowed = np.abs(_jumps(originals, points, wraps)).mean(1)
-    for share in (1, 2, 8):
+    for share in _SHARES:
         jumps = _jumps(pictures, points, wraps)
         size = np.abs(jumps).mean(1)
         extra = jumps * (1 - allowed / np.maximum(size, 1e-6)).clip(0)[:, None] / 2
+        if np.abs(extra).mean() * 2 < _ENOUGH:
+            break
         for texture, coverage in enumerate(coverages):
             radius = max(1, round(RADIUS * max(1, max(pictures[texture].shape[:2]) / 512) / share))
             change = _spread(extra, points, texture, coverage, wraps[texture], radius)
