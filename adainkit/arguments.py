@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from . import values
+from .commands import model3d
 from .jobs import FORMATS
 
 __all__ = ["parse_arguments"]
@@ -24,6 +25,7 @@ _EXAMPLES = {
         "adainkit grid photo.jpg --style a.jpg --style b.jpg --style c.jpg --style d.jpg --interpolate 5\n"
         "adainkit grid photo.jpg"
     ),
+    "model3d": model3d.EXAMPLES,
     "styles": "adainkit styles",
     "models": "adainkit models --json",
     "download": "adainkit download vgg19\nadainkit download vgg19 --from ~/Downloads",
@@ -74,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _stylize_arguments(command("stylize", "paint pictures in the style of others or of presets"))
     _grid_arguments(command("grid", "paint pictures in many styles, strengths or blends, on one sheet with labels"))
+    model3d.add_arguments(command("model3d", "paint a 3D model: the textures of its colors, without seams"))
     styles = command("styles", "list the presets")
     styles.add_argument("--model", default="lite", help="whose presets (default: lite)")
     models = command("models", "list the models")

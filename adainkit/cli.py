@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 
 from .arguments import parse_arguments
-from .commands import gimp, grid, stylize
+from .commands import gimp, grid, model3d, stylize
 from .commands.console import complain, make_stylizer, report_findings
 from .errors import AdaINKitError
 
@@ -181,6 +181,7 @@ def _console(debug: bool) -> Iterator[None]:
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "stylize": stylize.run,
     "grid": grid.run,
+    "model3d": model3d.run,
     "styles": _styles,
     "models": _models,
     "download": _download,
