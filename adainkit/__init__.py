@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Cancelled,
         DownloadError,
         ImageError,
+        Model3DError,
         ModelError,
         OutOfMemoryError,
         Progress,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from .images import describe, open_image, save_image
+    from .model3d import stylize_model3d
     from .net.config import ModelConfig
     from .net.model import AdaINModel
     from .store.style_cache import StyleCache
@@ -51,6 +53,7 @@ _HOME = {
     "styles": "style",
     "stylize": "verb",
     "stylize_files": "batch.run",
+    "stylize_model3d": "model3d",
 }
 
 __all__ = [
@@ -60,6 +63,7 @@ __all__ = [
     "Content",
     "DownloadError",
     "ImageError",
+    "Model3DError",
     "ModelConfig",
     "ModelError",
     "OutOfMemoryError",
@@ -81,6 +85,7 @@ __all__ = [
     "styles",
     "stylize",
     "stylize_files",
+    "stylize_model3d",
 ]
 
 sys.meta_path.insert(0, Movers(__name__))  # before the folder of weights is found for an old module

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from ..batch.jobs import FORMATS
 from ..look.controls import CONTROLS, Control
-from . import values
+from . import model3d, values
 
 __all__ = ["parse_arguments"]
 
@@ -26,6 +26,7 @@ _EXAMPLES = {
         "adainkit grid photo.jpg"
     ),
     "info": "adainkit info out.jpg",
+    "model3d": model3d.EXAMPLES,
     "styles": "adainkit styles",
     "models": "adainkit models --json",
     "download": "adainkit download vgg19\nadainkit download vgg19 --from ~/Downloads",
@@ -78,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     _grid_arguments(command("grid", "paint pictures in many styles, strengths or blends, on one sheet with labels"))
     info = command("info", "tell what a picture is, and the settings that a result was made with")
     info.add_argument("pictures", nargs="+", metavar="FILE", help="picture files")
+    model3d.add_arguments(command("model3d", "paint a 3D model: the textures of its colors, without seams"))
     styles = command("styles", "list the presets")
     styles.add_argument("--model", default="lite", help="whose presets (default: lite)")
     models = command("models", "list the models")
