@@ -7,43 +7,9 @@ import json
 import sys
 import time
 
-from . import values
 from .console import make_stylizer
 
-__all__ = ["EXAMPLES", "add_arguments", "run"]
-
-EXAMPLES = (
-    "adainkit model3d duck.glb painting.jpg -o painted.glb\n"
-    "adainkit model3d scene.gltf PRESET -o painted/scene.gltf --emissive --alpha 0.8"
-)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What follows `adainkit model3d`."""
-    parser.usage = "adainkit model3d MODEL STYLE -o OUT [options]"
-    add = parser.add_argument
-    add("model_file", metavar="MODEL", help=".glb, .gltf or .obj, with the files that it names beside it")
-    add("style", metavar="STYLE", help="a picture, a saved style or a preset")
-    add("-o", "--output", metavar="OUT", required=True, help="of the same type; of several files, in another folder")
-    add("--alpha", type=values.alphas, default=1.0, metavar="A|A,B,...", help="as of stylize (default: 1)")
-    add("--emissive", action="store_true", help="paint what the model emits, too")
-    add("--preserve-color", choices=("none", "luma", "match"), default="none", help="keep the model's colors")
-    add("--color-strength", type=values.fraction, default=1.0, metavar="0-1", help="how much of that (default: 1)")
-    add("--scale", type=values.scale, default=1.0, metavar="N", help="strokes N times as bold, from 1 (default)")
-    add("--detail", type=values.fraction, default=0.0, metavar="0-1", help="the textures' fine structure")
-    add("--style-size", type=values.count, default=512, metavar="N|none", help="the style's shorter side")
-    add("--model", default="lite", help="of the style transfer: a name of `adainkit models`, or a file (default: lite)")
-    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
-    add("--dtype", choices=("auto", "mixed", "float32", "float16", "bfloat16"), default="auto", help="precision")
-    add(
-        "--max-pixels",
-        type=values.count,
-        default=1 << 26,
-        metavar="N|none",
-        help="refuse larger textures (default: 2^26, 8192 x 8192)",
-    )
-    add("--overwrite", action="store_true", help="replace what exists")
-    add("--json", action="store_true", help="print one JSON document")
+__all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:
