@@ -112,7 +112,7 @@ def test_workers_take_a_stage_with_the_step(pictures) -> None:
 
 
 def test_a_run_on_data_of_the_device_goes_on_bit_for_bit(teacher: Path, pictures, tmp_path: Path) -> None:
-    settings = {"data_on_device": "yes", "look_shift": 2, "style_turn": True}
+    settings = {"data_on_device": "always", "look_shift": 2, "style_turn": True}
     whole = trainer(teacher, pictures, tmp_path / "whole", **settings)
     whole.run()
     part = trainer(teacher, pictures, tmp_path / "part", **settings)
@@ -149,7 +149,10 @@ def test_a_run_by_the_clock_ends_in_time_with_a_model_and_tells_its_pace(
 ) -> None:
     monkeypatch.setattr("training.train._LOG_EVERY", 1)
     monkeypatch.setattr("training.train._LOG_SECONDS", 0.0)
-    for place, extra in (("store", {"data_on_device": "yes", "checkpoint_minutes": 0.01}), ("loader", {"workers": 0})):
+    for place, extra in (
+        ("store", {"data_on_device": "always", "checkpoint_minutes": 0.01}),
+        ("loader", {"workers": 0}),
+    ):
         started, out = time.monotonic(), tmp_path / place
         run = trainer(teacher, pictures, out, minutes=0.05, sample_every=10**6, **extra)
         run.run()
