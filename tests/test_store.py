@@ -140,6 +140,12 @@ def test_the_clock_takes_the_place_of_steps() -> None:
     assert schedule.rate(0) == pytest.approx((100 - 75.1) / 50)
     now[0] = 80.1
     assert schedule.over(3)
+    assert not schedule.over(0), "a first step there is"
+    slow = Schedule(config, setup=60.0, clock=lambda: now[0])
+    slow.closing(10.0)
+    assert (slow.seconds, slow.place(0)) == (60, 0)
+    now[0] += 20
+    assert slow.place(5) == pytest.approx(20), "half of what the set-up left"
     by_steps = Schedule(load_config(None, TINY), clock=lambda: now[0])
     assert (by_steps.stage(3), by_steps.stage(4), by_steps.over(7), by_steps.over(8)) == (0, 1, False, True)
 
