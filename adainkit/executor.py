@@ -14,7 +14,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from math import isqrt
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 import torch
@@ -23,6 +22,7 @@ from torch import Tensor
 from .adain import AffineMap, Moments, RegionMap, affine_parts, merge_moments, moments
 from .errors import ModelError, OutOfMemoryError
 from .masks import cell_means
+from .memory import available_memory
 from .model import AdaINModel
 from .network import activations_per_pixel, largest_per_pixel, no_autocast
 from .progress import Progress
@@ -138,7 +138,7 @@ class Executor:
             per_pixel = activations_per_pixel(self.model.config) * torch.finfo(self.dtype).bits // 8
             pixels = memory_budget(self.device) // (_OVERHEAD * per_pixel * len(x))
             if height * width * self.stride**2 > pixels:
-                size = isqrt(pixels) // self.stride - 2 * reach
+                size = max(isqrt(pixels) // self.stride - 2 * reach, reach)  # less than that sees nine times as much
             size = min(size, self._fast_size(height, width, len(x), reach))
         elif self.tile is not None:
             size = self.tile // self.stride
@@ -252,19 +252,7 @@ def memory_budget(device: torch.device) -> int:
         return max(1, int(float(match[1]) * {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[match[2]]))
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * 0.7)
-    return _available() // 4
-
-
-def _available() -> int:
-    """Bytes that the system, and the container if it is one, can still give; 4 GiB where neither tells."""
-    found = []
-    with suppress(OSError, StopIteration, ValueError, IndexError):
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        found.append(int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024)
-    with suppress(OSError, ValueError):  # "max" where there is no limit
-        group = Path("/sys/fs/cgroup")
-        found.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    return max(0, min(found, default=4 << 30))
+    return available_memory() // 4
 
 
 def _checked(tile: TileSize) -> TileSize:
