@@ -211,6 +211,15 @@ def _as_array(result: Any) -> Array:
     return result.numpy() if isinstance(result, torch.Tensor) else np.asarray(result)
 
 
+def _samples(file: Array) -> Array:
+    """The samples of a picture file that was kept as bytes."""
+    with tempfile.NamedTemporaryFile() as stream:
+        stream.write(file.tobytes())
+        stream.flush()
+        picture = adainkit.open_image(stream.name)
+    return torch.cat([picture.rgb] + ([] if picture.alpha is None else [picture.alpha]), 1).numpy()
+
+
 def _record(path: Path, only: str) -> int:
     kept = {name: _as_array(result) for name, result in results(only)}
     with path.open("wb") as stream:
@@ -229,6 +238,8 @@ def _compare(path: Path, only: str) -> int:
                 print(f"{name}: was not recorded")
                 continue
             then = before[name]
+            if isinstance(result, Path) and then.tobytes() != now.tobytes():  # another zlib packs the same pixels anew
+                then, now = _samples(then), _samples(now)
             if then.shape == now.shape and then.dtype == now.dtype and then.tobytes() == now.tobytes():
                 continue
             different += 1
