@@ -18,13 +18,15 @@ if TYPE_CHECKING:
         Cancelled,
         DownloadError,
         ImageError,
+        Model3DError,
         ModelError,
         OutOfMemoryError,
         Progress,
         StyleError,
         WeightsError,
     )
-    from .images import open_image, save_image
+    from .images import describe, open_image, save_image
+    from .model3d import stylize_model3d
     from .net.config import ModelConfig
     from .net.model import AdaINModel
     from .store.style_cache import StyleCache
@@ -41,6 +43,7 @@ _HOME = {
     "StyleCache": "store.style_cache",
     "Stylizer": "stylizer",
     "clear_cache": "store.weights",
+    "describe": "images",
     "download": "store.weights",
     "interpolate": "style",
     "models": "store.weights",
@@ -50,6 +53,7 @@ _HOME = {
     "styles": "style",
     "stylize": "verb",
     "stylize_files": "batch.run",
+    "stylize_model3d": "model3d",
 }
 
 __all__ = [
@@ -59,6 +63,7 @@ __all__ = [
     "Content",
     "DownloadError",
     "ImageError",
+    "Model3DError",
     "ModelConfig",
     "ModelError",
     "OutOfMemoryError",
@@ -70,6 +75,7 @@ __all__ = [
     "WeightsError",
     "__version__",
     "clear_cache",
+    "describe",
     "download",
     "interpolate",
     "models",
@@ -79,6 +85,7 @@ __all__ = [
     "styles",
     "stylize",
     "stylize_files",
+    "stylize_model3d",
 ]
 
 sys.meta_path.insert(0, Movers(__name__))  # before the folder of weights is found for an old module

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,13 +23,25 @@ def temporary_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem[:40]}-{secrets.token_hex(6)}{target.suffix}")
     try:  # from here on: a signal may come right behind the file
-        temporary.touch(exist_ok=False)  # not mkstemp: the file gets the permissions that the user's umask asks for
+        mode = _mode_of(target)
+        # not mkstemp: a new file gets the permissions that the user's umask asks for, an old one keeps its own
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else 0o600))
         yield temporary
+        if mode is not None:
+            temporary.chmod(mode)
         os.replace(temporary, target)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def _mode_of(target: Path) -> int | None:
+    """The permissions of a file; None where there is no such file."""
+    try:
+        return stat.S_IMODE(target.stat().st_mode) & 0o777
+    except OSError:
+        return None
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> Path:

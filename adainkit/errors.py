@@ -8,6 +8,7 @@ __all__ = [
     "Cancelled",
     "DownloadError",
     "ImageError",
+    "Model3DError",
     "ModelError",
     "OutOfMemoryError",
     "Progress",
@@ -26,6 +27,10 @@ class ImageError(AdaINKitError):
 
 class ModelError(AdaINKitError):
     """A model or its configuration cannot be used as asked: unknown layer, wrong tensor, wrong size."""
+
+
+class Model3DError(AdaINKitError):
+    """A 3D model cannot be read, painted or written: damaged, compressed, without textures, or files are missing."""
 
 
 class WeightsError(AdaINKitError):

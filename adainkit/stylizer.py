@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import reprlib
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import count
@@ -143,7 +143,7 @@ class Stylizer:
         """
         if style_size is not None and style_size < 1:
             raise StyleError(f"style_size must be 1 or more, or None, got {style_size}")
-        if isinstance(image, Sequence) and not isinstance(image, str):
+        if isinstance(image, Sequence) and not isinstance(image, (str, bytes, bytearray, memoryview)):
             parts = [self.encode_style(i, style_size=style_size, max_pixels=max_pixels) for i in image]
             mixed = Style.blend([(part, 1.0) for part in parts])
             return replace(mixed, name=name or mixed.name)
@@ -325,7 +325,7 @@ class Stylizer:
         Pictures of equal size run together, `batch_size` at most and on the CPU no more than is fast; the others alone.
         """
         controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
-        if isinstance(style, Sequence) and not isinstance(style, str) and all(isinstance(s, Style) for s in style):
+        if isinstance(style, (list, tuple)) and all(isinstance(s, Style) for s in style):
             if len(style) != len(images):
                 raise StyleError(
                     f"{len(images)} pictures and {len(style)} styles; give one style, or one for each picture"
@@ -428,6 +428,8 @@ class Stylizer:
         format: str | None = None,
         quality: int | None = None,
         overwrite: bool = True,
+        strip: bool = False,
+        record: Mapping[str, Any] | None = None,
         max_pixels: int | None = MAX_PIXELS,
         progress: Progress | None = None,
     ) -> Path:
@@ -438,7 +440,8 @@ class Stylizer:
         strips, unless `tile` is None: the same result, in memory that does not grow with its height where both files
         are TIFF (`engine.file_to_file.stream_file`). `progress` then has one stage, "stylize".
 
-        `format` and `quality` as in `images.save_image`; with `overwrite` False an existing target is an `ImageError`.
+        `format`, `quality`, `strip` and `record` as in `images.save_image`; with `overwrite` False an existing target
+        is an `ImageError`.
         """
         controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
         if not isinstance(source, (str, os.PathLike)):
@@ -457,13 +460,24 @@ class Stylizer:
                 format=format,
                 quality=quality,
                 overwrite=overwrite,
+                strip=strip,
+                record=record,
                 max_pixels=max_pixels,
                 progress=progress,
             )
         result, picture = self._painted(source, plan, controls, content_statistics, tile, max_pixels, progress)
         closed = close_image(result, picture, deep=True)
         assert not isinstance(closed, Tensor)  # a path gives an image, or an array where it has 16 bits
-        return save_image(closed, target, format=format, quality=quality, overwrite=overwrite, info=picture.info)
+        return save_image(
+            closed,
+            target,
+            format=format,
+            quality=quality,
+            overwrite=overwrite,
+            info=picture.info,
+            strip=strip,
+            record=record,
+        )
 
     def as_style(self, style: StyleLike, *, style_size: int | None = 512, max_pixels: int | None = MAX_PIXELS) -> Style:
         """A `Style` of this model from anything that `stylize` takes as one. `StyleError` if it is none, or another

@@ -16,7 +16,7 @@ from PIL import Image
 from skimage import data
 
 from adainkit import Stylizer, interpolate, save_image
-from adainkit.sheet import Cell, draw_sheet, thumbnail
+from adainkit.images.sheet import Cell, draw_sheet, thumbnail
 
 PRESETS = ("calanque", "ukiyo-e", "engraving", "maiolica", "pen-and-wash", "iris", "rivers", "ember")
 Row = Sequence[Cell]

@@ -7,7 +7,7 @@ from PIL import Image
 from skimage import data
 
 from adainkit import Style, Stylizer, interpolate, save_image
-from adainkit.sheet import Cell, draw_sheet
+from adainkit.images.sheet import Cell, draw_sheet
 
 
 def main() -> None:

@@ -757,7 +757,7 @@ def test_train_without_its_extra_says_so(run: Run, monkeypatch: pytest.MonkeyPat
 # ---- help, interrupts, pipes
 
 
-COMMANDS = ("stylize", "grid", "styles", "models", "download", "doctor", "demo")
+COMMANDS = ("stylize", "grid", "model3d", "styles", "models", "download", "doctor", "demo")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

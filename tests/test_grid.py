@@ -14,7 +14,7 @@ from test_images import ADOBE
 import adainkit
 from adainkit.cli import grid
 from adainkit.images import open_image
-from adainkit.sheet import Cell
+from adainkit.images.sheet import Cell
 
 WIDTH, HEIGHT = 60, 40
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
-from adainkit.sheet import Cell, draw_sheet, shorten, thumbnail
+from adainkit.images.sheet import Cell, draw_sheet, shorten, thumbnail
 
 RED, GREEN, BLUE = (220, 30, 30), (30, 180, 60), (40, 60, 230)
 

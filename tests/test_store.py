@@ -112,7 +112,7 @@ def test_workers_take_a_stage_with_the_step(pictures) -> None:
 
 
 def test_a_run_on_data_of_the_device_goes_on_bit_for_bit(teacher: Path, pictures, tmp_path: Path) -> None:
-    settings = {"data_on_device": "yes", "look_shift": 2, "style_turn": True}
+    settings = {"data_on_device": "always", "look_shift": 2, "style_turn": True}
     whole = trainer(teacher, pictures, tmp_path / "whole", **settings)
     whole.run()
     part = trainer(teacher, pictures, tmp_path / "part", **settings)
@@ -140,6 +140,12 @@ def test_the_clock_takes_the_place_of_steps() -> None:
     assert schedule.rate(0) == pytest.approx((100 - 75.1) / 50)
     now[0] = 80.1
     assert schedule.over(3)
+    assert not schedule.over(0), "a first step there is"
+    slow = Schedule(config, setup=60.0, clock=lambda: now[0])
+    slow.closing(10.0)
+    assert (slow.seconds, slow.place(0)) == (60, 0)
+    now[0] += 20
+    assert slow.place(5) == pytest.approx(20), "half of what the set-up left"
     by_steps = Schedule(load_config(None, TINY), clock=lambda: now[0])
     assert (by_steps.stage(3), by_steps.stage(4), by_steps.over(7), by_steps.over(8)) == (0, 1, False, True)
 
@@ -149,7 +155,10 @@ def test_a_run_by_the_clock_ends_in_time_with_a_model_and_tells_its_pace(
 ) -> None:
     monkeypatch.setattr("training.train._LOG_EVERY", 1)
     monkeypatch.setattr("training.train._LOG_SECONDS", 0.0)
-    for place, extra in (("store", {"data_on_device": "yes", "checkpoint_minutes": 0.01}), ("loader", {"workers": 0})):
+    for place, extra in (
+        ("store", {"data_on_device": "always", "checkpoint_minutes": 0.01}),
+        ("loader", {"workers": 0}),
+    ):
         started, out = time.monotonic(), tmp_path / place
         run = trainer(teacher, pictures, out, minutes=0.05, sample_every=10**6, **extra)
         run.run()

@@ -220,8 +220,8 @@ def test_a_foreign_profile_is_understood_and_kept(tmp_path: Path, caplog: pytest
     )
     with caplog.at_level(logging.WARNING):
         whole, streamed = both(STYLIZERS["tiny"], tmp_path / "a.tif", tmp_path, tile=16)
-    assert_equal(streamed, whole, False)
-    assert sum("16-bit color is read as 8 bits" in r.message for r in caplog.records) == 2 * (kind == np.uint16)
+    assert_equal(streamed, whole, kind == np.uint16)
+    assert "16-bit color is read as 8 bits" not in caplog.text
     with Image.open(tmp_path / "streamed.tif") as written:
         assert written.info["icc_profile"] == bytes(foreign)
         assert written.info["dpi"] == (300, 300)
@@ -247,8 +247,6 @@ def test_hidden_rgb_never_shows_across_strips(tmp_path: Path) -> None:
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_windows_of_a_tiff_are_those_of_the_whole(tmp_path: Path, layout: str, channels: int, kind: Any) -> None:
-    if channels == 2 and kind == np.uint16:
-        pytest.skip("Pillow has no 16-bit gray with alpha")
     write_tiff(tmp_path / "a.tif", picture(45, 70, channels, kind), **LAYOUTS[layout])
     whole = open_image(tmp_path / "a.tif")
     with open_strips(tmp_path / "a.tif", max_pixels=None, limit=1 << 20) as strips:

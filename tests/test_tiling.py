@@ -86,7 +86,8 @@ def test_the_halo_is_enough_and_one_cell_less_is_not(config: ModelConfig) -> Non
     assert -(-beyond // stride) == reach.encode
 
     features = [torch.rand_like(f).requires_grad_() for f in net.encode(x.detach())]
-    output = net.double().decode(features, identity(features))
+    places = config.places[len(config.levels) :]
+    output = net.double().decode(features, identity(features, more=places))
     own = slice(middle * stride, (middle + 1) * stride)
     gradients = torch.autograd.grad(output[:, :, own, own].square().sum(), features)
     beyond = 0

@@ -34,7 +34,7 @@ _CHOICES = {
     "teachers": ("turn", "together"),
     "schedule": ("linear", "cosine", "inverse"),
     "amp": ("none", "bfloat16", "float16"),
-    "data_on_device": ("auto", "yes", "no"),
+    "data_on_device": ("auto", "always", "never"),
 }
 _INF = math.inf
 _LAYER_WEIGHTS = ("content_layers", "style_layers", "gram_layers", "covariance_layers")
@@ -187,7 +187,7 @@ class TrainConfig:
     channels_last: bool = True
     compile: bool = False
     cuda_graphs: bool = True  # a step is recorded once and replayed, where that can be
-    data_on_device: str = "auto"  # pictures decoded once into the device's memory: "yes", "no", "auto" on CUDA
+    data_on_device: str = "auto"  # pictures decoded once into the device's memory: "always", "never", "auto" on CUDA
     checkpoint_every: int = 250
     checkpoint_minutes: float = 0.0  # above 0: also so often, with model.safetensors
     keep_checkpoints: int = 3

@@ -116,7 +116,7 @@ def make_feed(
     config: TrainConfig, batches: Batches, contents: Sequence[Path], styles: Sequence[Path], device: torch.device
 ) -> LoaderFeed | StoreFeed:
     """The feed that the settings ask for; by default, on CUDA, the device's own."""
-    if config.data_on_device == "yes" or (config.data_on_device == "auto" and device.type == "cuda"):
+    if config.data_on_device == "always" or (config.data_on_device == "auto" and device.type == "cuda"):
         return StoreFeed(config, batches, contents, styles, device)
     return LoaderFeed(config, batches, device)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adainkit.net.adain import moments
+from adainkit.net.layers import Canvas
 from adainkit.net.model import AdaINModel
 
 from .config import TrainConfig
@@ -17,7 +18,7 @@ from .looks import look_at
 from .loss_network import LossNetwork
 from .losses import reconstruction_loss
 
-__all__ = ["Objective", "encode_both", "noise_gain", "restyle", "stylize_batch"]
+__all__ = ["Objective", "draw_place", "encode_both", "noise_gain", "restyle", "stylize_batch"]
 
 
 def stylize_batch(model: AdaINModel, content: Tensor, style: Tensor, alpha: Tensor) -> Tensor:
@@ -34,10 +35,22 @@ def encode_both(encode: nn.Module, content: Tensor, style: Tensor) -> tuple[Leve
     return [f[0] for f in both], [f[1] for f in both]
 
 
-def restyle(model: AdaINModel, features: Levels, styles: Levels, alpha: Tensor) -> Tensor:
-    """AdaIN of the content's features by the styles', decoded; not cropped to the picture's size, not clamped."""
+def restyle(model: AdaINModel, features: Levels, styles: Levels, alpha: Tensor, place: Tensor | None = None) -> Tensor:
+    """AdaIN of the content's features by the styles', decoded; not cropped to the picture's size, not clamped.
+
+    `place`: of `draw_place`; None is the upper left corner of a picture.
+    """
     content, style = ([(m.mean, m.std) for m in map(moments, levels)] for levels in (features, styles))
-    return model.decode(features, model.maps(content, style, [alpha] * len(features)))
+    maps = model.maps(content, style, [alpha] * len(features))
+    return model.decode(features, maps) if place is None else model.decode(features, maps, (place[0], place[1]))
+
+
+def draw_place(model: AdaINModel, device: torch.device) -> Tensor | None:
+    """A random place of the crops in a large picture, row and column `(2,)` in cells, for a decoder with a canvas;
+    None, and nothing is drawn, for one without."""
+    if any("origin" in step.row.needs for step in model.config.decoding):
+        return torch.randint(Canvas.PERIOD, (2,), device=device)
+    return None
 
 
 def noise_gain(result: Tensor, other: Tensor, noise: Tensor) -> Tensor:
@@ -73,20 +86,23 @@ class Objective(nn.Module):
         with torch.no_grad() if c.freeze_encoder else nullcontext():
             of_content, of_style = encode_both(encode, content, style)
         levels = [(f[-1:] if self.shared else f) for f in (of_content, of_style)]
-        output = restyle(self.model, *levels, alpha)[..., : content.shape[2], : content.shape[3]]
+        place = draw_place(self.model, content.device)
+        output = restyle(self.model, *levels, alpha, place)[..., : content.shape[2], : content.shape[3]]
         parts = {}
         if styled:
             known = ([f[:styled] for f in of_content], [f[:styled] for f in of_style]) if self.shared else None
             pictures = (x[:styled] for x in (output, content, style))
             parts = self.criterion(*pictures, turn=turn, looks=looks, known=known)
             if c.noise_weight:
-                parts["noise"] = self._noise(content, [f[:styled] for f in levels[1]], output, looks)
+                parts["noise"] = self._noise(content, [f[:styled] for f in levels[1]], output, looks, place)
         if plain:
             parts["reconstruction"] = reconstruction_loss(output[styled:], content[styled:])
         total = torch.stack([getattr(c, f"{name}_weight") * value for name, value in parts.items()]).sum()
         return total, {name: value.detach() for name, value in parts.items()}
 
-    def _noise(self, content: Tensor, styles: Levels, output: Tensor, looks: Tensor | None) -> Tensor:
+    def _noise(
+        self, content: Tensor, styles: Levels, output: Tensor, looks: Tensor | None, place: Tensor | None
+    ) -> Tensor:
         """The gain of noise (compound form, Wu et al. 2020): results of noisy, shifted copies against results shifted
         afterwards, of the first pictures of the batch."""
         count = max(1, min(len(styles[0]), round(self.config.noise_share * len(content))))
@@ -96,5 +112,5 @@ class Objective(nn.Module):
         noise = torch.randn_like(pictures) * (self.config.noise_sigma / 255)
         features = self.model.encode(pictures + noise)
         alpha = torch.ones(count, 1, device=content.device)
-        other = restyle(self.model, features, [f[:count] for f in styles], alpha)
+        other = restyle(self.model, features, [f[:count] for f in styles], alpha, place)
         return noise_gain(results, other[..., : content.shape[2], : content.shape[3]], noise)

@@ -15,11 +15,18 @@ class Schedule:
     is at step s of n where s / n of its time is over, and the time that the last sample and checkpoint will take, as
     far as it is known by `closing`, is kept back.
 
-    `before`: seconds that an earlier part of the run has taken; `clock` gives seconds.
+    `before`: seconds that an earlier part of the run has taken; `setup`: seconds that reading pictures and the like has
+    taken since, which are of the run's time, too, but of no step's; `clock` gives seconds.
     """
 
-    def __init__(self, config: TrainConfig, before: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self.config, self._clock, self._started = config, clock, clock() - before
+    def __init__(
+        self,
+        config: TrainConfig,
+        before: float = 0.0,
+        setup: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.config, self._clock, self._started, self._setup = config, clock, clock() - before - setup, setup
         self._closing = min(10.0, 60 * config.minutes / 50)
 
     @property
@@ -40,11 +47,12 @@ class Schedule:
         """The step, of `config.steps`, that the run is at."""
         if not self.timed:
             return step
-        return self.config.steps * min(1.0, self.seconds / max(1e-6, 60 * self.config.minutes - self._closing))
+        whole = 60 * self.config.minutes - self._closing - self._setup
+        return self.config.steps * min(1.0, (self.seconds - self._setup) / max(1e-6, whole))
 
     def over(self, step: int) -> bool:
-        """Whether all steps are done, or all time is up."""
-        return self.place(step) >= self.config.steps
+        """Whether all steps are done, or all time is up, but for a first step."""
+        return self.place(step) >= self.config.steps and (step > 0 or not self.timed)
 
     def stage(self, step: int) -> int:
         """The number of the stage that it is time for."""

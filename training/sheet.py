@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from adainkit.atomic import temporary_beside
+from adainkit.images.sheet import Cell, draw_sheet
 from adainkit.look.masks import resize
-from adainkit.sheet import Cell, draw_sheet
 
 __all__ = ["fit", "save_sheet"]
 

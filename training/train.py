@@ -128,7 +128,7 @@ class Trainer:
         )
         self.changes: list[str] = []
         self.step = 0
-        self.schedule = Schedule(config, time.monotonic() - started)
+        self.schedule = Schedule(config, setup=time.monotonic() - started)
         self.broken: set[str] = set()
         self._stop, self._saved = False, 0.0
 
@@ -319,7 +319,7 @@ class Trainer:
             raise ConfigError(f"{path}: is of another architecture; give the same model settings, or another --out")
         self._compare(path, json.loads(state["settings"]), state["changes"], state["step"])
         self.engine.load(state)
-        self.step, self.schedule = state["step"], Schedule(self.config, state["seconds"] + self.schedule.seconds)
+        self.step, self.schedule = state["step"], Schedule(self.config, state["seconds"], self.schedule.seconds)
         self.broken = set(state["broken"])
         torch.set_rng_state(state["rng"].cpu())
         log.info("going on from step %d", self.step)

@@ -4,11 +4,12 @@ Knows paths and nothing else: no torch, no pixels.
 """
 
 # os.path, not Path: its tests never raise, whatever the name and the permissions of the folders.
-# ruff: noqa: PTH100, PTH110, PTH112, PTH118, PTH119, PTH207
+# ruff: noqa: PTH100, PTH110, PTH112, PTH113, PTH114, PTH118, PTH119, PTH207
 
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,9 +17,13 @@ from pathlib import Path
 
 __all__ = ["FORMATS", "PICTURES", "Found", "find", "find_contents", "find_pictures"]
 
-FORMATS = ("jpg", "jpeg", "png", "webp", "avif", "tif", "tiff", "bmp")
+_log = logging.getLogger("adainkit")
+
+FORMATS = (
+    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "avif", "tif", "tiff", "bmp", "jp2", "heic", "heif", "jxl",
+)  # fmt: skip
 """Extensions that can be written; of another kind of picture, the result is a PNG."""
-PICTURES = {f".{name}" for name in (*FORMATS, "gif", "jp2", "pgm", "ppm", "tga")}
+PICTURES = {f".{name}" for name in (*FORMATS, "gif", "hif", "mpo", "j2k", "pgm", "ppm", "tga")}
 """Suffixes of what is taken from a folder."""
 
 
@@ -86,6 +91,7 @@ def _walk(root: Path, output: str | None) -> Iterator[Found]:
     if output is not None and os.path.realpath(output) == os.path.realpath(root):
         output = None
     errors: list[OSError] = []
+    others: list[str] = []
     empty = True
     for folder, subfolders, names in os.walk(root, onerror=errors.append):
         here = (os.path.join(folder, name) for name in sorted(subfolders) if not name.startswith("."))
@@ -93,9 +99,17 @@ def _walk(root: Path, output: str | None) -> Iterator[Found]:
         subfolders[:] = [os.path.basename(path) for path in here if os.path.realpath(path) != skipped]
         for name in sorted(names):
             path = Path(folder, name)
-            if path.suffix.lower() in PICTURES and not name.startswith("."):
+            if name.startswith("."):
+                continue
+            if not os.path.isfile(path) and not os.path.islink(path):
+                others.append("pipe, socket or device")  # to open one may take for ever
+            elif path.suffix.lower() in PICTURES and os.path.exists(path) == os.path.isfile(path):
                 empty = False
                 yield Found(path, path.relative_to(root), root)
+            else:
+                others.append(path.suffix.lower() or "no extension")
+    if others:
+        _log.warning("%s: %d files passed over (%s)", root, len(others), ", ".join(sorted(set(others))))
     for error in errors:
         yield Found(Path(error.filename), root, root, f"cannot be read ({error.strerror})")
     if empty and not errors:

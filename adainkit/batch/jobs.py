@@ -19,7 +19,7 @@ from .finding import FORMATS, PICTURES, Found, find
 
 __all__ = ["FORMATS", "Job", "default_name", "plan_jobs", "same_file", "split_weight"]
 
-_SAME = {"jpeg": "jpg", "tiff": "tif"}
+_SAME = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "tiff": "tif", "heif": "heic"}
 
 
 @dataclass(frozen=True)

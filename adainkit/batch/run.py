@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from ..engine.file_to_file import fits_whole
@@ -47,6 +46,8 @@ def stylize_files(
     format: str | None = None,
     quality: int | None = None,
     overwrite: bool = True,
+    strip: bool = False,
+    record_of: Callable[[Job], Mapping[str, Any] | None] | None = None,
     max_pixels: int | None = MAX_PIXELS,
     progress: Progress | None = None,
     ended: Callable[[Outcome[Job]], object] = lambda outcome: None,
@@ -57,8 +58,9 @@ def stylize_files(
     While one picture is computed, the next is decoded and the last one encoded. Several are in the memory at once,
     which all together keep to the budget of one; a picture that is too large for that goes through `stylize_file`
     alone. `style_of(job)`, called in another thread, is the style of each; `options` are those of `Stylizer.stylize`;
-    `ended` as in `pipeline.run_jobs`. Close the iterator to stop: no file is ever half-written. Options that no picture
-    can be made with, and masks that cannot be opened, are an `AdaINKitError` of this call.
+    `ended` as in `pipeline.run_jobs`; `strip` and `record_of(job)`, the record, as in `images.save_image`.
+    Close the iterator to stop: no file is ever half-written. Options that no picture can be made with, and masks that
+    cannot be opened, are an `AdaINKitError` of this call.
     """
     _check(stylizer, max_pixels, **options)
     on_cpu = stylizer.device.type == "cpu"  # where the network itself uses the other cores
@@ -67,6 +69,9 @@ def stylize_files(
     saving = {"format": format, "quality": quality, "overwrite": overwrite}
     computing = {"tile": tile, "max_pixels": max_pixels, "progress": progress, **options}
     scale = options.get("scale", 1.0)
+
+    def words(job: Job) -> dict[str, Any]:
+        return {"strip": strip, "record": None if record_of is None else record_of(job)}
 
     def read(job: Job) -> Any:
         check_target(_target(job), **saving)  # type: ignore[arg-type]  # before the work, not after it
@@ -79,13 +84,14 @@ def stylize_files(
     def work(job: Job, found: tuple[Style | None, Picture | None]) -> tuple[Any, Picture] | None:
         style, picture = found
         if picture is None:
-            stylizer.stylize_file(job.source, _target(job), style, **computing, **saving)  # type: ignore[arg-type]
+            told = {**computing, **saving, **words(job)}
+            stylizer.stylize_file(job.source, _target(job), style, **told)
             return None
         return stylizer.stylize(picture, style, **computing), picture
 
     def write(job: Job, made: tuple[Any, Picture]) -> None:
         result, picture = made
-        save_image(result, _target(job), info=picture.info, **saving)  # type: ignore[arg-type]
+        save_image(result, _target(job), info=picture.info, **saving, **words(job))  # type: ignore[arg-type]
 
     return run_jobs(jobs, read, work, write, threads=threads, ended=ended)
 
@@ -107,8 +113,8 @@ def _check(
 
 
 def _for_file(picture: Picture) -> Picture:
-    """Keep the 16 bits of a file, as `stylize_file` does: as an array, since PIL has no such color."""
-    return picture if picture.dtype == np.uint8 else replace(picture, kind="array", dtype=np.dtype(np.uint16))
+    """Keep the bits and the color profile of a file, as `stylize_file` does."""
+    return replace(picture, kind="file")
 
 
 def _target(job: Job) -> Path:

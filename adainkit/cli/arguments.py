@@ -25,6 +25,11 @@ _EXAMPLES = {
         "adainkit grid photo.jpg --style a.jpg --style b.jpg --style c.jpg --style d.jpg --interpolate 5\n"
         "adainkit grid photo.jpg"
     ),
+    "info": "adainkit info out.jpg",
+    "model3d": (
+        "adainkit model3d duck.glb painting.jpg -o painted.glb\n"
+        "adainkit model3d scene.gltf PRESET -o painted/scene.gltf --emissive --alpha 0.8"
+    ),
     "styles": "adainkit styles",
     "models": "adainkit models --json",
     "download": "adainkit download vgg19\nadainkit download vgg19 --from ~/Downloads",
@@ -75,6 +80,9 @@ def _parser() -> argparse.ArgumentParser:
 
     _stylize_arguments(command("stylize", "paint pictures in the style of others or of presets"))
     _grid_arguments(command("grid", "paint pictures in many styles, strengths or blends, on one sheet with labels"))
+    info = command("info", "tell what a picture is, and the settings that a result was made with")
+    info.add_argument("pictures", nargs="+", metavar="FILE", help="picture files")
+    _model3d_arguments(command("model3d", "paint a 3D model: the textures of its colors, without seams"))
     styles = command("styles", "list the presets")
     styles.add_argument("--model", default="lite", help="whose presets (default: lite)")
     models = command("models", "list the models")
@@ -91,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     comfyui = command("comfyui", "put the node pack into a ComfyUI, upgrade it there, or take it out")
     comfyui.add_argument("action", choices=("install", "uninstall"), help="what to do")
     comfyui.add_argument("path", metavar="PATH", help="ComfyUI's folder, or its custom_nodes")
-    for sub in (styles, models, doctor, demo, comfyui, gimp):
+    for sub in (info, styles, models, doctor, demo, comfyui, gimp):
         sub.add_argument("--json", action="store_true", help="print one JSON document")
     command("train", "train a model of your own: what follows goes to training.train")
     return parser
@@ -139,6 +147,8 @@ def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--format", type=values.extension, choices=FORMATS, help="default: as OUT, else as CONTENT")
     add("--quality", type=values.quality, metavar="1-100", help="of JPEG, WebP and AVIF (default: visually lossless)")
+    add("--strip", action="store_true", help="leave out EXIF, XMP, IPTC and texts (the color profile stays)")
+    add("--no-record", action="store_true", help="leave the settings out, which `adainkit info` reads from a result")
     add("--overwrite", action="store_true", help="replace files that exist (never a content or a style)")
     add("--json", action="store_true", help="print one JSON object a line: input, output, style, seconds, error")
     _data_set_arguments(parser)
@@ -203,6 +213,19 @@ def _grid_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print one JSON document")
 
 
+def _model3d_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "adainkit model3d MODEL STYLE -o OUT [options]"
+    add = parser.add_argument
+    add("model_file", metavar="MODEL", help=".glb, .gltf or .obj, with the files that it names beside it")
+    add("style", metavar="STYLE", help="a picture, a saved style or a preset")
+    add("-o", "--output", metavar="OUT", required=True, help="of the same type; of several files, in another folder")
+    add("--emissive", action="store_true", help="paint what the model emits, too")
+    _look_arguments(parser, "alpha")
+    _machine_arguments(parser, pixels=26)
+    add("--overwrite", action="store_true", help="replace what exists")
+    add("--json", action="store_true", help="print one JSON document")
+
+
 def _look_arguments(parser: argparse.ArgumentParser, *more: str) -> None:
     for control in CONTROLS.values():
         if control.name != "alpha" or "alpha" in more:  # `grid` has more to say about it
@@ -223,7 +246,7 @@ def _add_control(parser: argparse._ActionsContainer, control: Control, help: str
     parser.add_argument(f"--{control.name.replace('_', '-')}", **facts)
 
 
-def _machine_arguments(parser: argparse.ArgumentParser) -> None:
+def _machine_arguments(parser: argparse.ArgumentParser, pixels: int = 28) -> None:
     add = parser.add_argument
     add("--model", default="lite", help="a name of `adainkit models`, or a file (default: lite)")
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
@@ -231,9 +254,9 @@ def _machine_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--max-pixels",
         type=values.count,
-        default=1 << 28,
+        default=1 << pixels,
         metavar="N|none",
-        help="refuse larger pictures (default: 2^28)",
+        help=f"refuse larger pictures (default: 2^{pixels})",
     )
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["complain", "make_stylizer", "one_line", "report_findings"]
 
+_FLAGS = {"overwrite=True": "--overwrite", "max_pixels": "--max-pixels"}
+
 
 def make_stylizer(model: str, device: str, dtype: str) -> Stylizer:
     """A Stylizer that keeps its styles on disk."""
@@ -32,8 +34,11 @@ def complain(error: BaseException, debug: bool) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """The message, or what there is instead, without line breaks."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """The message, or what there is instead, without line breaks; arguments by the names that they have here."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    for argument, flag in _FLAGS.items():
+        text = text.replace(argument, flag)
+    return text
 
 
 def report_findings(found: Iterable[Finding], as_json: bool) -> int:

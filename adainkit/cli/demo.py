@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..errors import StyleError
-from ..sheet import Cell, draw_sheet
+from ..images.sheet import Cell, draw_sheet
 
 if TYPE_CHECKING:
     from ..stylizer import Stylizer

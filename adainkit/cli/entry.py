@@ -12,13 +12,14 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from ..errors import AdaINKitError
-from . import gimp, grid, stylize
+from . import gimp, grid, info, model3d, stylize
 from .arguments import parse_arguments
 from .console import complain, make_stylizer, report_findings
 
@@ -186,15 +187,36 @@ def _console(debug: bool) -> Iterator[None]:
     log.addHandler(handler)
     log.setLevel(logging.DEBUG if debug else logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("always", module=r"PIL\.")
+            warnings.showwarning = _teller(warnings.showwarning)
+            yield
     finally:
         log.removeHandler(handler)
         log.setLevel(level)
 
 
+def _teller(before: Callable[..., None]) -> Callable[..., None]:
+    """Tells Pillow's warnings in the log, once for each picture and with its name; all others as `before`."""
+    told: set[tuple[str, str]] = set()
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *rest: Any, **more: Any) -> None:
+        reading = sys.modules.get("adainkit.images.reading")
+        name = getattr(reading, "name_of_thread", str)()
+        if not name or "PIL" not in filename:
+            before(message, category, filename, *rest, **more)
+        elif (name, str(message)) not in told:
+            told.add((name, str(message)))
+            logging.getLogger("adainkit").warning("%s: %s", name, " ".join(str(message).split()))
+
+    return show
+
+
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "stylize": stylize.run,
     "grid": grid.run,
+    "info": info.run,
+    "model3d": model3d.run,
     "styles": _styles,
     "models": _models,
     "download": _download,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from ..images import Picture
-    from ..sheet import Cell
+    from ..images.sheet import Cell
     from ..style import Style
     from ..stylizer import Stylizer
 
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     """Do as `args` say: 0, or 1 if a picture failed, and the sheet is without it."""
     contents, names = _contents_and_styles(args)
     from ..images import check_target, save_image
-    from ..sheet import draw_sheet
+    from ..images.sheet import draw_sheet
 
     started = time.perf_counter()
     check_target(args.output, overwrite=args.overwrite)  # before the work, not after it
@@ -122,7 +122,7 @@ class _Painter:
 
     def head(self, name: str, height: int | None = None) -> Cell:
         """A style's picture, of that height at most, and its name; a preset has no picture."""
-        from ..sheet import Cell, thumbnail
+        from ..images.sheet import Cell, thumbnail
 
         path = Path(name)
         if not path.is_file() or path.suffix.lower() == ".safetensors":
@@ -141,7 +141,7 @@ class _Painter:
     def thumbnail(self, picture: Picture) -> Image.Image:
         """The picture itself, made as small as a cell."""
         from ..images import close_image
-        from ..sheet import thumbnail
+        from ..images.sheet import thumbnail
 
         shown: Any = close_image(picture.rgb, picture)
         return thumbnail(shown, self.size)
@@ -152,8 +152,8 @@ class _Painter:
         `Stylizer.preview` of the picture, which is reduced once for all of its cells: the strokes' scale and what is
         smoothed are those of the picture as it was.
         """
+        from ..images.sheet import Cell
         from ..look.previews import prepare_preview
-        from ..sheet import Cell
 
         small, scale, detail = prepare_preview(picture, self.size, self.options["scale"], self.options["detail"])
         options = {**self.options, "scale": scale, "detail": detail}
@@ -166,7 +166,7 @@ class _Painter:
 
 def _columns(painter: _Painter, names: Sequence[str], args: argparse.Namespace) -> tuple[Cell, list[_Column]]:
     """What stands in the corner, and the columns."""
-    from ..sheet import Cell
+    from ..images.sheet import Cell
     from ..style import interpolate, styles
 
     if args.alphas:
@@ -195,7 +195,7 @@ def _table(painter: _Painter, contents: Sequence[Path], corner: Cell, columns: S
     """A row for every content, under the heads of the columns; below each other where there are many columns."""
     from tqdm import tqdm
 
-    from ..sheet import Cell
+    from ..images.sheet import Cell
 
     rows: list[list[Cell]] = []
     with tqdm(total=len(contents) * len(columns), leave=False, disable=None, file=sys.stderr) as bar:
@@ -224,7 +224,7 @@ def _table(painter: _Painter, contents: Sequence[Path], corner: Cell, columns: S
 
 def _square(painter: _Painter, content: Path, names: Sequence[str], n: int) -> list[list[Cell]]:
     """Four styles at the corners, what lies between them in the middle, the content beside it."""
-    from ..sheet import Cell
+    from ..images.sheet import Cell
     from ..style import interpolate
 
     picture = painter.open(content)

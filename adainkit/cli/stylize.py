@@ -23,7 +23,7 @@ from .console import complain, make_stylizer, one_line
 if TYPE_CHECKING:
     from ..errors import Progress
     from ..style import Style
-    from ..stylizer import Regions
+    from ..stylizer import Regions, Stylizer
 
 __all__ = ["run"]
 
@@ -40,7 +40,7 @@ _NO_OPTIONS = {
     "style",
     "seed",
 }
-_NO_OPTIONS |= {"device", "tile", "max_pixels"}
+_NO_OPTIONS |= {"device", "tile", "max_pixels", "strip", "no_record"}
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,31 @@ def run(args: argparse.Namespace) -> int:
     with make_stylizer(args.model, args.device, args.dtype) as stylizer:
         sizes = {"style_size": args.style_size, "max_pixels": args.max_pixels}
         style_of, regions = styles.encoded(lambda name: stylizer.as_style(name, **sizes))
-        more = {"regions": regions, "ended": ended, **_options(args)}
+        record_of = None if args.no_record else lambda job: _record(styles.of(job), stylizer, args)
+        more = {"regions": regions, "ended": ended, "record_of": record_of, **_options(args)}
 
         def outcomes(progress: Progress) -> Generator[Outcome[Job], None, None]:
             return stylize_files(stylizer, left, style_of, progress=progress, **more)
 
         return _report(left, outcomes, styles, manifest, args)
+
+
+def _record(shares: dict[str, float], stylizer: Stylizer, args: argparse.Namespace) -> dict[str, Any]:
+    """What a result says of how it was made: names of files without their folders, which are nobody's business."""
+    from .. import __version__
+
+    options = {"style_size": args.style_size, **_options(args)}
+    left_out = ("mask", "tile", "format", "quality", "overwrite", "strip", "max_pixels")
+    names = {"mask": args.mask and Path(args.mask).name, "model": Path(args.model).name}
+    return {
+        "adainkit": __version__,
+        **names,
+        "digest": stylizer.digest[:16],
+        "precision": stylizer.precision,
+        "style": {Path(name).name: weight for name, weight in shares.items()},
+        "regions": [[Path(mask).name, Path(style).name] for mask, style in args.region or ()],
+        **{name: value for name, value in options.items() if name not in left_out},
+    }
 
 
 def _styles(args: argparse.Namespace) -> _Styles:
@@ -169,7 +188,7 @@ def _plan(args: argparse.Namespace, styles: _Styles, manifest: Manifest | None) 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
     """The options that `stylize_files` takes."""
-    names = "alpha preserve_color color_strength mask scale detail tile format quality overwrite max_pixels"
+    names = "alpha preserve_color color_strength mask scale detail tile format quality overwrite strip max_pixels"
     return {name: getattr(args, name) for name in names.split()}
 
 

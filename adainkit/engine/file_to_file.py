@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..atomic import temporary_beside
 from ..errors import ImageError, Progress
-from ..images import check_target, need_tifffile, open_strips, save_image, write_tiff_rows
+from ..images import check_target, facts_to_write, need_tifffile, open_strips, save_image, write_tiff_rows
 from ..look.controls import Controls
 from ..look.regions import CoverWindows, RegionPlan
 from ..net.adain import Moments
@@ -54,6 +55,8 @@ def stream_file(
     format: str | None,
     quality: int | None,
     overwrite: bool,
+    strip: bool = False,
+    record: Mapping[str, Any] | None = None,
     max_pixels: int | None,
     progress: Progress | None,
 ) -> Path:
@@ -73,6 +76,7 @@ def stream_file(
         open_strips(source, max_pixels=max_pixels, limit=limit) as strips,
     ):
         height, width = strips.height, strips.width
+        info = facts_to_write(strips.like.info, strip, record)
         if max(height, width) > _SIDES.get(kind, height + width):
             raise ImageError(f"{target}: {kind} has no room for {width} x {height} pixels; write TIFF or PNG")
         covers = None
@@ -84,13 +88,12 @@ def stream_file(
             rows = work.result([styles[0] for styles in plan.styles], content_statistics)
             if kind == "TIFF":
                 with temporary_beside(os.path.realpath(target)) as part:
-                    write_tiff_rows(rows, part, work.shape, work.kind, work.stride, strips.like.info)
+                    write_tiff_rows(rows, part, work.shape, work.kind, work.stride, info)
                     strips.close()  # it may be the very file that is replaced now
                 return Path(target)
             held = np.empty(work.shape, work.kind)
             for part_of in rows:
                 held[work.written : work.written + len(part_of)] = part_of
-            info = strips.like.info
             return save_image(held, target, format=format, quality=quality, overwrite=overwrite, info=info)
         except BaseException as error:
             log.warning("%s: stopped at %s; %s is not written", strips.name, work.at, os.fspath(target))

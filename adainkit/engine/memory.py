@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from pathlib import Path
+from contextlib import contextmanager, nullcontext
 
 import torch
 
 from ..errors import ModelError, OutOfMemoryError
 from ..net.layers import no_autocast
+from .available import available_memory
 
 __all__ = ["memory_budget", "memory_errors", "memory_guard", "ordinary_tensors"]
 
@@ -32,19 +32,7 @@ def memory_budget(device: torch.device) -> int:
         return max(1, int(float(match[1]) * {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[match[2]]))
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * 0.7)
-    return _available() // 4
-
-
-def _available() -> int:
-    """Bytes that the system, and the container if it is one, can still give; 4 GiB where neither tells."""
-    amounts = []
-    with suppress(OSError, StopIteration, ValueError, IndexError):
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        amounts.append(int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) * 1024)
-    with suppress(OSError, ValueError):  # "max" where there is no limit
-        group = Path("/sys/fs/cgroup")
-        amounts.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    return max(0, min(amounts, default=4 << 30))
+    return available_memory() // 4
 
 
 @contextmanager

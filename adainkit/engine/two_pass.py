@@ -163,7 +163,7 @@ class Executor:
             per_pixel = activations_per_pixel(self.model.config) * torch.finfo(self.dtype).bits // 8
             pixels = memory_budget(self.device) // (_OVERHEAD * per_pixel * len(x))
             if height * width * self.stride**2 > pixels:
-                size = isqrt(pixels) // self.stride - 2 * reach
+                size = max(isqrt(pixels) // self.stride - 2 * reach, reach)  # less than that sees nine times as much
             size = min(size, self._fast_size(height, width, len(x), reach))
         elif self.tile is not None:
             size = self.tile // self.stride

@@ -1,22 +1,12 @@
-"""One door in and out: a path, a PIL image, an array or a tensor becomes a `Picture`, and a result its like again."""
+"""Pictures in and out: one door for paths, files, bytes, PIL images, arrays and tensors."""
 
-from __future__ import annotations
-
-import os
-from typing import Any, TypeAlias
-
-import numpy as np
-import torch
-from PIL import Image
-from torch import Tensor
-
-from ..errors import ImageError
-from ..look.color import ColorStatistics, color_statistics
-from .files import check_size, check_target, load_file, save_image
-from .picture import Picture, checked, from_numpy, pack
-from .pil import close_pil, open_pil
-from .strips import Strips, open_strips, picture_size
+from .describe import describe
+from .door import MAX_PIXELS, ImageLike, alpha_as_given, close_image, mask_of, open_image, premix
+from .facts import read_record
+from .files import check_target, facts_to_write, save_image
+from .picture import Picture
 from .tiff import need_tifffile, write_tiff_rows
+from .windows import Strips, open_strips, picture_size
 
 __all__ = [
     "MAX_PIXELS",
@@ -26,154 +16,15 @@ __all__ = [
     "alpha_as_given",
     "check_target",
     "close_image",
+    "describe",
+    "facts_to_write",
+    "mask_of",
     "need_tifffile",
     "open_image",
     "open_strips",
     "picture_size",
     "premix",
+    "read_record",
     "save_image",
     "write_tiff_rows",
 ]
-
-ImageLike: TypeAlias = "str | os.PathLike[str] | Image.Image | np.ndarray[Any, Any] | Tensor | Picture"
-
-MAX_PIXELS = 1 << 28
-"""Pictures above 16384 x 16384 are refused unless asked for: as float32 RGB that is 3 GiB, and a file of a few
-kilobytes can claim more. Pillow's own bound (a third of this) is a global of the process, which is left alone."""
-
-
-def open_image(source: ImageLike, *, max_pixels: int | None = MAX_PIXELS) -> Picture:
-    """Open a picture of any kind as RGB in [0, 1].
-
-    - path or PIL image, any mode: turned upright by its EXIF orientation, brought from its ICC profile to
-      sRGB. F is [0, 1], I and I;16 are 0..65535. Of an animation, the first frame. A file's 16 bits are kept
-      for gray, and for RGB(A) in PNG and TIFF (samples side by side); Pillow gives 8 bits of any other deep
-      file, and of 16-bit color with a foreign profile.
-    - array ``(H, W)`` or ``(H, W, 1 | 3 | 4)``: uint8, uint16 or float in [0, 1]; the fourth channel is
-      alpha, not premultiplied.
-    - tensor ``(C, H, W)`` or ``(B, C, H, W)`` with 1, 3 or 4 channels: any float dtype in [0, 1], or uint8.
-
-    - `Picture`: one that is open already, which may happen in another thread; itself.
-
-    More than `max_pixels` pixels (``None``: no bound), broken files, wrong shapes, types, ranges and NaN are an
-    ImageError.
-    """
-    if isinstance(source, Picture):
-        return source
-    if isinstance(source, Tensor):
-        return _open_tensor(source, max_pixels)
-    if isinstance(source, np.ndarray):
-        return _open_array(source, max_pixels)
-    if isinstance(source, Image.Image):
-        check_size("PIL image", *source.size, max_pixels)
-        try:
-            source.load()
-        except Exception as error:  # a lazily opened file shows its damage only here
-            raise ImageError(f"PIL image: damaged or truncated picture ({error}); expected a whole one") from error
-        return open_pil(source, None, "PIL image")
-    if isinstance(source, (str, os.PathLike)):
-        return open_pil(*load_file(source, max_pixels), os.fspath(source))
-    raise ImageError(f"picture: expected a path, PIL image, NumPy array or torch tensor, got {type(source).__name__}")
-
-
-def _open_tensor(source: Tensor, max_pixels: int | None) -> Picture:
-    shape = tuple(source.shape)
-    if source.ndim not in (3, 4) or shape[-3] not in (1, 3, 4):
-        remedy = "; channels come first: x.movedim(-1, -3)" if shape[-1:] in ((3,), (4,)) else ""
-        raise ImageError(
-            f"tensor: expected shape (C, H, W) or (B, C, H, W) with 1, 3 or 4 channels, got {shape}{remedy}"
-        )
-    if not source.is_floating_point() and source.dtype != torch.uint8:
-        raise ImageError(f"tensor: expected a float dtype in [0, 1] or torch.uint8, got {source.dtype}")
-    check_size("tensor", shape[-1], shape[-2], max_pixels)
-    if 0 in shape:
-        raise ImageError(f"tensor: expected at least one picture, got shape {shape}")
-    x = source.detach() if source.ndim == 4 else source.detach()[None]
-    wide = x / 255 if x.dtype == torch.uint8 else checked(x.float(), "tensor")
-    alpha, raw = (wide[:, 3:], x[:, 3:].clone()) if shape[-3] == 4 else (None, None)
-    rgb = wide[:, :3].expand(-1, 3, -1, -1)
-    return Picture(rgb, alpha, "tensor", source.dtype, batched=source.ndim == 4, raw_alpha=raw)
-
-
-def _open_array(source: np.ndarray[Any, Any], max_pixels: int | None) -> Picture:
-    shape = source.shape
-    if source.ndim not in (2, 3) or (source.ndim == 3 and shape[2] not in (1, 3, 4)):
-        raise ImageError(f"array: expected shape (H, W) or (H, W, 1 | 3 | 4), got {shape}")
-    if source.dtype.kind != "f" and (source.dtype.kind != "u" or source.dtype.itemsize > 2):
-        remedy = "; for a mask of 0 and 1 pass array.astype('float32')" if source.dtype == bool else ""
-        raise ImageError(f"array: expected uint8, uint16 or float in [0, 1], got {source.dtype}{remedy}")
-    check_size("array", shape[1], shape[0], max_pixels)
-    x = source if source.ndim == 3 else source[:, :, None]
-    wide = from_numpy(x, "array")
-    alpha, raw = (wide[:, 3:], x[:, :, 3:].copy()) if x.shape[2] == 4 else (None, None)
-    return Picture(wide[:, :3].expand(-1, 3, -1, -1), alpha, "array", source.dtype, raw_alpha=raw)
-
-
-def close_image(rgb: Tensor, picture: Picture, *, deep: bool = False) -> Image.Image | np.ndarray[Any, Any] | Tensor:
-    """Give a result the type of what was opened.
-
-    `rgb` is ``(B, 3, H, W)``, RGB in [0, 1] (clamped), of any float dtype on any device, with the picture's size.
-
-    - path or PIL image: RGB or, where there was alpha, RGBA, in the picture's own ICC profile, with
-      `Picture.info` in ``.info`` (`save_image` writes it; of Pillow's own savers many want it as keywords).
-      With `deep`, a source of more than 8 bits gives a uint16 array ``(H, W, 3 | 4)`` instead, for which PIL
-      has no mode.
-    - array: ``(H, W, 3)``, or 4 with the source's alpha, of the same dtype; rounded to nearest.
-    - tensor: the same dtype, device and batch dimension; 3 channels, or 4 with the source's alpha.
-    """
-    expected = (picture.rgb.shape[0], 3, picture.height, picture.width)
-    if tuple(rgb.shape) != expected or not rgb.is_floating_point():
-        raise ImageError(
-            f"result: expected a float tensor {expected}, as the picture, got {rgb.dtype} {tuple(rgb.shape)}"
-        )
-    if isinstance(picture.dtype, torch.dtype):
-        return _close_tensor(rgb, picture, picture.dtype)
-    dtype = picture.dtype
-    if picture.kind == "pil":
-        dtype = np.dtype(np.uint16 if deep and dtype != np.uint8 else np.uint8)
-    out = np.empty((picture.height, picture.width, 3 if picture.alpha is None else 4), dtype)
-    pack(rgb[0], out[:, :, :3])
-    if isinstance(picture.raw_alpha, np.ndarray):
-        out[:, :, 3:] = picture.raw_alpha
-    elif picture.alpha is not None:
-        pack(picture.alpha[0], out[:, :, 3:])
-    if picture.kind == "array" or dtype == np.uint16:
-        return out
-    return close_pil(out, picture)
-
-
-def _close_tensor(rgb: Tensor, picture: Picture, dtype: torch.dtype) -> Tensor:
-    out = rgb.to(picture.rgb.device, torch.float32).clamp(0, 1)
-    out = (out * 255).round().to(dtype) if dtype == torch.uint8 else out.to(dtype)
-    if isinstance(picture.raw_alpha, Tensor):
-        out = torch.cat([out, picture.raw_alpha], 1)
-    out = out.contiguous()
-    return out if picture.batched else out[0]
-
-
-def alpha_as_given(alpha: Tensor, picture: Picture) -> np.ndarray[Any, Any] | Tensor | None:
-    """Another alpha `(B, 1, H, W)`, in [0, 1], as `picture.raw_alpha` would hold it; None where there is none."""
-    raw = picture.raw_alpha
-    if isinstance(raw, Tensor):
-        full = alpha * 255 if raw.dtype == torch.uint8 else alpha
-        return (full.round() if raw.dtype == torch.uint8 else full).to(raw.device, raw.dtype)
-    if raw is None:
-        return None
-    out = np.empty((*alpha.shape[2:], 1), raw.dtype)
-    pack(alpha[0], out)
-    return out
-
-
-def premix(rgb: Tensor, alpha: Tensor, statistics: ColorStatistics | None = None) -> Tensor:
-    """``(B, 3, H, W)`` RGB and ``(B, 1, H, W)`` alpha, both in [0, 1]: RGB with the hidden colors replaced.
-
-    Same shape, dtype and device back; the very tensor if nothing is hidden. Fully transparent pixels take the mean of
-    the others, weighted by alpha (mid gray if there is none), so that what lies hidden under them never reaches the
-    network and their border is no edge. `statistics`: those of the whole picture, of which this is a window.
-    """
-    hidden = alpha == 0
-    if not hidden.any():
-        return rgb
-    statistics = statistics or color_statistics(rgb, alpha)
-    mean = torch.where(statistics.weight[:, None] > 0, statistics.mean, 0.5).float()
-    return torch.where(hidden, mean.to(rgb.device, rgb.dtype)[:, :, None, None], rgb)

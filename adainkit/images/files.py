@@ -1,116 +1,37 @@
-"""Picture files: read one with Pillow, 16-bit color too, and write one so that nobody ever finds it half-written."""
+"""Picture files out: written so that nobody ever finds one half-written, with what the picture said of itself."""
 
 from __future__ import annotations
 
 import io
 import logging
 import os
-import struct
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from PIL import ExifTags, Image, features
+from PIL import Image, features
 from torch import Tensor
 
 from ..atomic import temporary_beside
 from ..errors import AdaINKitError, ImageError
-from .sixteen import turn_bytes, write_png16
+from .facts import with_record
+from .packing import append_facts, pillow_options
+from .png16 import write_png16
 from .tiff import write_tiff16
 
-__all__ = ["check_size", "check_target", "identify", "load_file", "reading", "save_image", "tell_pages"]
+__all__ = ["check_target", "facts_to_write", "save_image"]
 
 _log = logging.getLogger("adainkit")
 
 _FORMATS = {
-    ".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP",
-    ".avif": "AVIF", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
+    ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".webp": "WEBP",
+    ".avif": "AVIF", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".jp2": "JPEG2000",
+    ".heic": "HEIF", ".heif": "HEIF", ".jxl": "JXL",
 }  # fmt: skip
-_QUALITY = {"JPEG": 95, "WEBP": 92, "AVIF": 88}  # visually lossless; brush strokes suffer from less
-_EXIF_LIMIT = 65533  # bytes that fit into the one segment that JPEG has for EXIF
-
-
-def check_size(name: str, width: int, height: int, max_pixels: int | None) -> None:
-    """Raise ImageError for an empty picture, or for one above the bound (``None``: no bound)."""
-    if width < 1 or height < 1:
-        raise ImageError(f"{name}: expected at least 1 x 1 pixels, got {width} x {height}")
-    if max_pixels is not None and width * height > max_pixels:
-        raise ImageError(
-            f"{name}: {width} x {height} = {width * height} pixels, expected at most {max_pixels}; "
-            "pass a larger max_pixels if you trust this picture"
-        )
-
-
-def load_file(path: str | os.PathLike[str], max_pixels: int | None) -> tuple[Image.Image, Image.Image | None]:
-    """The first picture of a file, decoded, and for 16-bit RGB(A) in PNG or TIFF a second one with the low bytes.
-
-    Everything that can be wrong with the file is one ImageError. Its size is known before any pixel is decoded.
-    """
-    name = os.fspath(path)
-    with reading(name), open(path, "rb") as stream:
-        image = identify(stream, name)
-        check_size(name, *image.size, max_pixels)
-        tell_pages(image, name)
-        turned = turn_bytes(image, name)
-        image.load()
-        if not turned:
-            return image, None
-        low = identify(stream, name)
-        vars(low)["tile"] = turned
-        low.load()
-        return image, low
-
-
-def tell_pages(image: Image.Image, name: str) -> None:
-    """A warning in the log where a file has more pictures than the first; not for a camera's JPEG with its preview."""
-    pages = getattr(image, "n_frames", 1)
-    if pages > 1 and image.format in ("TIFF", "GIF", "PNG", "WEBP", "AVIF"):
-        _log.warning("%s has %d pages or frames; the first is taken", name, pages)
-
-
-@contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Whatever is wrong with the file `name`, that the block reads, is one ImageError that says so."""
-    try:
-        yield
-    except AdaINKitError:
-        raise
-    except FileNotFoundError as error:
-        raise ImageError(f"{name}: no such file; expected the path of a picture") from error
-    except IsADirectoryError as error:
-        raise ImageError(f"{name}: is a folder; expected the path of a picture") from error
-    except PermissionError as error:
-        raise ImageError(f"{name}: cannot be read ({error}); expected the path of a readable picture") from error
-    except Image.DecompressionBombError as error:  # a few plugins ask for themselves, WebP's above all
-        raise ImageError(f"{name}: {error} This is Pillow's own bound: PIL.Image.MAX_IMAGE_PIXELS") from error
-    except Exception as error:  # Pillow's decoders raise a dozen kinds for damaged data
-        raise ImageError(f"{name}: damaged or truncated picture ({error}); expected a whole one") from error
-
-
-def identify(stream: IO[bytes], name: str) -> Image.Image:
-    """``PIL.Image.open`` less its pixel bound: that is a global of the process and warns; ours is an argument.
-
-    Nothing is decoded: size, mode and tags are known.
-    """
-    stream.seek(0)
-    prefix, tried, reasons = stream.read(16), set(), ""
-    for register in (Image.preinit, Image.init):  # the five common formats first, all others only if need be
-        register()
-        for kind in [kind for kind in Image.ID if kind not in tried]:
-            tried.add(kind)
-            factory, accept = Image.OPEN[kind]
-            try:
-                accepted = accept(prefix) if accept else True
-                if isinstance(accepted, str):
-                    reasons += f" ({accepted})"
-                elif accepted:
-                    stream.seek(0)
-                    return factory(stream, "")
-            except (SyntaxError, IndexError, TypeError, struct.error):
-                continue  # Pillow's sign for "not mine after all"
-    raise ImageError(f"{name}: not a picture that Pillow can read{reasons}; expected JPEG, PNG, WebP, AVIF, TIFF, ...")
+_QUALITY = {"JPEG": 95, "WEBP": 92, "AVIF": 88, "HEIF": 90, "JXL": 92}  # visually lossless; strokes suffer from less
+_EXTRAS = {"HEIF": ("heif", "pillow_heif"), "JXL": ("jxl", "pillow_jxl")}  # formats of packages of their own
 
 
 def save_image(
@@ -121,14 +42,20 @@ def save_image(
     quality: int | None = None,
     overwrite: bool = True,
     info: Mapping[str, Any] | None = None,
+    strip: bool = False,
+    record: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a PIL image, an array ``(H, W)`` or ``(H, W, 1 | 3 | 4)``, or a tensor ``(1 | 3 | 4, H, W)``.
 
-    Numbers are uint8, uint16 or float in [0, 1]. JPEG, PNG, WebP, AVIF, TIFF or BMP, by `format` or else by the
-    extension. uint16 stays 16 bits in PNG and TIFF (color in TIFF needs ``pip install "adainkit[tiff]"``) and becomes 8
-    bits elsewhere; floats become 8 bits. `quality` is 1 to 100 (JPEG, WebP, AVIF). EXIF, DPI and the ICC profile come
-    from `info` (`Picture.info` for an array), by default from the image's own. JPEG and BMP have no alpha: the picture
-    is laid on white, with a logged warning.
+    Numbers are uint8, uint16 or float in [0, 1]. JPEG, PNG, WebP, AVIF, TIFF, BMP, JPEG 2000 or, with the extras
+    ``heif`` and ``jxl``, HEIC and JPEG XL, by `format` or else by the extension. uint16 stays 16 bits in PNG and TIFF
+    (color in TIFF needs ``pip install "adainkit[tiff]"``) and becomes 8 bits elsewhere; floats become 8 bits. `quality`
+    is 1 to 100 (JPEG, WebP, AVIF, HEIC, JPEG XL). JPEG and BMP have no alpha: the picture is laid on white, with a
+    logged warning.
+
+    The ICC profile, DPI, EXIF, XMP, IPTC records and a PNG's texts come from `info` (`Picture.info` for an array), by
+    default from the image's own. `strip` writes the profile alone. `record` is a mapping that says how the picture was
+    made; it is written as JSON into the XMP packet, from which `read_record` has it back. BMP holds none of this.
 
     A temporary file in the same folder (made if missing) takes the name at the end, so that the name holds the old file
     or the whole new one. Returns `path`. Raises ImageError for whatever goes wrong.
@@ -136,7 +63,7 @@ def save_image(
     kind = check_target(path, format=format, quality=quality, overwrite=overwrite)
     target = Path(os.path.realpath(path))  # a link stays a link
     picture = _prepare(result, kind)
-    kept: Mapping[Any, Any] = info if info is not None else getattr(result, "info", {})
+    kept = facts_to_write(info if info is not None else getattr(result, "info", {}), strip, record)
     try:
         with temporary_beside(target) as part, _Stream(open(part, "w+b", buffering=0)) as stream:
             if isinstance(picture, Image.Image):
@@ -145,6 +72,7 @@ def save_image(
                 write_png16(picture, stream, kept)
             else:
                 write_tiff16(picture, stream, kept)
+                append_facts(stream, kept)
     except AdaINKitError:
         raise
     except Exception as error:  # the disk, the permissions, or an encoder's limits
@@ -153,6 +81,14 @@ def save_image(
             "expected a writable folder with free space, and a picture within the limits of the format"
         ) from error
     return Path(path)
+
+
+def facts_to_write(info: Mapping[Any, Any], strip: bool, record: Mapping[str, Any] | None) -> dict[Any, Any]:
+    """What is written of a picture's `info`: with `strip` the profile alone, and the `record` if there is one."""
+    kept = {key: value for key, value in info.items() if key == "icc_profile" or not strip}
+    if record is not None:
+        kept["xmp"] = with_record(kept.get("xmp"), record)
+    return kept
 
 
 class _Stream(io.BufferedRandom):
@@ -181,7 +117,13 @@ def _format_of(path: Path, name: str | None) -> str:
         raise ImageError(f"{path}: unknown format {extension!r}; expected one of {', '.join(_FORMATS)}")
     kind = _FORMATS[extension]
     Image.init()
-    if kind not in Image.SAVE:
+    if kind in _EXTRAS:
+        extra, module = _EXTRAS[kind]
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise ImageError(f'{path}: {extension} needs an extra; run pip install "adainkit[{extra}]"') from error
+    elif kind not in Image.SAVE:
         raise ImageError(f'{path}: this Pillow has no {kind}; run pip install -U "pillow>=11.3", or save as PNG')
     return kind
 
@@ -209,6 +151,7 @@ def _prepare(result: Image.Image | np.ndarray[Any, Any] | Tensor, kind: str) -> 
         raise ImageError(f"picture to save: expected at least 1 x 1 pixels, got {result.size}")
     if result.mode not in ("L", "RGB", "RGBA"):  # what all six formats take
         result = result.convert("RGBA" if result.has_transparency_data else "RGB")
+    result = result.copy()  # whose facts may be changed
     return _on_white(result, kind) if kind in ("JPEG", "BMP") and result.mode == "RGBA" else result
 
 
@@ -237,17 +180,39 @@ def _on_white(image: Image.Image, kind: str) -> Image.Image:
 
 
 def _write(image: Image.Image, stream: IO[bytes], kind: str, quality: int | None, info: Mapping[str, Any]) -> None:
-    options = {key: info[key] for key in ("exif", "icc_profile", "dpi") if info.get(key)}
+    options = pillow_options(kind, info)
     if kind == "JPEG":
         options["subsampling"] = 0  # 4:4:4: a style's color lives in fine strokes
-        if len(options.get("exif", b"")) > _EXIF_LIMIT:
-            _log.warning("the EXIF data is too long for JPEG and is left out")
-            del options["exif"]
-    exif = Image.Exif()
-    exif.load(options.get("exif", b""))
-    folders = {ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo} & set(exif)  # Pillow's compressed TIFFs cannot have them
-    if kind == "TIFF" and features.check("libtiff") and not folders:
+    if kind == "AVIF" and image.mode == "RGBA" and _has_aom():
+        options["advanced"] = {"a:lossless": "1"}  # libaom's word for alpha alone
+    if kind == "TIFF" and features.check("libtiff"):
         options["compression"] = "tiff_adobe_deflate"
     if quality is not None:
         options["quality"] = quality
+    image.info = {}  # it is ours, and some of Pillow's writers would take from it what is not to be written
+    if kind == "HEIF":
+        _write_heif(image, stream, options)
+        return
     image.save(stream, kind, **options)
+    if kind == "TIFF":
+        append_facts(stream, info)
+
+
+def _has_aom() -> bool:
+    """Whether Pillow's AVIF encoder is libaom, the only one with an option for alpha."""
+    try:
+        from PIL import _avif
+
+        return bool(_avif.encoder_codec_available("aom"))
+    except (ImportError, AttributeError):
+        return False
+
+
+def _write_heif(image: Image.Image, stream: IO[bytes], options: dict[str, Any]) -> None:
+    import pillow_heif
+
+    held = pillow_heif.from_pillow(image)
+    for key in ("exif", "xmp", "icc_profile"):
+        if key in options:
+            held.info[key] = options[key]
+    held.save(stream, quality=options["quality"], chroma=444)

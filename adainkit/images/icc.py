@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 import logging
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageCms
 
-__all__ = ["from_srgb", "to_srgb"]
+from .curves import matrix_profile
+
+__all__ = ["deep_to_srgb", "from_srgb", "to_srgb", "turns_back"]
 
 _log = logging.getLogger("adainkit")
 
@@ -16,6 +20,8 @@ _log = logging.getLogger("adainkit")
 # tell: "linear sRGB" is not sRGB, and "c2" and "IEC 61966-2.1" are. Vendors' sRGB tables differ by up to 2
 # levels.
 _SAME = 2
+# Of 255 levels, the mean over the probe's colors: a printer's tables come back within one or two of them
+_WAY_BACK = 4
 
 
 def _transform(source: Any, target: Any, mode: str, out: str) -> ImageCms.ImageCmsTransform:
@@ -74,14 +80,61 @@ def to_srgb(
         return plain, None, False
     if image.mode != "RGB":
         return result, None, False
-    try:
-        _transform(srgb, source, "RGB", "RGB")
-    except ImageCms.PyCMSError:
-        _log.log(
-            logging.DEBUG if again else logging.INFO, "%s: its ICC profile only reads; the result is in sRGB", name
-        )
+    if not turns_back(icc):
+        told = "%s: its ICC profile has no way back that fits its way in; the result is in sRGB"
+        _log.log(logging.DEBUG if again else logging.WARNING, told, name)
         return result, None, False
     return result, icc, True
+
+
+def deep_to_srgb(
+    values: np.ndarray[Any, Any], icc: bytes | None, name: str, again: bool = False
+) -> tuple[np.ndarray[Any, Any], bytes | None, bool] | None:
+    """`to_srgb` for ``(H, W, 1 | 3)`` of uint16 or floats in [0, 1]: as they are, or as float32 in [0, 1].
+
+    None for a profile that is no curves and matrix: lcms, which Pillow has for 8 bits, knows what to do with it.
+    """
+    if not icc:
+        return values, None, False
+    mode = "L" if values.shape[2] == 1 else "RGB"
+    try:
+        source, srgb = ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB")
+        if _is_srgb(_transform(source, srgb, mode, "RGB"), mode):
+            return values, icc if mode == "RGB" else None, False
+    except Exception as error:  # as in `to_srgb`
+        told = "%s: its ICC profile cannot be used (%s); the colors are taken as sRGB"
+        _log.log(logging.DEBUG if again else logging.WARNING, told, name, error)
+        return values, None, False
+    profile = matrix_profile(icc)
+    if profile is None or (profile.matrix is None) != (mode == "L"):
+        return None
+    if mode == "L":
+        return profile.to_srgb(values), None, False
+    if not turns_back(icc):
+        told = "%s: its ICC profile only reads; the result is in sRGB"
+        _log.log(logging.DEBUG if again else logging.INFO, told, name)
+        return profile.to_srgb(values), None, False
+    return profile.to_srgb(values), icc, True
+
+
+@lru_cache(maxsize=8)
+def turns_back(icc: bytes) -> bool:
+    """Whether an RGB profile's way from sRGB is the inverse of its way to it, for the colors that both have.
+
+    Many have no such way, or one that does something else: JPEG XL's encoders write profiles that only read.
+    """
+    matrix = matrix_profile(icc)
+    if matrix is not None:
+        return matrix.turns_back
+    try:
+        source, srgb = ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.createProfile("sRGB")
+        seen = _apply(_transform(source, srgb, "RGB", "RGB"), _probe("RGB"))
+        back = _apply(_transform(srgb, source, "RGB", "RGB"), seen)
+        again = _apply(_transform(source, srgb, "RGB", "RGB"), back)
+    except Exception:  # Pillow raises many kinds here
+        return False
+    steps = [abs(a - b) for a, b in zip(seen.tobytes(), again.tobytes(), strict=True)]
+    return sum(steps) <= _WAY_BACK * len(steps)
 
 
 def from_srgb(image: Image.Image, icc: bytes) -> Image.Image:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..errors import ImageError
 
-__all__ = ["Picture", "checked", "from_numpy", "pack"]
+__all__ = ["Deep", "Picture", "checked", "from_numpy", "pack"]
 
 # Floats may leave [0, 1] by this much, a quarter of an 8-bit step, and are clamped: resizing and rounding do
 # that. More is another range or an error.
@@ -31,16 +31,17 @@ class Picture:
 
     rgb: Tensor = field(repr=False)
     alpha: Tensor | None = field(repr=False)
-    kind: Literal["pil", "array", "tensor"]
+    kind: Literal["pil", "file", "array", "tensor"]
+    """What a result becomes; "file" is what `save_image` writes: as "pil", with the bits and the profile of a file."""
     dtype: np.dtype[Any] | torch.dtype
     """The samples' type in the source: for a file or PIL image uint8, uint16 or (mode F) float32."""
     batched: bool = True
     raw_alpha: np.ndarray[Any, Any] | Tensor | None = field(default=None, repr=False)
     """Alpha as it came, for arrays and tensors: re-attached bit for bit."""
     info: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """What a file keeps: "exif" (without the orientation), "dpi", "icc_profile"; `save_image` takes it as `info`."""
+    """What a file keeps, as `facts.read_facts` has it, and "icc_profile"; `save_image` takes it as `info`."""
     profile: bytes | None = field(default=None, repr=False)
-    """The ICC profile that a PIL result is converted to; ``None``: sRGB."""
+    """The ICC profile that the result for a file is converted to; ``None``: sRGB."""
 
     @property
     def height(self) -> int:
@@ -61,6 +62,37 @@ class Picture:
     def pixels(self) -> int:
         """Pixels of one picture of the batch."""
         return self.height * self.width
+
+
+@dataclass(frozen=True, eq=False)
+class Deep:
+    """A decoded picture of more than 8 bits, in its own colors: ``(H, W, S)`` of uint16 or float32 at full scale.
+
+    The samples of a pixel are those of `space`, and alpha as the last one where `alpha` says how it is meant. `key` is
+    the sample, or the samples, of a color that is transparent.
+    """
+
+    values: np.ndarray[Any, Any] = field(repr=False)
+    space: Literal["gray", "rgb", "cmyk"]
+    alpha: Literal["", "straight", "premultiplied"] = ""
+    key: int | tuple[int, ...] | None = None
+    profile: bytes | None = field(default=None, repr=False)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, as Pillow has it."""
+        return self.values.shape[1], self.values.shape[0]
+
+    def crop(self, box: tuple[int, int, int, int]) -> Deep:
+        """The part between left, top, right and bottom; a view of the same memory."""
+        left, top, right, bottom = box
+        return replace(self, values=self.values[top:bottom, left:right])
+
+    def turned(self, orientation: int) -> Deep:
+        """The picture as it is to be seen under an EXIF orientation of 2 to 8."""
+        values = self.values.swapaxes(0, 1) if orientation in (5, 6, 7, 8) else self.values
+        rows, columns = orientation in (3, 4, 7, 8), orientation in (2, 3, 6, 7)
+        return replace(self, values=values[:: -1 if rows else 1, :: -1 if columns else 1])
 
 
 def from_numpy(x: np.ndarray[Any, Any], name: str) -> Tensor:
@@ -89,12 +121,17 @@ def checked(x: Tensor, name: str) -> Tensor:
     return x.clamp(0, 1) if low < 0 or high > 1 else x
 
 
-def pack(x: Tensor, out: np.ndarray[Any, Any]) -> None:
+def pack(
+    x: Tensor,
+    out: np.ndarray[Any, Any],
+    convert: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]] = lambda values: values,
+) -> None:
     """Clamp, scale and round ``(C, H, W)`` into ``(H, W, C)``, a strip of rows at a time: no temporary of the full
-    size."""
+    size. `convert` changes the colors of ``(h, W, C)`` floats in [0, 1]."""
     rows = max(1, _STRIP // x.shape[2])
     for top in range(0, x.shape[1], rows):
         strip = x[:, top : top + rows].detach().to("cpu", torch.float32).clamp(0, 1)
+        values = convert(strip.permute(1, 2, 0).numpy())
         if out.dtype.kind == "u":
-            strip = strip.mul_(255 if out.dtype.itemsize == 1 else 65535).round_()
-        out[top : top + rows] = strip.permute(1, 2, 0).numpy()
+            values = np.rint(values * np.float32(255 if out.dtype.itemsize == 1 else 65535))
+        out[top : top + rows] = values

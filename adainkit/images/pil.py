@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
 from ..errors import ImageError
 from . import icc
-from .picture import Picture, from_numpy
+from .picture import Deep, Picture, from_numpy
 
-__all__ = ["close_pil", "open_pil", "to_picture", "upright"]
+__all__ = ["close_pil", "open_pil", "to_picture", "turned"]
 
 _log = logging.getLogger("adainkit")
 
@@ -28,46 +27,33 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # by EXIF orientation
-# The tags that describe the picture rather than the file's layout: the only ones worth taking from a TIFF
-_TIFF_TAGS = {270, 271, 272, 305, 306, 315, 33432, ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo}
 
 
-def open_pil(image: Image.Image, low: Image.Image | None, name: str) -> Picture:
-    """A decoded image as a `Picture`; `low` has the low bytes of 16-bit color, errors say `name`."""
-    return to_picture(*upright(image, low, name), name)
+def open_pil(image: Image.Image | Deep, info: Mapping[str, Any], orientation: int, name: str) -> Picture:
+    """A decoded picture as a `Picture` with `info`, turned by its EXIF `orientation`; errors say `name`."""
+    return to_picture(turned(image, orientation), info, name)
 
 
-def upright(
-    image: Image.Image, low: Image.Image | None, name: str
-) -> tuple[Image.Image, Image.Image | None, dict[str, Any]]:
-    """The image and its low bytes as the EXIF orientation says, and what is kept of the file besides the pixels."""
-    exif, orientation = _read_exif(image, name)
-    info: dict[str, Any] = {"exif": exif, "dpi": _dpi(image.info.get("dpi"))}
+def turned(image: Image.Image | Deep, orientation: int) -> Image.Image | Deep:
+    """The picture as its EXIF orientation says; any but 2 to 8 is upright."""
     turn = _TURNS.get(orientation)
-    if turn is not None:
-        image, low = image.transpose(turn), None if low is None else low.transpose(turn)
-    return image, low, info
+    if turn is None:
+        return image
+    return image.turned(orientation) if isinstance(image, Deep) else image.transpose(turn)
 
 
-def to_picture(
-    image: Image.Image, low: Image.Image | None, info: Mapping[str, Any], name: str, *, again: bool = False
-) -> Picture:
+def to_picture(image: Image.Image | Deep, info: Mapping[str, Any], name: str, *, again: bool = False) -> Picture:
     """An upright image, or a window of one, as a `Picture` with `info`; `again`: what there is to warn of was said."""
-    profile = image.info.get("icc_profile")
-    if image.mode[0] == "I" or image.mode == "F":
-        return _open_gray16(image, profile, info, name, again)
-    if low is not None:
-        _, kept, foreign = icc.to_srgb(Image.new("RGB", (1, 1)), profile, name, again)
-        if not foreign:
-            wide = np.asarray(image).astype(np.uint16) << 8
-            wide |= np.asarray(low)
-            key = image.info.get("transparency")
-            visible = (
-                wide[:, :, 3:] if wide.shape[2] == 4 else None if key is None else np.any(wide != key, 2, keepdims=True)
-            )
-            return _picture(wide[:, :, :3], visible, {**info, "icc_profile": kept}, None, np.uint16)
-        told = "%s: 16-bit color is read as 8 bits, as color management with its ICC profile has no more"
+    if isinstance(image, Image.Image) and (image.mode[0] == "I" or image.mode == "F"):
+        image = _deep_gray(image, name)
+    if isinstance(image, Deep):
+        opened = _open_deep(image, info, name, again)
+        if opened is not None:
+            return opened
+        told = "%s: 16-bit color is read as 8 bits, as color management with its ICC profile, a table, has no more"
         _log.log(logging.DEBUG if again else logging.WARNING, told, name)
+        image = _shallow(image)
+    profile = image.info.get("icc_profile")
     image = image.convert(_PREMULTIPLIED.get(image.mode, image.mode))
     gray = image.mode in ("1", "L", "LA")
     if image.has_transparency_data:
@@ -80,23 +66,83 @@ def to_picture(
     return _picture(values, alpha, {**info, "icc_profile": kept}, kept if foreign else None, np.uint8)
 
 
-def _open_gray16(image: Image.Image, profile: bytes | None, info: Mapping[str, Any], name: str, again: bool) -> Picture:
+def _deep_gray(image: Image.Image, name: str) -> Deep:
     values = np.asarray(image)[:, :, None]
-    key, alpha = image.info.get("transparency"), None
     if image.mode == "I":
         low, high = values.min(), values.max()
         if low < 0 or high > 65535:
             raise ImageError(f"{name}: mode I: expected values in 0 to 65535, got {low} to {high}")
-        values = values.astype(np.uint16)
-    dtype = np.float32 if image.mode == "F" else np.uint16
-    if isinstance(key, int) and image.mode != "F":
-        alpha = values != key
-    ramp, _, _ = icc.to_srgb(Image.frombytes("L", (256, 1), bytes(range(256))), profile, name, again)
-    if ramp.mode == "RGB":  # a gray profile is one curve: the 256 levels of it, with straight lines between
-        level = from_numpy(values, name)[0, 0].mul(255).clamp_(0, 255).numpy()
-        curve = np.asarray(ramp, np.float32)[0] / 255
-        values = np.stack([np.interp(level, np.arange(256), curve[:, i]).astype(np.float32) for i in range(3)], 2)
-    return _picture(values, alpha, info, None, dtype, name)
+    if image.mode != "F":
+        values = values.astype(np.uint16, copy=False)
+    key = image.info.get("transparency")
+    key = key if isinstance(key, int) and image.mode != "F" else None
+    return Deep(values, "gray", key=key, profile=image.info.get("icc_profile"))
+
+
+def _open_deep(deep: Deep, info: Mapping[str, Any], name: str, again: bool) -> Picture | None:
+    """None where only lcms knows its profile."""
+    values, alpha = deep.values, None
+    dtype = np.float32 if values.dtype.kind == "f" else np.uint16
+    if deep.alpha:
+        values, alpha = values[:, :, :-1], values[:, :, -1:]
+    elif deep.key is not None:
+        alpha = np.any(values != np.asarray(deep.key), 2, keepdims=True)
+    if values.dtype.kind == "f":
+        values = from_numpy(values, name)[0].permute(1, 2, 0).numpy()  # which looks at their range
+        if deep.alpha == "premultiplied":  # before colors are curved
+            assert alpha is not None
+            values = np.clip(values / np.maximum(alpha, 1e-6), 0, 1)
+    elif deep.alpha == "premultiplied":
+        assert alpha is not None
+        values = _straight(values, alpha)
+    if deep.space == "cmyk":
+        if deep.profile:
+            return None
+        values = _from_cmyk(values)
+    converted = icc.deep_to_srgb(values, deep.profile, name, again)
+    if converted is None:
+        return None
+    values, kept, foreign = converted
+    return _picture(values, alpha, {**info, "icc_profile": kept}, kept if foreign else None, dtype, name)
+
+
+def _straight(values: np.ndarray[Any, Any], alpha: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Premultiplied uint16 as straight ones."""
+    out = np.empty_like(values)
+    for row in range(len(values)):  # a row at a time: no temporary of the full size
+        part = values[row] * (65535 / np.maximum(alpha[row], 1))
+        out[row] = np.minimum(part, 65535).round()
+    return out
+
+
+def _from_cmyk(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Ink to light as Pillow has it: what a color's ink and black leave of white, rounded to 16 bits."""
+    top = 1 if values.dtype.kind == "f" else 65535
+    out = np.empty((*values.shape[:2], 3), values.dtype)
+    for row in range(len(values)):
+        inks = values[row].astype(np.float64)
+        light = (top - inks[:, :3]) * ((top - inks[:, 3:]) / top)
+        out[row] = light if top == 1 else light.round()
+    return out
+
+
+def _shallow(deep: Deep) -> Image.Image:
+    """The same with 8 bits, for lcms."""
+    top = 1 if deep.values.dtype.kind == "f" else 65535
+    bytes_ = (np.clip(deep.values, 0, top) * np.float32(255 / top)).round().astype(np.uint8)
+    base = {"gray": "L", "rgb": "RGB", "cmyk": "CMYK"}[deep.space]
+    if deep.alpha == "premultiplied" and deep.space != "cmyk":
+        base = {"L": "La", "RGB": "RGBa"}[base]
+    elif deep.alpha and deep.space != "cmyk":
+        base += "A"
+    bytes_ = bytes_[:, :, : len(Image.new(base, (1, 1)).getbands())]
+    image = Image.frombytes(base, deep.size, np.ascontiguousarray(bytes_).tobytes())
+    if deep.profile:
+        image.info["icc_profile"] = deep.profile
+    if deep.key is not None:
+        visible = np.any(deep.values != np.asarray(deep.key), 2)
+        image.putalpha(Image.fromarray(visible.astype(np.uint8) * np.uint8(255)))
+    return image
 
 
 def _picture(
@@ -115,46 +161,20 @@ def _picture(
     return Picture(rgb, wide, "pil", np.dtype(dtype), info=kept, profile=profile)
 
 
-def _read_exif(image: Image.Image, name: str) -> tuple[bytes | None, int]:
-    """EXIF to keep, and the orientation, which is not kept; nor is the thumbnail, which shows the picture before."""
-    try:
-        exif = image.getexif()
-        if not exif:
-            return None, 1
-        if getattr(exif, "bigtiff", False):  # as a BigTIFF's bytes, Pillow would not read it again
-            exif = copy.copy(exif)
-            exif.bigtiff = False
-        kept = Image.Exif()
-        kept.load(exif.tobytes())  # a copy: the caller's picture stays as it is
-        orientation = kept.get(ExifTags.Base.Orientation, 1)
-        drop = (
-            [tag for tag in kept if tag not in _TIFF_TAGS] if hasattr(image, "tag_v2") else [ExifTags.Base.Orientation]
-        )
-        for tag in drop:
-            kept.pop(tag, None)
-        return (kept.tobytes() if kept else None), orientation
-    except Exception as error:  # Pillow raises many kinds for damaged EXIF, and it is never worth losing the picture
-        _log.warning("%s: its EXIF data cannot be read (%s); it is left out", name, error)
-        return None, 1
+def close_pil(values: np.ndarray[Any, Any], picture: Picture, *, own: bool) -> Image.Image:
+    """An array ``(H, W, 3 | 4)`` of uint8, sRGB, as an image with the picture's `info`.
 
-
-def _dpi(value: Any) -> tuple[float, float] | None:
-    if not isinstance(value, tuple):
-        return None
-    try:
-        x, y = (float(v) for v in value)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return None
-    return (x, y) if 0 < x < 65536 and 0 < y < 65536 else None  # what JPEG can hold; NaN fails too
-
-
-def close_pil(values: np.ndarray[Any, Any], picture: Picture) -> Image.Image:
-    """An array ``(H, W, 3 | 4)`` of uint8, sRGB, as an image in the picture's profile, with its `info`."""
+    With `own` in the picture's own profile. Otherwise in sRGB, and without any other profile: whatever saves it then,
+    with the profile or, as most of Pillow's savers do, without, writes the right colors.
+    """
     image = Image.fromarray(values)
-    if picture.profile is not None:
+    info = dict(picture.info)
+    if picture.profile is not None and own:
         alpha = image.getchannel("A") if image.mode == "RGBA" else None
         image = icc.from_srgb(image.convert("RGB"), picture.profile)
         if alpha is not None:
             image.putalpha(alpha)
-    image.info.update(picture.info)
+    elif picture.profile is not None:
+        info.pop("icc_profile", None)
+    image.info.update(info)
     return image

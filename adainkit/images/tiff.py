@@ -8,21 +8,35 @@ import zlib
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from PIL import Image
 
 from ..errors import ImageError
+from .ifd import read_directory, read_header
+from .packing import append_facts
+from .picture import Deep
+from .segments import can_decode, rows_of, segment_sides
 
-__all__ = ["TiffReader", "need_tifffile", "open_tiff", "write_tiff16", "write_tiff_rows"]
+__all__ = [
+    "TiffReader",
+    "is_simple",
+    "kind_of_tiff",
+    "need_tifffile",
+    "open_tiff",
+    "read_deep",
+    "write_tiff16",
+    "write_tiff_rows",
+]
 
 _log = logging.getLogger("adainkit")
 
 _ORIENTATION = 274  # EXIF's, which is a tag of TIFF itself; 1 is upright
 _PROFILE = 34675
-_PLAIN = (0, 1, 2, 5)  # PhotometricInterpretation: gray (0: white is zero), RGB, CMYK; not palette, YCbCr, Lab
-_TEXT_TAGS = (270, 271, 272, 305, 306, 315, 33432)  # description, maker, model, program, date, artist, rights
+_BASES: dict[int, Literal["gray", "rgb", "cmyk"]] = {0: "gray", 1: "gray", 2: "rgb", 5: "cmyk"}  # by photometric
+_SAMPLES = {"gray": 1, "rgb": 3, "cmyk": 4}
+_COLORS = {0: "gray, white is zero", 1: "gray", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab"}
 # What the offsets of a classic TIFF reach is 4 GiB; 32 MiB of it for the tables of strips, and for what does not
 # compress.
 _CLASSIC_LIMIT = (1 << 32) - (1 << 25)
@@ -40,84 +54,135 @@ def need_tifffile(what: str) -> Any:
 class TiffReader:
     """Windows of a TIFF's first picture, as `open_tiff` found it. Holds the rows of the last window and no more."""
 
-    def __init__(self, file: Any, header: Image.Image) -> None:
-        self._file, self._page = file, file.pages[0]
-        self._deep = self._page.bitspersample == 16
-        self._mode = "I;16" if header.mode.startswith("I;16") else header.mode
-        self._raw = str(_tiles(header)[0][3][0]).partition(";16")[0]  # Pillow's name for how the samples lie
-        self._profile = header.info.get("icc_profile")
+    def __init__(self, file: Any, header: Image.Image | None) -> None:
+        self._file, self._page, self._header = file, file.pages[0], header
+        profile = self._page.tags.get(_PROFILE)
+        self._profile = None if profile is None else bytes(profile.value)
+        self._deep = header is None or self._page.bitspersample > 8
         self._top, self._rows = 0, np.empty((0, 0, 0), np.uint8)
 
-    def cut(self, top: int, bottom: int, left: int, right: int) -> tuple[Image.Image, Image.Image | None]:
-        """A window as Pillow would decode it, and for 16-bit color one with the low bytes. Many kinds of errors."""
+    def cut(self, top: int, bottom: int, left: int, right: int) -> Image.Image | Deep:
+        """A window as Pillow would decode it, or as `Deep`. Many kinds of errors."""
         if top < self._top or bottom > self._top + len(self._rows):
-            self._top, self._rows = top, self._read(top, bottom)
-        data = self._rows[top - self._top : bottom - self._top, left:right].tobytes()
-        if not self._deep or self._mode == "I;16":
-            return self._image(data, left, right, "I;16" if self._deep else self._raw), None
-        low = self._raw in ("RGB", "RGBX", "RGBA")  # by the high bytes, and turned around by the low ones
-        high = self._image(data, left, right, f"{self._raw};16L")
-        return high, self._image(data, left, right, f"{self._raw};16B") if low else None
+            self._top, self._rows = top, rows_of(self._page, top, bottom)
+        rows = self._rows[top - self._top : bottom - self._top, left:right]
+        return self.deep(rows) if self._deep else self._image(rows)
+
+    def whole(self) -> Deep:
+        """The whole picture."""
+        return self.deep(rows_of(self._page, 0, self._page.imagelength))
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
-    def _image(self, data: bytes, left: int, right: int, raw: str) -> Image.Image:
-        width = right - left
-        bytes_per_row = width * self._page.samplesperpixel * (2 if self._deep else 1)
-        image = Image.frombytes(self._mode, (width, len(data) // bytes_per_row), data, "raw", raw)
+    def deep(self, rows: np.ndarray[Any, Any]) -> Deep:
+        """Samples as they are stored, as samples at full scale of uint16 or float32."""
+        page = self._page
+        base = _BASES[page.photometric]
+        kept, alpha = _channels(page)
+        values = rows[:, :, kept]
+        if page.photometric == 0:  # white is zero
+            values = values.copy()
+            top = 1 if values.dtype.kind == "f" else (1 << page.bitspersample) - 1
+            values[:, :, :1] = top - values[:, :, :1]
+        if values.dtype.kind == "f":
+            values = values.astype(np.float32)
+        elif page.bitspersample != 16:
+            values = (values / ((1 << page.bitspersample) - 1) * 65535).round().astype(np.uint16)
+        return Deep(values, base, alpha, profile=self._profile)
+
+    def _image(self, rows: np.ndarray[Any, Any]) -> Image.Image:
+        """Samples of 8 bits as the image that Pillow makes of them."""
+        assert self._header is not None  # else the samples are deep
+        high, wide, samples = rows.shape
+        raw = str(_tiles(self._header)[0][3][0])  # Pillow's name for how the samples lie
+        image = Image.frombytes(self._header.mode, (wide, high), rows.tobytes(), "raw", raw, wide * samples)
         if self._profile:
             image.info["icc_profile"] = self._profile
         return image
 
-    def _read(self, top: int, bottom: int) -> np.ndarray[Any, Any]:
-        """Rows of the whole width, `(rows, width, samples)`: the strips or tiles that meet them, one at a time."""
-        page, whole = self._page, slice(None)
-        kind = np.dtype("<u2" if self._deep else "u1")
-        rows = np.zeros((bottom - top, page.imagewidth, page.samplesperpixel), kind)  # what a sparse file lacks is 0
-        high, wide = _segment_sides(page)
-        across = -(-page.imagewidth // wide)
-        for index in range(top // high * across, -(-bottom // high) * across):
-            first, left = index // across * high, index % across * wide
-            low, end = max(top, first), min(bottom, first + high, page.imagelength)
-            if not page.databytecounts[index]:
-                continue
-            if page.is_tiled or page.compression != 1:
-                part, _, _ = page.decode(self._bytes(index), index, **self._tables())
-                part = part[0, low - first : end - first, : page.imagewidth - left]
-            else:  # plain rows: of a strip as large as the picture just those that are asked for
-                size = page.imagewidth * page.samplesperpixel * kind.itemsize
-                stored = kind.newbyteorder(page.parent.byteorder)
-                data = self._bytes(index, (low - first) * size, (end - low) * size)
-                part = np.frombuffer(data, stored).reshape(end - low, *rows.shape[1:])
-            rows[low - top : end - top, left : left + part.shape[1], whole] = part
-        return rows
 
-    def _bytes(self, index: int, start: int = 0, count: int | None = None) -> bytes:
-        handle = self._page.parent.filehandle
-        expected = self._page.databytecounts[index] if count is None else count
-        handle.seek(self._page.dataoffsets[index] + start)
-        data: bytes = handle.read(expected)
-        if len(data) < expected:
-            raise EOFError(f"the file ends within its strip or tile {index}")
-        return data
+def read_deep(stream: IO[bytes], header: Image.Image | None, name: str) -> Deep | None:
+    """The samples of a TIFF that has more than 8 bits, or that Pillow does not know (`header` is None).
 
-    def _tables(self) -> dict[str, Any]:
-        jpeg = self._page.compression in (6, 7)
-        return {"jpegtables": self._page.jpegtables, "jpegheader": self._page.jpegheader} if jpeg else {}
+    None where Pillow has to read it, as tifffile or a codec of it is missing: the log says so. `ImageError` where
+    neither can, with the kind of TIFF that it is; many kinds of errors for a damaged file.
+    """
+    try:
+        tifffile = need_tifffile("a TIFF of this kind")
+    except ImageError:
+        tifffile = None
+    why = ""
+    if tifffile is not None:
+        stream.seek(0)
+        file = tifffile.TiffFile(stream, name="picture")
+        page = file.pages[0]
+        why = _no_samples(page) or can_decode(page)
+        if not why:
+            return TiffReader(file, header).whole()
+    if header is None:
+        missing = '; run pip install "adainkit[tiff]" imagecodecs' if tifffile is None or "codec" in why else ""
+        raise ImageError(f"{name}: {kind_of_tiff(stream)}, which cannot be read{why and ': ' + why}{missing}")
+    if not is_simple(header):
+        remedy = 'run pip install "adainkit[tiff]" to keep them' if tifffile is None else why
+        _log.warning("%s: %s, is read with 8 bits: %s", name, kind_of_tiff(stream), remedy)
+    return None
 
 
-def open_tiff(path: str | os.PathLike[str], header: Image.Image, limit: int) -> TiffReader | None:
-    """A reader of windows, or None where only Pillow can read this TIFF, and whole: a logged line says why.
+def kind_of_tiff(stream: IO[bytes]) -> str:
+    """What kind of TIFF it is, in words: samples, bits, what they are and how they lie."""
+    header = read_header(stream)
+    tags = read_directory(stream, header, header.first, lambda tag: tag in (258, 259, 262, 277, 284, 339))
+    bits, samples = tags.integer(258, 1), tags.integer(277, 1)
+    number = {1: "integers", 2: "signed integers", 3: "floats"}.get(tags.integer(339, 1), "numbers")
+    color = _COLORS.get(tags.integer(262, 1), f"colors of kind {tags.integer(262)}")
+    planes = ", in separate planes" if tags.integer(284, 1) == 2 else ""
+    return f"a TIFF of {samples} x {bits}-bit {number} ({color}, compression {tags.integer(259, 1)}){planes}"
 
-    `header` is what Pillow knows of the file before it decodes; a segment may take `limit` bytes. Striped or tiled,
-    classic or BigTIFF, 8 or 16 bits, gray, RGB or CMYK, with alpha or without, in any compression that tifffile has.
-    Many kinds of errors for a damaged file.
+
+def is_simple(header: Image.Image) -> bool:
+    """Whether Pillow loses nothing of a TIFF: 8 bits or less, 16 bits of gray, and 16-bit RGB(A) as it can be read
+    twice."""
+    raw = {tile[3][0] for tile in _tiles(header) if isinstance(tile[3], tuple)}
+    return all(";16" not in str(mode) or str(mode).split(";")[0] in ("I", "RGB", "RGBX", "RGBA") for mode in raw)
+
+
+def _no_samples(page: Any) -> str:
+    """Why a page is none of gray, RGB or CMYK samples at full scale; empty if it is."""
+    if page.photometric not in _BASES or page.imagedepth != 1 or page.dtype is None:
+        return "it is neither gray, RGB nor CMYK"
+    if page.dtype.kind not in "uf":
+        return "it has signed numbers, which have no white; save it unsigned, or as floats from 0 to 1"
+    if page.samplesperpixel < _SAMPLES[_BASES[page.photometric]]:
+        return "it has too few samples"
+    return ""
+
+
+def _channels(page: Any) -> tuple[list[int], Literal["", "straight", "premultiplied"]]:
+    """Which samples count, and what the last one of them is if it is alpha."""
+    base = _SAMPLES[_BASES[page.photometric]]
+    extra = [int(e) for e in page.extrasamples]
+    missing = page.samplesperpixel - base - len(extra)
+    if missing == 1 and not extra and base == 3:  # as Pillow takes it, and most others
+        extra = [2]
+    for place, kind in enumerate(extra):
+        if kind in (1, 2):
+            return [*range(base), base + place], "premultiplied" if kind == 1 else "straight"
+    return list(range(base)), ""
+
+
+def open_tiff(path: str | os.PathLike[str], header: Image.Image | None, limit: int) -> TiffReader | None:
+    """A reader of windows, or None where this TIFF can only be read whole: a logged line says why.
+
+    `header` is what Pillow knows of the file before it decodes, None where that is nothing; a segment may take `limit`
+    bytes. Striped or tiled, classic or BigTIFF, 8 bits (as Pillow knows them) or more, gray, RGB or CMYK, with alpha or
+    without, in any compression that `segments` knows. Many kinds of errors for a damaged file.
     """
     file = need_tifffile("a TIFF that is too large for the memory").TiffFile(path)
     try:
-        why = _unfit(file.pages[0], header, limit)
+        page = file.pages[0]
+        why = _unfit(page, header, limit)
         if not why:
             return TiffReader(file, header)
     except BaseException:
@@ -128,37 +193,29 @@ def open_tiff(path: str | os.PathLike[str], header: Image.Image, limit: int) -> 
     return None
 
 
-def _unfit(page: Any, header: Image.Image, limit: int) -> str:
+def _unfit(page: Any, header: Image.Image | None, limit: int) -> str:
     """Why a page cannot be read a segment at a time; empty if it can."""
     bits, upright = page.bitspersample, page.tags.get(_ORIENTATION)
-    high, wide = _segment_sides(page)
-    if (page.imagewidth, page.imagelength, page.imagedepth) != (*header.size, 1) or not _tiles(header):
+    high, wide = segment_sides(page)
+    if header is not None and ((page.imagewidth, page.imagelength) != header.size or not _tiles(header)):
         return "tifffile and Pillow disagree about its size"
     if upright is not None and upright.value != 1:
         return "its orientation turns it; save it upright to have it read in strips"
-    if page.planarconfig != 1 and page.samplesperpixel > 1:
+    if bits <= 8 and page.planarconfig != 1 and page.samplesperpixel > 1:
         return "its color planes are separate; save it with the samples of a pixel side by side"
-    if bits not in (8, 16) or page.sampleformat != 1 or page.photometric not in _PLAIN or page.fillorder != 1:
-        return "it is neither gray, RGB nor CMYK of 8 or 16 bits"
-    if (page.is_tiled or page.compression != 1) and high * wide * page.samplesperpixel * bits // 8 > limit:
+    if why := _no_samples(page):
+        return why
+    if bits < 8 or (bits == 8 and (page.sampleformat != 1 or page.fillorder != 1 or header is None)):
+        return "it is neither gray, RGB nor CMYK of 8 bits or more"
+    samples = page.samplesperpixel if page.planarconfig == 1 else 1
+    if (page.is_tiled or page.compression != 1) and high * wide * samples * bits // 8 > limit:
         return f"its strips or tiles of {wide} x {high} pixels are too large; save it in smaller ones"
-    try:
-        page.decode(None, 0)  # nothing to decode: what is asked is whether there is a codec
-    except (ValueError, NotImplementedError) as error:
-        remedy = "; run pip install imagecodecs" if "imagecodecs" in str(error) else ""
-        return f"tifffile cannot decode it ({error}){remedy}"
-    return ""
+    return can_decode(page)
 
 
 def _tiles(header: Image.Image) -> list[Any]:
     """How Pillow would decode it: codec, extents, offset and arguments of each part."""
     return getattr(header, "tile", [])
-
-
-def _segment_sides(page: Any) -> tuple[int, int]:
-    if page.is_tiled:
-        return page.tilelength, page.tilewidth
-    return min(page.rowsperstrip, page.imagelength), page.imagewidth
 
 
 def write_tiff16(array: np.ndarray[Any, Any], stream: IO[bytes], info: Mapping[str, Any]) -> None:
@@ -187,6 +244,8 @@ def write_tiff_rows(
         closing(_deflated(rows, dtype, strip)) as packed,
     ):
         writer.write(packed, shape=shape, dtype=dtype, rowsperstrip=strip, compression="zlib", **_facts(shape[2], info))
+    with open(path, "r+b") as stream:
+        append_facts(stream, info)
 
 
 def _deflated(rows: Iterator[np.ndarray[Any, Any]], dtype: np.dtype[Any], strip: int) -> Generator[bytes, None, None]:
@@ -211,10 +270,7 @@ def _deflated(rows: Iterator[np.ndarray[Any, Any]], dtype: np.dtype[Any], strip:
 
 def _facts(channels: int, info: Mapping[str, Any]) -> dict[str, Any]:
     """What tifffile writes besides the samples."""
-    exif = Image.Exif()
-    exif.load(info.get("exif", b""))
-    # tifffile writes no EXIF folder: what it can keep are the texts
-    tags: list[Any] = [(tag, 2, 0, exif[tag], True) for tag in _TEXT_TAGS if isinstance(exif.get(tag), str)]
+    tags: list[Any] = []
     if icc := info.get("icc_profile"):  # as a tag: older releases of tifffile have no name for it
         tags.append((_PROFILE, 7, len(icc), icc, True))
     dpi = {"resolution": info["dpi"], "resolutionunit": 2} if info.get("dpi") else {}

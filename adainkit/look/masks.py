@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import ImageError
-from ..images import MAX_PIXELS, ImageLike, Picture, Strips, open_image, open_strips
+from ..images import MAX_PIXELS, ImageLike, Picture, Strips, mask_of, open_image, open_strips
 
 __all__ = ["MaskWindows", "cell_means", "counting", "fitted", "open_mask", "resize", "triangle_weights"]
 
@@ -62,6 +62,9 @@ class MaskWindows:
         if isinstance(mask, (str, os.PathLike)):
             self._strips: Strips | None = open_strips(mask, max_pixels=max_pixels, limit=limit)
             self._own = self._strips.height, self._strips.width
+            if self._strips.like.alpha is not None:  # where its shape is, all of it tells: it is held, a float a pixel
+                self._strips.close()
+                self._strips, self._held = None, _gray(mask, 1, max_pixels).cpu()
         else:
             self._strips, self._held = None, _gray(mask, 1, max_pixels).cpu()
             self._own = self._held.shape[2], self._held.shape[3]
@@ -94,7 +97,7 @@ def _gray(mask: ImageLike, pictures: int, max_pixels: int | None) -> Tensor:
         mask = mask[:, None]
     elif isinstance(mask, Tensor) and mask.ndim == 2:
         mask = mask[None]
-    x = open_image(mask, max_pixels=max_pixels).rgb.mean(1, keepdim=True)
+    x = mask_of(open_image(mask, max_pixels=max_pixels))
     if len(x) not in (1, pictures):
         raise ImageError(f"{len(x)} masks for {pictures} pictures; give one, or one for each")
     return x

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,10 @@ from .head import StyleHead
 from .layers import Shuffle
 from .words import Need
 
-__all__ = ["Decoder", "Encoder"]
+__all__ = ["Decoder", "Encoder", "Origin"]
+
+Origin: TypeAlias = tuple[int | Tensor, int | Tensor]
+"""Row and column of a window's first cell in the whole picture; integers, or tensors of one."""
 
 
 class Encoder(nn.Module):
@@ -67,9 +71,7 @@ class Decoder(nn.Module):
             self._scales.append(config.stride // step.before.stride)
         self.head = StyleHead(config) if config.code else None
 
-    def forward(
-        self, levels: Sequence[Tensor], maps: Sequence[AffineMap] = (), origin: tuple[int, int] = (0, 0)
-    ) -> Tensor:
+    def forward(self, levels: Sequence[Tensor], maps: Sequence[AffineMap] = (), origin: Origin = (0, 0)) -> Tensor:
         *finer, x = levels
         last, left = len(self.layers) - 1, list(maps)
         for index, layer in enumerate(self.layers):

@@ -106,7 +106,8 @@ class Canvas(nn.Module):
     which repeat every `PERIOD` cells.
 
     A convolution gives a flat area one color. With something to begin from, it has brush strokes there as well, and
-    need not amplify the content's own noise for them. `origin`: row and column of the first cell in the whole picture.
+    need not amplify the content's own noise for them. `origin`: row and column of the first cell in the whole picture,
+    integers or tensors of one.
     """
 
     PERIOD = 128
@@ -119,9 +120,9 @@ class Canvas(nn.Module):
         self.field: Tensor
         self.register_buffer("field", noise.half().float().to(self.conv.weight.device))
 
-    def forward(self, x: Tensor, affine: AffineMap, origin: tuple[int, int]) -> Tensor:
+    def forward(self, x: Tensor, affine: AffineMap, origin: tuple[int | Tensor, int | Tensor]) -> Tensor:
         rows, columns = (
-            torch.arange(first - 1, first + n + 1, device=x.device) % self.PERIOD
+            (torch.arange(-1, n + 1, device=x.device) + first) % self.PERIOD
             for first, n in zip(origin, x.shape[2:], strict=True)
         )
         marks = self.conv(self.field[:, rows][:, :, columns][None])

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..atomic import write_atomically
 from ..errors import ModelError, WeightsError
 from .adain import AffineMap, Moments, affine_map, apply_affine
-from .coders import Decoder, Encoder
+from .coders import Decoder, Encoder, Origin
 from .config import ModelConfig
 from .head import Statistics
 from .layers import no_autocast
@@ -100,7 +100,7 @@ class AdaINModel(nn.Module):
                 found += self.decoder.head(content, style, alphas)
         return found
 
-    def decode(self, features: Sequence[Tensor], maps: Sequence[AffineMap], origin: tuple[int, int] = (0, 0)) -> Tensor:
+    def decode(self, features: Sequence[Tensor], maps: Sequence[AffineMap], origin: Origin = (0, 0)) -> Tensor:
         """Features of every level under the maps of `config.places`, decoded to `(B, 3, h * stride, w * stride)`
         float32 RGB, not clamped.
 

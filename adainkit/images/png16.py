@@ -5,15 +5,17 @@ from __future__ import annotations
 import struct
 import sys
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 import numpy as np
 from PIL import Image
 
 from ..errors import ImageError
+from .packing import png_chunks
+from .picture import Deep
 
-__all__ = ["turn_bytes", "write_png16"]
+__all__ = ["deep_png", "write_png16"]
 
 # Pillow reads 16-bit color by its high bytes. Reading the file again with the byte order turned around gives
 # the low ones.
@@ -27,25 +29,55 @@ _PLANAR = 284  # TIFF's PlanarConfiguration: 1 = the samples of a pixel side by 
 _STRIP = 1 << 20  # pixels that are packed in one go: bounds the temporary memory
 
 
-def turn_bytes(image: Image.Image, name: str) -> list[Any]:
+def deep_png(image: Image.Image, stream: IO[bytes], again: Callable[..., Any], name: str) -> Deep | None:
+    """The samples of a PNG or TIFF of 16-bit color, or of 16-bit gray with alpha, that Pillow has identified; None for
+    any other picture.
+
+    `again(stream, name)` identifies it once more. Many kinds of errors for a damaged file.
+    """
+    profile, tiles = image.info.get("icc_profile"), getattr(image, "tile", [])
+    if image.format == "PNG" and [_mode_of(tile) for tile in tiles] == ["LA;16B"]:
+        # two bytes of gray and two of alpha lie as four channels do: Pillow's decoder may take them for these
+        vars(image)["tile"] = [_with_mode(tiles[0], "RGBA")]
+        image.load()
+        return Deep(np.asarray(image).view(">u2").astype(np.uint16), "gray", "straight", profile=profile)
+    turned = _turn_bytes(image, name)
+    if not turned:
+        return None
+    image.load()
+    values: np.ndarray[Any, Any] = np.asarray(image).astype(np.uint16) << 8
+    low = again(stream, name)
+    vars(low)["tile"] = turned
+    low.load()
+    values |= np.asarray(low)
+    key = image.info.get("transparency") if values.shape[2] == 3 else None
+    return Deep(values, "rgb", "straight" if values.shape[2] == 4 else "", key, profile)
+
+
+def _mode_of(tile: Any) -> str:
+    args = tile[3]
+    return str(args[0] if isinstance(args, tuple) else args)
+
+
+def _with_mode(tile: Any, mode: str) -> Any:
+    codec, extents, offset, args = tile
+    args = (mode, *args[1:]) if isinstance(args, tuple) else mode
+    return getattr(type(tile), "_make", tuple)((codec, extents, offset, args))
+
+
+def _turn_bytes(image: Image.Image, name: str) -> list[Any]:
     """The tiles of a 16-bit color picture with low and high bytes exchanged; empty for any other picture."""
     tiles, tags = getattr(image, "tile", []), getattr(image, "tag_v2", {})
     if tags.get(_PLANAR, 1) != 1:
         if tags.get(_BITS, (8,))[0] == 16 and tiles[0][0] == "raw":
             raise ImageError(  # Pillow takes the planes for 8-bit ones and shows noise, without a word
                 f"{name}: 16-bit TIFF with uncompressed separate planes, which Pillow misreads; "
-                "expected the samples of a pixel side by side: save it so, or compressed"
+                'run pip install "adainkit[tiff]", or save it with the samples of a pixel side by side'
             )
         return []
-    turned = []
-    for tile in tiles:
-        codec, extents, offset, args = tile
-        mode, *rest = args if isinstance(args, tuple) else (args,)
-        if mode not in _OTHER_BYTE:
-            return []
-        args = (_OTHER_BYTE[mode], *rest) if rest else _OTHER_BYTE[mode]
-        turned.append(getattr(type(tile), "_make", tuple)((codec, extents, offset, args)))
-    return turned
+    if not tiles or any(_mode_of(tile) not in _OTHER_BYTE for tile in tiles):
+        return []
+    return [_with_mode(tile, _OTHER_BYTE[_mode_of(tile)]) for tile in tiles]
 
 
 def write_png16(array: np.ndarray[Any, Any], stream: IO[bytes], info: Mapping[str, Any]) -> None:
@@ -64,6 +96,8 @@ def write_png16(array: np.ndarray[Any, Any], stream: IO[bytes], info: Mapping[st
         chunk(b"pHYs", struct.pack(">IIB", *(round(d / 0.0254) for d in dpi), 1))
     if exif := info.get("exif"):
         chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
+    for tag, data in png_chunks(info):
+        chunk(tag, data)
     packer = zlib.compressobj()
     step = max(1, _STRIP // width)
     for top in range(0, height, step):

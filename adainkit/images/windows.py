@@ -10,14 +10,18 @@ from typing import Any, TypeAlias
 
 from PIL import Image
 
-from .files import check_size, identify, load_file, reading, tell_pages
-from .picture import Picture
-from .pil import to_picture, upright
+from .decoders import identify, is_tiff
+from .facts import read_facts
+from .picture import Deep, Picture
+from .pil import to_picture, turned
+from .reading import load, opened, reading, tell_further, tiff_size
+from .sizes import check_size
 from .tiff import open_tiff
 
 __all__ = ["Strips", "open_strips", "picture_size"]
 
-_Cut: TypeAlias = Callable[[int, int, int, int], tuple[Image.Image, Image.Image | None]]
+ImageFile: TypeAlias = "str | os.PathLike[str]"
+_Cut: TypeAlias = Callable[[int, int, int, int], "Image.Image | Deep"]
 _OF_PIXELS = {"transparency", "icc_profile"}  # what a window needs of the image's own facts
 
 
@@ -42,8 +46,8 @@ class Strips:
 
     def _open(self, top: int, bottom: int, left: int, right: int, again: bool) -> Picture:
         with reading(self.name):
-            image, low = self._cut(top, bottom, left, right)
-        return to_picture(image, low, self._info, self.name, again=again)
+            image = self._cut(top, bottom, left, right)
+        return to_picture(image, self._info, self.name, again=again)
 
     def close(self) -> None:
         """Close the file. Safe to call twice."""
@@ -58,39 +62,41 @@ class Strips:
         self.close()
 
 
-def picture_size(path: str | os.PathLike[str], max_pixels: int | None) -> tuple[int, int]:
+def picture_size(path: ImageFile, max_pixels: int | None) -> tuple[int, int]:
     """Height and width of a picture file as they are stored. `ImageError` as for `open_image`; nothing is decoded."""
-    name = os.fspath(path)
-    with reading(name), open(path, "rb") as stream:
-        width, height = identify(stream, name).size
-    check_size(name, width, height, max_pixels)
+    with reading(path), opened(path) as (stream, name):
+        header = identify(stream, name, max_pixels)
+        width, height = tiff_size(stream) if header is None else header.size
+        check_size(name, width, height, max_pixels)
     return height, width
 
 
-def open_strips(path: str | os.PathLike[str], *, max_pixels: int | None, limit: int) -> Strips:
+def open_strips(path: ImageFile, *, max_pixels: int | None, limit: int) -> Strips:
     """Open a picture file for windows of it; errors and pixels are those of `open_image`.
 
     Of a TIFF only the strips or tiles that meet a window are read, if it is of a kind that `open_tiff` takes (a segment
     of it up to `limit` bytes; needs ``pip install "adainkit[tiff]"``). Any other picture is decoded whole, since Pillow
     knows no parts, and held as it decodes: a byte per sample, or two.
     """
-    name = os.fspath(path)
-    with reading(name), open(path, "rb") as stream:
-        header = identify(stream, name)
-        width, height = header.size
+    with reading(path), opened(path) as (stream, name):
+        header = identify(stream, name, max_pixels)
+        width, height = tiff_size(stream) if header is None else header.size
         check_size(name, width, height, max_pixels)
-        reader = open_tiff(Path(path), header, limit) if header.format == "TIFF" else None
+        reader = open_tiff(Path(path), header, limit) if is_tiff(stream) else None
         if reader is not None:
-            tell_pages(header, name)
-            _, _, info = upright(header, None, name)  # `open_tiff` takes none that would have to be turned
+            tell_further(header, stream, name)
+            # `open_tiff` takes none that would have to be turned
+            info, _ = read_facts(header or Image.new("L", (1, 1)), stream, name)
             return Strips(name, height, width, reader.cut, info, reader.close)
-    image, low, held = upright(*load_file(path, max_pixels), name)
-    kept: dict[Any, Any] = {key: image.info[key] for key in _OF_PIXELS if key in image.info}
+    pixels, held, orientation, name = load(path, max_pixels)
+    whole = turned(pixels, orientation)
+    facts = whole.info if isinstance(whole, Image.Image) else {}
+    kept: dict[Any, Any] = {key: facts[key] for key in _OF_PIXELS if key in facts}
 
-    def cut(top: int, bottom: int, left: int, right: int) -> tuple[Image.Image, Image.Image | None]:
-        box = (left, top, right, bottom)
-        part = image.crop(box)
-        part.info = dict(kept)
-        return part, None if low is None else low.crop(box)
+    def cut(top: int, bottom: int, left: int, right: int) -> Image.Image | Deep:
+        part = whole.crop((left, top, right, bottom))
+        if isinstance(part, Image.Image):
+            part.info = dict(kept)
+        return part
 
-    return Strips(name, image.height, image.width, cut, held, lambda: None)
+    return Strips(name, whole.size[1], whole.size[0], cut, held, lambda: None)

@@ -1,0 +1,93 @@
+"""What memory is available: the system's, a container's, and what its file cache holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adainkit.engine.available import available_memory
+
+GIB = 1 << 30
+
+
+def system(root: Path, available: int, groups: str = "0::/\n", **files: dict[str, str]) -> Path:
+    """A system's files below `root`; of `files`, folders with __ for /."""
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/meminfo").write_text(f"MemTotal: 99 kB\nMemAvailable: {available // 1024} kB\n")
+    (root / "proc/self/cgroup").write_text(groups)
+    for name, texts in files.items():
+        folder = root / "sys/fs/cgroup" / name.replace("__", "/").strip("/_")
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, text in texts.items():
+            (folder / file.replace("_", ".", 1)).write_text(text)
+    return root
+
+
+def group(limit: int | str, current: int, inactive: int) -> dict[str, str]:
+    stat = f"anon {current - inactive}\nfile {inactive}\ninactive_file {inactive}\n"
+    return {"memory_max": f"{limit}\n", "memory_current": f"{current}\n", "memory_stat": stat}
+
+
+def old(limit: int, usage: int, inactive: int) -> dict[str, str]:
+    return {
+        "memory_limit_in_bytes": f"{limit}\n",
+        "memory_usage_in_bytes": f"{usage}\n",
+        "memory_stat": f"inactive_file 1\ntotal_inactive_file {inactive}\n",
+    }
+
+
+def test_without_groups_it_is_the_systems(tmp_path: Path) -> None:
+    assert available_memory(system(tmp_path, 3 * GIB)) == 3 * GIB
+
+
+def test_where_nothing_tells_it_is_a_guess(tmp_path: Path) -> None:
+    assert available_memory(tmp_path) == 4 * GIB
+
+
+def test_a_full_file_cache_is_free(tmp_path: Path) -> None:
+    root = system(tmp_path, 30 * GIB, _=group(8 * GIB, 8 * GIB, 7 * GIB))
+    assert available_memory(root) == 7 * GIB
+
+
+@pytest.mark.parametrize("limit", ["max", 64 * GIB])
+def test_the_systems_memory_bounds_a_group(tmp_path: Path, limit: int | str) -> None:
+    assert available_memory(system(tmp_path, 2 * GIB, _=group(limit, GIB, 0))) == 2 * GIB
+
+
+def test_the_narrowest_of_nested_groups_counts(tmp_path: Path) -> None:
+    root = system(
+        tmp_path,
+        30 * GIB,
+        "0::/outer/inner\n",
+        outer=group(4 * GIB, 3 * GIB, GIB),
+        outer__inner=group("max", 3 * GIB, GIB),
+        other=group(GIB, GIB, 0),
+    )
+    assert available_memory(root) == 2 * GIB
+
+
+def test_a_soft_limit_counts(tmp_path: Path) -> None:
+    files = {**group("max", GIB, 0), "memory_high": f"{3 * GIB}\n"}
+    assert available_memory(system(tmp_path, 30 * GIB, _=files)) == 2 * GIB
+
+
+@pytest.mark.parametrize("path", ["/", "/docker/abc", "/not/there"])
+def test_version_one(tmp_path: Path, path: str) -> None:
+    no_limit = 9223372036854771712
+    root = system(
+        tmp_path,
+        30 * GIB,
+        f"5:cpu:/x\n4:memory:{path}\n",
+        memory=old(6 * GIB if path != "/docker/abc" else no_limit, 6 * GIB, 5 * GIB),
+        memory__docker__abc=old(6 * GIB, 6 * GIB, 5 * GIB),
+    )
+    assert available_memory(root) == 5 * GIB
+
+
+def test_more_used_than_allowed_is_nothing(tmp_path: Path) -> None:
+    assert available_memory(system(tmp_path, GIB, _=group(GIB, 2 * GIB, 0))) == 0
+
+
+def test_this_machine_has_some() -> None:
+    assert available_memory() > 1 << 20
