@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adainkit.errors import AdaINKitError, ImageError, OutOfMemoryError
 from adainkit.batch.finding import find
+from adainkit.errors import AdaINKitError, ImageError, OutOfMemoryError
 from adainkit.images import close_image, open_image, open_strips, picture_size, save_image
 
 SIDES = 24, 32
