@@ -27,7 +27,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 @pytest.fixture
 def sheets(monkeypatch: pytest.MonkeyPatch) -> list[list[list[Cell]]]:
     """The cells of all sheets that were drawn."""
-    from adainkit import sheet
+    from adainkit.images import sheet
 
     drawn: list[list[list[Cell]]] = []
     draw = sheet.draw_sheet

@@ -17,7 +17,7 @@ from adainkit.model3d.scene import Surface, Texture, Wrap
 from adainkit.model3d.seams import SeamPoints, find_seams, heal, place_points, sample, seam_jump
 from adainkit.model3d.texture import crop, surround
 from adainkit.model3d.uvs import cover, island_numbers
-from adainkit.tiling import halo
+from adainkit.net.demands import halo
 
 pytest.importorskip("scipy")
 REPEAT: tuple[Wrap, Wrap] = ("repeat", "repeat")
