@@ -163,7 +163,7 @@ def test_a_run_by_the_clock_ends_in_time_with_a_model_and_tells_its_pace(
         run = trainer(teacher, pictures, out, minutes=0.05, sample_every=10**6, **extra)
         run.run()
         assert run.schedule.seconds >= 1.5
-        assert time.monotonic() - started < 60
+        assert time.monotonic() - started < 300  # 3 s, and a loaded machine
         assert (out / "model.safetensors").is_file()
         rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
         told = [row for row in rows if "loss" in row]

@@ -189,7 +189,7 @@ class TrainConfig:
     cuda_graphs: bool = True  # a step is recorded once and replayed, where that can be
     data_on_device: str = "auto"  # pictures decoded once into the device's memory: "always", "never", "auto" on CUDA
     checkpoint_every: int = 250
-    checkpoint_minutes: float = 0.0  # above 0: also so often, with model.safetensors
+    checkpoint_minutes: float = 0.0  # above 0: also so often, with a sheet and model.safetensors
     keep_checkpoints: int = 3
     sample_every: int = 500
     tensorboard: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Hashable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ class Graphs:
         self.usable = True
         self._warmed: dict[Hashable, int] = {}
         self._recorded: dict[Hashable, tuple[torch.cuda.CUDAGraph, dict[str, Tensor], Tensor]] = {}
-        self._pool = None
+        self._pool: Any = None
 
     def run(self, key: Hashable, function: Callable[[Inputs], Tensor], inputs: Inputs) -> Tensor:
         """`function(inputs)`; the result is overwritten by the next run of the same key."""

@@ -95,9 +95,9 @@ class Store:
         right, bottom = (left + 1).minimum(width - 1), (top + 1).minimum(height - 1)
         lines = []
         for line in (top, bottom):
-            ends = (self.pixels[start + line * width + column].float() for column in (left, right))
-            lines.append(torch.lerp(*ends, over))
-        return torch.lerp(*lines, under) / 255
+            first, last = (self.pixels[start + line * width + column].float() for column in (left, right))
+            lines.append(first + (last - first) * over)
+        return (lines[0] + (lines[1] - lines[0]) * under) / 255
 
 
 def _pyramid(path: Path, most: int, least: int) -> list[np.ndarray]:

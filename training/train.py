@@ -215,13 +215,13 @@ class Trainer:
             return
         minutes, started = self.config.checkpoint_minutes, self.schedule.seconds
         timed = minutes > 0 and started >= self._saved + 60 * minutes
-        if self.step % self.config.sample_every == 0 and not stop:
-            self.sample(journal)
+        if (self.step % self.config.sample_every == 0 or timed) and not stop:
+            figures = self.sample(journal)
         if self.step % self.config.checkpoint_every == 0 or stop or timed:
             self._saved = started
             self.checkpoint()
-            if timed:
-                self.export({})
+            if timed and not stop:
+                self.export(figures)
             self.schedule.closing(self.schedule.seconds - started)
 
     def _hold_back(self, queue: deque[torch.cuda.Event]) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 __all__ = ["Colors", "View", "draw_colors", "pick_crop", "recolor"]
 
-Colors = tuple[tuple[float, float, float, float], ...]
+Colors = tuple[tuple[float, ...], ...]
 """An affine map of RGB: three rows of three factors and one summand."""
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -65,7 +65,7 @@ def recolor(pixels: Tensor, colors: Tensor) -> Tensor:
 
 def _permuted(rng: random.Random) -> Colors:
     order = rng.choice([(0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
-    return tuple((*(float(j == k) for j in range(3)), 0.0) for k in order)  # type: ignore[misc]
+    return tuple((*(float(j == k) for j in range(3)), 0.0) for k in order)
 
 
 def _rotated(angle: float) -> Colors:
@@ -86,4 +86,4 @@ def _after(first: Colors | None, second: Colors) -> Colors:
             sum(row[k] * first[k][3] for k in range(3)) + row[3],
         )
         for row in second
-    )  # type: ignore[return-value]
+    )
