@@ -19,8 +19,8 @@ __all__ = ["SeamPoints", "find_seams", "heal", "place_points", "sample", "seam_j
 
 RADIUS = 8
 """Texels over which a healed seam fades, of a texture of 512 texels; in proportion for larger ones."""
-_SHARES = (1, 1, 2, 2, 4, 4, 8, 8, 8)  # of that, time after time, as long as there is something to heal
-_ENOUGH = 0.5 / 255  # of what is too much, on the mean: less than 8 bits show
+_SHARES = (1, 2, 4, 8) * 6  # of that, time after time, as long as there is something to heal
+_ENOUGH = 1 / 255  # of what is too much, on the mean: no more than 8 bits can show
 
 
 @dataclass(frozen=True)
@@ -164,9 +164,12 @@ def _spread(
             rows, columns = coverage.nearest[0][rows, columns], coverage.nearest[1][rows, columns]
         np.add.at(sums, (rows, columns), sign * extra[here])
         np.add.at(counts, (rows, columns), 1)
-    for number in np.unique(coverage.islands[counts > 0]):
-        near = _around(np.argwhere((counts > 0) & (coverage.islands == number)), radius)
-        own = (coverage.islands == number)[near]
+    places = np.argwhere(counts > 0)
+    labels = coverage.islands[places[:, 0], places[:, 1]]
+    order = np.argsort(labels, kind="stable")
+    for some in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1) if len(order) else ():
+        near = _around(places[some], radius)
+        own = coverage.islands[near] == labels[some[0]]
         spread = _mean_of_nearest(sums[near], counts[near] * own, radius)
         change[near][own] = spread[own]
     return change
