@@ -70,6 +70,7 @@ def install(comfyui: str | os.PathLike[str]) -> Change:
         raise AdaINKitError(f"{folder} was not made by this command; move it away (a clone: git pull updates it)")
     files = pack_files()
     had, old = before or (None, set())
+    _refuse_links(folder, old | set(files))
     try:
         _write_list(folder, had or __version__, old | set(files))  # for a run that is cut off
         for name, source in files.items():
@@ -90,6 +91,7 @@ def uninstall(comfyui: str | os.PathLike[str]) -> Change:
         raise AdaINKitError(f"there is no {folder}: the node pack is not installed there")
     if listed is None:
         raise AdaINKitError(f"{folder} was not made by `adainkit comfyui install`; nothing was removed")
+    _refuse_links(folder, listed[1])
     try:
         _remove(folder, listed[1])
         _remove(folder, {LIST})  # last: a run that is cut off can be done again
@@ -131,6 +133,16 @@ def _write_list(folder: Path, version: str, files: set[str]) -> None:
     write_atomically(folder / LIST, text.encode())
 
 
+def _refuse_links(folder: Path, names: set[str]) -> None:
+    """`AdaINKitError` if one of these files would be written or removed behind a link, where other things may lie."""
+    inside = {folder / part for name in names | {LIST} for part in (name, *Path(name).parents)}
+    for path in sorted(inside, key=lambda path: len(path.parts)):
+        if path.is_symlink():
+            raise AdaINKitError(
+                f"{path} is a link, and nothing behind it is touched; remove the link, and run this again"
+            )
+
+
 def _remove(folder: Path, names: set[str]) -> None:
     """These files, what Python compiled of them, and the folders that are empty then."""
     for name in names:
@@ -138,7 +150,7 @@ def _remove(folder: Path, names: set[str]) -> None:
     inside = {parent for name in names for parent in Path(name).parents}  # "." is the last
     for parent in sorted((folder / part for part in inside), key=lambda path: len(path.parts), reverse=True):
         compiled = parent / "__pycache__"
-        if not any(parent.glob("*.py")) and compiled.is_dir():
+        if not any(parent.glob("*.py")) and compiled.is_dir() and not compiled.is_symlink():
             shutil.rmtree(compiled)
         with suppress(OSError):  # not empty: somebody's own files
             parent.rmdir()
