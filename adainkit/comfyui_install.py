@@ -135,7 +135,7 @@ def _write_list(folder: Path, version: str, files: set[str]) -> None:
 
 def _refuse_links(folder: Path, names: set[str]) -> None:
     """`AdaINKitError` if one of these files would be written or removed behind a link, where other things may lie."""
-    inside = {folder / part for name in names | {LIST} for part in (name, *Path(name).parents)}
+    inside = {folder / part for name in names | {LIST} for part in (Path(name), *Path(name).parents)}
     for path in sorted(inside, key=lambda path: len(path.parts)):
         if path.is_symlink():
             raise AdaINKitError(

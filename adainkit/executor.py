@@ -61,7 +61,7 @@ class Executor:
             x = rgb[:, :, rows, columns].to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
             found = self.model.encode(x)
             if len(parts) == 1 and tile == parts[0]:
-                features.extend(f.to(self.kept) for f in found)
+                features.extend([f.to(self.kept) for f in found])  # all of them, or none if memory runs out between
                 return
             if not features:
                 with _memory_errors() as failed:
