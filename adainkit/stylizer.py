@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from .batch.pipeline import END, Outcome, run_pipeline
+from .engine.content_statistics import ContentStatistics, check_binding
 from .engine.file_to_file import fits_whole, stream_file
 from .engine.memory import ordinary_tensors
 from .engine.two_pass import Executor, TileSize
@@ -51,6 +52,9 @@ StyleLike: TypeAlias = "Style | ImageLike | Sequence[Style | ImageLike]"
 Regions: TypeAlias = "Sequence[tuple[ImageLike, StyleLike]]"
 
 
+_OPEN = 2  # batches of pictures of different sizes that may be open at once
+
+
 class Stylizer:
     """A model on a device. May be used from several threads, and as a context manager.
 
@@ -81,6 +85,7 @@ class Stylizer:
         self.cache = StyleCache() if cache == "auto" else cache
         self._model: AdaINModel | None = loaded.eval().requires_grad_(False)
         self._exact: AdaINModel | None = None  # under mixed precision the float32 one, for styles
+        self._rounded: dict[bool, frozenset[str]] = {False: frozenset(), True: frozenset()}  # of the model, of `_exact`
         self.device: torch.device = find_device("cpu")
         self.dtype = self.decoder_dtype = torch.float32
         self.to(device, dtype)
@@ -110,6 +115,8 @@ class Stylizer:
             elif self._exact is None:
                 self._exact = copy.deepcopy(self.model)
                 self._exact.cast(kinds[0], kinds[0])
+                self._rounded[True] = self._rounded[False] | {str(kinds[0])}
+            self._rounded[False] |= {str(kind) for kind in kinds}
             for own in (self.model, *([] if self._exact is None else [self._exact])):
                 own.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.model.cast(*kinds)
@@ -148,7 +155,11 @@ class Stylizer:
             mixed = Style.blend([(part, 1.0) for part in parts])
             return replace(mixed, name=name or mixed.name)
         picture = open_image(image, max_pixels=max_pixels)
-        key = style_key([t for t in (picture.rgb, picture.alpha) if t is not None], style_size, self.digest, self.dtype)
+        encoder = self.digest
+        # weights that were rounded once stay so, whatever they are now: their styles are others
+        if coarser := self._rounded[self._exact is not None] - {str(self.dtype), "torch.float32"}:
+            encoder += " rounded by " + " ".join(sorted(coarser))
+        key = style_key([t for t in (picture.rgb, picture.alpha) if t is not None], style_size, encoder, self.dtype)
         style = self.cache.get(key) if self.cache is not None else None
         if style is None or not fits(style, self.model.config):
             style = self._new_style(picture, style_size)
@@ -199,11 +210,12 @@ class Stylizer:
         tile: TileSize = "auto",
         max_pixels: int | None = MAX_PIXELS,
         progress: Progress | None = None,
-    ) -> tuple[Moments, ...]:
+    ) -> ContentStatistics:
         """The statistics of several pictures as if they were one: for `content_statistics=` in `stylize`.
 
         A film whose frames are all stylized with those of the film, or of some of its frames, does not flicker.
-        `images`: any that `stylize` takes, batches too. `ImageError` for none.
+        `images`: any that `stylize` takes, batches too. `ImageError` for none. They belong to this model and `scale`:
+        with another one they are an `ImageError`.
         """
         Controls(scale=scale)
         by_picture: list[tuple[Moments, ...]] = []
@@ -213,7 +225,8 @@ class Stylizer:
         if not by_picture:
             raise ImageError("statistics of at least one picture are expected, got none")
         with ordinary_tensors():
-            return tuple(merge_moments(parts) for parts in zip(*by_picture, strict=True))
+            merged = (merge_moments(parts) for parts in zip(*by_picture, strict=True))
+            return ContentStatistics(merged, self.digest, float(scale))
 
     def stylize(
         self,
@@ -258,6 +271,7 @@ class Stylizer:
         Errors: `ImageError`, `StyleError` (the style and the numbers), `OutOfMemoryError`.
         """
         controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
+        check_binding(content_statistics, self.digest, _scale_of(image, scale))
         plan = self._plan(style, regions, mask, style_size, max_pixels)
         if isinstance(image, Content):
             _scale_of(image, scale)
@@ -293,6 +307,7 @@ class Stylizer:
             raise ImageError(f"the size of a preview must be 1 pixel or more, got {size}")
         picture = image.picture if isinstance(image, Content) else open_image(image, max_pixels=max_pixels)
         scale = _scale_of(image, scale)
+        check_binding(content_statistics, self.digest, scale)
         with ordinary_tensors():
             small, scale, detail = prepare_preview(picture, size, scale, detail)
             controls = Controls(alpha, preserve_color, color_strength, scale, detail)
@@ -323,8 +338,10 @@ class Stylizer:
         """`stylize` for many pictures: one style for all, or one `Style` for each. Results in the order of `images`.
 
         Pictures of equal size run together, `batch_size` at most and on the CPU no more than is fast; the others alone.
+        They are opened as their turn comes: no more than a few batches of them are held.
         """
         controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
+        check_binding(content_statistics, self.digest, scale)
         if isinstance(style, (list, tuple)) and all(isinstance(s, Style) for s in style):
             if len(style) != len(images):
                 raise StyleError(
@@ -333,30 +350,40 @@ class Stylizer:
             styles_of = [self.as_style(s) for s in style]
         else:
             styles_of = [self.as_style(style, style_size=style_size, max_pixels=max_pixels)] * len(images)
-        pictures = [open_image(image, max_pixels=max_pixels) for image in images]
-        groups: dict[tuple[Any, ...], list[int]] = {}
-        for index, p in enumerate(pictures):
-            alone = -1 if len(p.rgb) == 1 else index  # a batch tensor runs by itself
-            groups.setdefault((p.height, p.width, p.alpha is None, alone), []).append(index)
         results: list[Any] = [None] * len(images)
+        waiting: dict[tuple[Any, ...], list[tuple[int, Picture]]] = {}
         done = 0
-        for (height, width, *_), group in groups.items():
-            step = min(max(1, batch_size), self._executor(tile).fast_batch(height, width))
-            for start in range(0, len(group), step):
-                chosen = group[start : start + step]
-                with ordinary_tensors():
-                    joined = joined_pictures([pictures[i] for i in chosen], self.device)
-                    content = encode_picture(self._executor(tile), joined, scale, self.digest)
-                together = self._render(
-                    content, [[styles_of[i] for i in chosen]], controls, None, content_statistics, tile, None
-                )
-                outputs = [together] if len(chosen) == 1 else together.chunk(len(chosen))
-                with ordinary_tensors():
-                    for i, output in zip(chosen, outputs, strict=True):
-                        results[i] = close_image(output, pictures[i])
-                done += len(chosen)
-                if progress is not None:
-                    progress("stylize", done, len(images))
+
+        def work(group: list[tuple[int, Picture]]) -> None:
+            nonlocal done
+            chosen, pictures = [index for index, _ in group], [picture for _, picture in group]
+            with ordinary_tensors():
+                joined = joined_pictures(pictures, self.device)
+                content = encode_picture(self._executor(tile), joined, scale, self.digest)
+            of_each = [[styles_of[i] for i in chosen]]
+            together = self._render(content, of_each, controls, None, content_statistics, tile, None)
+            outputs = [together] if len(chosen) == 1 else together.chunk(len(chosen))
+            with ordinary_tensors():
+                for i, picture, output in zip(chosen, pictures, outputs, strict=True):
+                    results[i] = close_image(output, picture)
+            done += len(chosen)
+            if progress is not None:
+                progress("stylize", done, len(images))
+
+        for index, image in enumerate(images):
+            p = open_image(image, max_pixels=max_pixels)
+            alone = -1 if len(p.rgb) == 1 else index  # a batch tensor runs by itself
+            kind = (p.height, p.width, p.alpha is None, alone)
+            waiting.setdefault(kind, []).append((index, p))
+            step = min(max(1, batch_size), self._executor(tile).fast_batch(p.height, p.width))
+            if len(waiting[kind]) >= step or alone >= 0:
+                work(waiting.pop(kind))
+            while sum(map(len, waiting.values())) > _OPEN * max(
+                1, batch_size
+            ):  # of many sizes, the one that waits longest
+                work(waiting.pop(next(iter(waiting))))
+        for kind in list(waiting):
+            work(waiting.pop(kind))
         return results
 
     def stylize_frames(
@@ -444,6 +471,7 @@ class Stylizer:
         is an `ImageError`.
         """
         controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
+        check_binding(content_statistics, self.digest, scale)
         if not isinstance(source, (str, os.PathLike)):
             raise ImageError(f"stylize_file expects the path of a picture, got {type(source).__name__}; use stylize")
         check_target(target, format=format, quality=quality, overwrite=overwrite)  # before the work, not after it

@@ -266,12 +266,26 @@ def test_the_queue_has_an_end(server: Server, work: Echo, monkeypatch: pytest.Mo
 
 def test_so_has_the_number_of_callers(server: Server, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(server_module, "_CALLERS", 2)
-    idle = [connect(server) for _ in range(2)]
-    wait_for(lambda: len(server._callers) == 2)
+    callers = [connect(server) for _ in range(2)]
+    for stream in callers:
+        stream.sendall(header(server))  # and no pixels yet
+    wait_for(lambda: server._known == 2)
     assert exchange(server, header(server, do="hello"))[-1]["error"] == "busy"
-    for stream in idle:
+    for stream in callers:
         stream.close()
     wait_for(lambda: "ok" in exchange(server, header(server, do="hello"))[-1])
+
+
+def test_silent_callers_keep_nobody_out(server: Server, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(server_module, "_CALLERS", 4)
+    silent = [connect(server) for _ in range(12)]
+    started = time.monotonic()
+    assert "ok" in exchange(server, header(server, do="hello"))[-1]
+    assert time.monotonic() - started < 5
+    wait_for(lambda: len(server._strangers) <= 4, 5)  # the others were let go
+    for stream in silent:
+        stream.close()
+    wait_for(lambda: not server._strangers)
 
 
 def test_who_leaves_while_waiting_leaves_the_queue(server: Server, work: Echo):

@@ -61,7 +61,7 @@ class Executor:
             rows, columns = tile.rows.seen(self.stride, height), tile.columns.seen(self.stride, width)
             seen = self.encode_window(rgb[:, :, rows, columns])
             if len(parts) == 1 and tile == parts[0]:
-                features.extend(f.to(self.kept) for f in seen)
+                features.extend([f.to(self.kept) for f in seen])  # all of them, or none if memory runs out between
                 return
             if not features:
                 with memory_errors() as failed:

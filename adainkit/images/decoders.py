@@ -88,12 +88,13 @@ def _by_extra(stream: IO[bytes], prefix: bytes, name: str, max_pixels: int | Non
         raise ImageError(f"{name}: not a picture that can be read: it is a film; pass its frames")
     if prefix[4:8] == b"ftyp" and (prefix[8:12] in _HEIF and b"avif" not in prefix):
         try:
-            from pillow_heif import HeifImageFile
+            import pillow_heif
         except ImportError as error:
             raise ImageError(f'{name}: HEIC needs pillow-heif; run pip install "adainkit[heif]"') from error
         stream.seek(0)
         try:
-            found = HeifImageFile(stream, "")
+            opener: Any = pillow_heif.HeifImageFile
+            found = opener(stream, "")
         except SyntaxError as error:
             raise ImageError(f"{name}: damaged or truncated picture ({error}); expected a whole HEIC") from error
     elif prefix[:2] == b"\xff\x0a" or prefix[:12] == b"\0\0\0\x0cJXL \r\n\x87\n":

@@ -15,7 +15,7 @@ from pathlib import Path
 from .. import __version__
 from ..atomic import write_atomically
 from ..errors import AdaINKitError
-from .copies import are_inside, copy_files, refuse_link, remove_files
+from .copies import are_inside, copy_files, refuse_link, refuse_links, remove_files
 
 __all__ = ["Change", "install", "pack_files", "uninstall"]
 
@@ -70,6 +70,7 @@ def install(comfyui: str | os.PathLike[str]) -> Change:
         raise AdaINKitError(f"{folder} was not made by this command; move it away (a clone: git pull updates it)")
     files = pack_files()
     had, old = before or (None, set())
+    refuse_links(folder, old | set(files) | {LIST})
     try:
         _write_list(folder, had or __version__, old | set(files))  # for a run that is cut off
         copy_files(folder, files)
@@ -90,6 +91,7 @@ def uninstall(comfyui: str | os.PathLike[str]) -> Change:
         raise AdaINKitError(f"there is no {folder}: the node pack is not installed there")
     if listed is None:
         raise AdaINKitError(f"{folder} was not made by `adainkit comfyui install`; nothing was removed")
+    refuse_links(folder, listed[1] | {LIST})
     try:
         remove_files(folder, listed[1])
         remove_files(folder, {LIST})  # last: a run that is cut off can be done again

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..atomic import write_atomically
 from ..errors import AdaINKitError
 
-__all__ = ["are_inside", "copy_files", "refuse_link", "remove_files"]
+__all__ = ["are_inside", "copy_files", "refuse_link", "refuse_links", "remove_files"]
 
 
 def are_inside(names: Iterable[object]) -> bool:
@@ -29,7 +29,7 @@ def refuse_link(folder: Path) -> None:
 
 def copy_files(folder: Path, files: Mapping[str, Path], executable: Iterable[str] = ()) -> None:
     """Copy `files`, by their names below `folder`, each whole or not at all. `OSError` as the system gives it."""
-    _refuse_links(folder, files)
+    refuse_links(folder, files)
     folder.mkdir(parents=True, exist_ok=True)
     for name, source in files.items():
         path = write_atomically(folder / name, source.read_bytes())
@@ -43,13 +43,12 @@ def remove_files(folder: Path, names: Iterable[str]) -> None:
     Where a folder of theirs has no Python file any more, all that was compiled there goes.
     """
     names = list(names)
-    _refuse_links(folder, names)
+    refuse_links(folder, names)
     parents = {folder}
     for path in (folder / name for name in names):
         compiled = (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc") if path.suffix == ".py" else ()
         for each in (path, *compiled):
-            if each.is_symlink() or not each.is_dir():
-                each.unlink(missing_ok=True)
+            each.unlink(missing_ok=True)
         parents |= {parent for parent in path.parents if parent.is_relative_to(folder)}
     for parent in sorted(parents, key=lambda path: len(path.parts), reverse=True):
         compiled_here = parent / "__pycache__"
@@ -60,7 +59,7 @@ def remove_files(folder: Path, names: Iterable[str]) -> None:
                 empty.rmdir()
 
 
-def _refuse_links(folder: Path, names: Iterable[str]) -> None:
+def refuse_links(folder: Path, names: Iterable[str]) -> None:
     """Refuse links in place of the folder and of the folders in it that the names lead through."""
     for part in {folder, *(folder / parent for name in names for parent in Path(name).parents)}:
         refuse_link(part)

@@ -256,7 +256,7 @@ def _copy(folder: Path, config: Mapping[str, Any]) -> None:
 def _own_files(folder: Path) -> set[str]:
     """The names that `install` put there, by the list; those of this release where it is of an older one, or lost."""
     listed = (_read_config(folder) or {}).get("files")
-    names = listed if isinstance(listed, list) and are_inside(listed) else []
+    names = [name for name in listed if are_inside([name])] if isinstance(listed, list) else []
     return {name for name in names if Path(name).name == name} | set(_files())
 
 

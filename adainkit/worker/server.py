@@ -8,8 +8,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -53,6 +53,9 @@ class Server:
         self.turns = Turns() if turns is None else turns
         self._stopping = threading.Event()
         self._callers: set[threading.Thread] = set()
+        self._strangers: dict[socket.socket, None] = {}  # who has not shown the token yet, the longest first
+        self._known = 0  # callers with the token
+        self._lock = threading.Lock()
         self._warming = threading.Thread(target=self._warm, daemon=True)
         self._last_call = time.monotonic()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=_CALLERS)
@@ -94,13 +97,26 @@ class Server:
             thread.join()
 
     def _welcome(self, stream: socket.socket) -> None:
-        caller = threading.Thread(target=self._answer, args=(stream, len(self._callers) >= _CALLERS), daemon=True)
+        caller = threading.Thread(target=self._answer, args=(stream,), daemon=True)
+        with self._lock:
+            self._strangers[stream] = None
+            longest = next(iter(self._strangers)) if len(self._strangers) > _CALLERS else None
+            if longest is not None:
+                del self._strangers[longest]
+        if longest is not None:  # so that silent callers never keep out one who has the token
+            with suppress(OSError):
+                longest.shutdown(socket.SHUT_RDWR)
         try:
             caller.start()
         except RuntimeError:
+            self._forget(stream)
             stream.close()
             raise
         self._callers.add(caller)
+
+    def _forget(self, stream: socket.socket) -> None:
+        with self._lock:
+            self._strangers.pop(stream, None)
 
     def _warm(self) -> None:
         try:
@@ -109,15 +125,15 @@ class Server:
         except Exception as error:  # a job that needs what is missing tells its caller
             log.warning("not warm: %s", error)
 
-    def _answer(self, stream: socket.socket, crowded: bool) -> None:
+    def _answer(self, stream: socket.socket) -> None:
         """One caller from header to end. Nothing that it sends, and no way in which it leaves, ends the worker."""
         connection = Connection(stream)
         try:
-            if crowded:
-                raise Refusal("busy", f"{_CALLERS} callers are connected already; try again later")
             request = parse(connection.read_header(), self.token)
+            self._forget(stream)
             self._last_call = time.monotonic()
-            self._serve_request(connection, request)
+            with self._counted():
+                self._serve_request(connection, request)
         except Busy as busy:
             self._tell(connection, "busy", str(busy))
         except Refusal as refusal:
@@ -130,8 +146,22 @@ class Server:
             log.log(logging.ERROR if code == "internal" else logging.INFO, "failed", exc_info=error)
             self._tell(connection, code, _sentence(error, code))
         finally:
+            self._forget(stream)
             with suppress(OSError):
                 connection.close()
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """One of at most `_CALLERS` with the token."""
+        with self._lock:
+            if self._known >= _CALLERS:
+                raise Refusal("busy", f"{_CALLERS} callers are connected already; try again later")
+            self._known += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._known -= 1
 
     def _serve_request(self, connection: Connection, request: Request) -> None:
         if request.do in ("hello", "stop"):

@@ -212,3 +212,20 @@ def test_wheel_carries_the_pack_and_installs_it(tmp_path, comfyui):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert files_below(comfyui / "custom_nodes" / "adainkit") == {*pack_files(), LIST}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links are a POSIX matter")
+@pytest.mark.parametrize("place", ["", "adainkit", "adainkit/images"])
+@pytest.mark.parametrize("command", [install, uninstall])
+def test_nothing_behind_a_link_is_touched(comfyui, tmp_path, place, command):
+    install(comfyui)
+    folder = comfyui / "custom_nodes" / "adainkit"
+    inside, checkout = folder / place, tmp_path / "checkout"
+    inside.rename(checkout)
+    inside.symlink_to(checkout, target_is_directory=checkout.is_dir())
+    before = {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()} or checkout.read_bytes()
+    with pytest.raises(AdaINKitError, match="is a link"):
+        command(comfyui)
+    assert (
+        {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()} or checkout.read_bytes()
+    ) == before
