@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -74,23 +75,24 @@ class Criterion(nn.Module):
                     found.setdefault(name, []).append(value)
         return {name: torch.stack(values).mean() for name, values in found.items()}
 
-    def _of_features(self, teacher: nn.Module, seen: Levels, of_content: Levels, of_style: Levels) -> dict[str, Tensor]:
+    def _of_features(self, teacher: Any, seen: Levels, of_content: Levels, of_style: Levels) -> dict[str, Tensor]:
         c, parts = self.config, {}
         if c.content_weight:
             target = of_content if c.content_target == "features" else _adain(of_content, of_style)
             parts["content"] = self._content(teacher, seen, target)
-        weights = {"style": c.style_weight, "gram": c.gram_weight, "covariance": c.covariance_weight}
-        wanted = [name for name, weight in weights.items() if weight]
+        shares = {"style": c.style_weight, "gram": c.gram_weight, "covariance": c.covariance_weight}
+        wanted = [name for name, share in shares.items() if share]
         if c.space == "own":
             functions = {"style": losses.style_loss, "gram": losses.gram_loss, "covariance": losses.covariance_loss}
             for name in wanted:
                 layers, norm = getattr(c, f"{name}_layers"), getattr(c, f"{name}_norm")
-                parts[name] = functions[name](*_paired(layers, seen, of_style), norm=norm)
+                ours, theirs, weights = _paired(layers, seen, of_style)
+                parts[name] = functions[name](ours, theirs, weights, norm)
         elif wanted:
             parts |= self._of_statistics(teacher, wanted, seen, of_style)
         return parts
 
-    def _content(self, teacher: nn.Module, seen: Levels, target: Levels) -> Tensor:
+    def _content(self, teacher: Any, seen: Levels, target: Levels) -> Tensor:
         norm, own, values, weights = self.config.content_norm, self.config.space == "own", [], []
         for s, t, space, weight in zip(seen, target, teacher.spaces, self.config.content_layers, strict=False):
             if weight:
@@ -98,9 +100,7 @@ class Criterion(nn.Module):
                 weights.append(weight)
         return losses.weighted_mean(values, weights)
 
-    def _of_statistics(
-        self, teacher: nn.Module, wanted: Sequence[str], seen: Levels, of_style: Levels
-    ) -> dict[str, Tensor]:
+    def _of_statistics(self, teacher: Any, wanted: Sequence[str], seen: Levels, of_style: Levels) -> dict[str, Tensor]:
         functions = {
             "style": spaces.style_distance,
             "gram": spaces.gram_distance,
@@ -112,8 +112,8 @@ class Criterion(nn.Module):
         with torch.autocast(seen[0].device.type, enabled=False):
             for name in wanted:
                 layers, norm = getattr(self.config, f"{name}_layers"), getattr(self.config, f"{name}_norm")
-                *sides, weights = _paired(layers, ours, theirs, list(teacher.spaces))
-                parts[name] = functions[name](*sides, weights=weights, norm=norm)
+                found = _paired(layers, ours, theirs, list(teacher.spaces))
+                parts[name] = functions[name](found[0], found[1], found[2], found[3], norm)
         return parts
 
     def _of_pixels(self, result: Tensor, content: Tensor, style: Tensor) -> dict[str, Tensor]:
@@ -135,7 +135,7 @@ class Criterion(nn.Module):
         return parts
 
 
-def _paired(layers: Sequence[float], *sides: Sequence[object]) -> list[list]:
+def _paired(layers: Sequence[float], *sides: Sequence[Any]) -> list[list[Any]]:
     """The levels of every side that have a weight, and behind them the weights."""
     kept = [i for i, weight in enumerate(layers[: len(sides[0])]) if weight]
     return [[side[i] for i in kept] for side in (*sides, layers)]

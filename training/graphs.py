@@ -53,7 +53,7 @@ class Graphs:
         return result
 
     def _aside(self, function: Callable[[Inputs], Tensor], inputs: Inputs) -> Tensor:
-        side = torch.cuda.Stream()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             result = function(inputs)

@@ -72,7 +72,8 @@ def style_loss(
         b = b.float()
         x, y = moments(a), moments(b)
         difference = (x.mean - y.mean).square().mean(1) + (x.std - y.std).square().mean(1)
-        bound = sum(v.square().mean(1) for v in (x.mean, y.mean, x.std, y.std))  # features after ReLU: none negative
+        sizes = [v.square().mean(1) for v in (x.mean, y.mean, x.std, y.std)]
+        bound = torch.stack(sizes).sum(0)  # features after ReLU: none negative
         layers.append(normed(difference, b.square().mean((1, 2, 3)), bound, norm))
     return weighted_mean(layers, weights)
 
@@ -104,8 +105,8 @@ def covariance_loss(
 ) -> Tensor:
     """Squared difference of the channels' covariances, the mean over the layers: a Gram loss of features less their
     means, which Gram matrices are mostly made of. `weights` as in `style_loss`; sizes of the two may differ."""
-    centered = [[f.float() - f.float().mean((2, 3), keepdim=True) for f in side] for side in (result, style)]
-    return gram_loss(*centered, weights, norm)
+    ours, theirs = ([f.float() - f.float().mean((2, 3), keepdim=True) for f in side] for side in (result, style))
+    return gram_loss(ours, theirs, weights, norm)
 
 
 def color_loss(result: Tensor, style: Tensor, pool: int = 4) -> Tensor:
@@ -243,7 +244,7 @@ def _laplacian(x: Tensor) -> Tensor:
 
 def luma(picture: Tensor) -> Tensor:
     """Rec. 601 luma, `(B, 1, H, W)`."""
-    red, green, blue = picture.split(1, 1)
+    red, green, blue = (picture[:, i : i + 1] for i in range(3))
     return 0.299 * red + 0.587 * green + 0.114 * blue
 
 

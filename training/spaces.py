@@ -95,7 +95,7 @@ def style_distance(
     for x, y, space in zip(result, style, spaces, strict=True):
         (m, u), (n, v) = ((space.mean(s), (space.variance(s.covariance) + EPS).sqrt()) for s in (x, y))
         difference = (m - n).square().mean(1) + (u - v).square().mean(1)
-        bound = sum(t.square().mean(1) for t in (m, n, u, v))
+        bound = torch.stack([t.square().mean(1) for t in (m, n, u, v)]).sum(0)
         layers.append(normed(difference, _size(y, space), bound, norm))
     return weighted_mean(layers, weights)
 

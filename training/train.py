@@ -201,7 +201,7 @@ class Trainer:
                 return False
         return True
 
-    def _tell(self, journal: Journal, bar: tqdm, pace: Pace) -> None:
+    def _tell(self, journal: Journal, bar: tqdm[Any], pace: Pace) -> None:
         """A row of the log, if it is time for one."""
         if self.step % _LOG_EVERY or (self.schedule.timed and pace.seconds < _LOG_SECONDS):
             return
@@ -226,7 +226,7 @@ class Trainer:
 
     def _hold_back(self, queue: deque[torch.cuda.Event]) -> None:
         if self.device.type == "cuda":
-            event = torch.cuda.Event()
+            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             event.record()
             queue.append(event)
             if len(queue) > _AHEAD:
