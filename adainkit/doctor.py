@@ -108,6 +108,10 @@ def _cache() -> Iterator[Finding]:
     except OSError as error:
         remedy = "set ADAINKIT_HOME to a folder that can be written; until then styles are encoded anew each time"
         yield Finding("cache", f"{folder} cannot be written ({error.strerror})", "missing", remedy)
+    from .style import STYLE_CACHE_BYTES, StyleCache
+
+    count, size = StyleCache(folder=folder / "styles").size()
+    yield Finding("styles", f"{count} encoded, {size / 1e6:.1f} of at most {STYLE_CACHE_BYTES / 1e6:.0f} MB")
 
 
 def _models() -> Iterator[Finding]:
