@@ -282,6 +282,16 @@ def test_a_strip_is_unpacked_no_further_than_it_is_needed(tmp_path: Path) -> Non
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) < 200_000  # kilobytes
 
 
+def test_a_tiff_that_claims_thousands_of_samples_is_refused_at_once() -> None:
+    data = bytearray(classic_tiff(64, 64, [zlib.compress(bytes(64 * 64 * 3))]))
+    at = data.index(struct.pack("<HHI", 277, 3, 1)) + 8
+    data[at : at + 2] = struct.pack("<H", 40_000)
+    started = time.monotonic()
+    with pytest.raises(AdaINKitError):
+        open_image(bytes(data))
+    assert time.monotonic() - started < 5
+
+
 def test_a_tiff_of_thousands_of_pages_is_quick(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = bytearray(classic_tiff(4, 4, [zlib.compress(bytes(48))]))
     first = struct.unpack_from("<I", data, 4)[0]

@@ -469,3 +469,28 @@ def test_a_key_differs_by_content_shape_size_and_encoder() -> None:
         style_key([x], 512, DIGEST, torch.bfloat16),
     ]
     assert len(set(keys)) == len(keys)
+
+
+def test_the_cache_on_disk_keeps_what_was_used_last(tmp_path: Path) -> None:
+    folder = tmp_path / "styles"
+    style = Style((torch.zeros(50),), (torch.ones(50),), "digest")
+    StyleCache(folder=folder).put("probe", style)
+    one = StyleCache(folder=folder).size()[1]
+    (folder / "probe.safetensors").unlink()
+    cache = StyleCache(folder=folder, limit=5 * one)
+    for number in range(5):
+        cache.put(f"k{number}", style)
+        os.utime(folder / f"k{number}.safetensors", (number, number))
+    assert StyleCache(folder=folder).get("k0") is not None  # used now
+    for number in range(5, 8):
+        cache.put(f"k{number}", style)
+    count, size = cache.size()
+    assert size <= 5 * one
+    assert count == len(list(folder.iterdir()))
+    left = {path.stem for path in folder.iterdir()}
+    assert {"k0", "k7"} <= left
+    assert not {"k1", "k2"} & left
+
+
+def test_a_cache_in_memory_has_no_size_on_disk() -> None:
+    assert StyleCache().size() == (0, 0)

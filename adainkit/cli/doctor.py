@@ -100,6 +100,10 @@ def _cache() -> Iterator[Finding]:
     except OSError as error:
         remedy = "set ADAINKIT_HOME to a folder that can be written; until then styles are encoded again each time"
         yield Finding("cache", f"{folder} cannot be written ({error.strerror})", "missing", remedy)
+    from ..store.style_cache import STYLE_CACHE_BYTES, StyleCache
+
+    count, size = StyleCache(folder=folder / "styles").size()
+    yield Finding("styles", f"{count} encoded, {size / 1e6:.1f} of at most {STYLE_CACHE_BYTES / 1e6:.0f} MB")
 
 
 def _models() -> Iterator[Finding]:

@@ -36,6 +36,7 @@ _ORIENTATION = 274  # EXIF's, which is a tag of TIFF itself; 1 is upright
 _PROFILE = 34675
 _BASES: dict[int, Literal["gray", "rgb", "cmyk"]] = {0: "gray", 1: "gray", 2: "rgb", 5: "cmyk"}  # by photometric
 _SAMPLES = {"gray": 1, "rgb": 3, "cmyk": 4}
+_MOST_SAMPLES = 64  # of a pixel; more are a damaged file, or a stack of measurements
 _COLORS = {0: "gray, white is zero", 1: "gray", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab"}
 # What the offsets of a classic TIFF reach is 4 GiB; 32 MiB of it for the tables of strips, and for what does not
 # compress.
@@ -154,6 +155,8 @@ def _no_samples(page: Any) -> str:
         return "it is neither gray, RGB nor CMYK"
     if page.dtype.kind not in "uf":
         return "it has signed numbers, which have no white; save it unsigned, or as floats from 0 to 1"
+    if page.samplesperpixel > _MOST_SAMPLES:
+        return f"it has {page.samplesperpixel} samples a pixel"
     if page.samplesperpixel < _SAMPLES[_BASES[page.photometric]]:
         return "it has too few samples"
     return ""

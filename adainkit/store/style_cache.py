@@ -8,6 +8,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -16,21 +17,28 @@ from torch import Tensor
 from ..errors import StyleError
 from ..style import FORMAT_VERSION, Style
 
-__all__ = ["StyleCache", "style_key"]
+__all__ = ["STYLE_CACHE_BYTES", "StyleCache", "style_key"]
 
 log = logging.getLogger("adainkit")
 
 
+STYLE_CACHE_BYTES = 64 << 20
+"""What encoded styles may take on disk: some ten thousand of `lite`."""
+
+
 class StyleCache:
-    """Styles by what they were made from: the least recently used `capacity` in memory and, given a `folder`, all on
-    disk.
+    """Styles by what they were made from: the last used `capacity` in memory and, given a `folder`, on disk the last
+    used ones that take `limit` bytes together.
 
     Safe with several threads, and with several processes on one folder. A damaged or unwritable file is no error: the
     style is encoded again. Keys come from `style_key`.
     """
 
-    def __init__(self, capacity: int = 64, folder: str | os.PathLike[str] | None = None) -> None:
-        self.capacity = capacity
+    def __init__(
+        self, capacity: int = 64, folder: str | os.PathLike[str] | None = None, *, limit: int = STYLE_CACHE_BYTES
+    ) -> None:
+        self.capacity, self.limit = capacity, limit
+        self._unseen = 0  # bytes that may be written before the folder is looked at again
         self.folder = None if folder is None else Path(folder)
         self._styles: OrderedDict[str, Style] = OrderedDict()
         self._lock = threading.Lock()
@@ -50,6 +58,8 @@ class StyleCache:
             log.debug("style cache: %s; it is made again", error)
             return None
         self._remember(key, style)
+        with suppress(OSError):
+            os.utime(file)  # the time of its last use
         return style
 
     def put(self, key: str, style: Style) -> None:
@@ -59,8 +69,39 @@ class StyleCache:
         if file is not None:
             try:
                 style.save(file)
-            except StyleError as error:
+                self._bound(file)
+            except (StyleError, OSError) as error:
                 log.debug("style cache: %s", error)
+
+    def size(self) -> tuple[int, int]:
+        """How many styles are on disk, and their bytes."""
+        sizes = [size for _, size, _ in self._files()]
+        return len(sizes), sum(sizes)
+
+    def _bound(self, written: Path) -> None:
+        """Remove the files that were not used for the longest time, so that the rest takes `limit` bytes."""
+        self._unseen -= written.stat().st_size
+        if self._unseen >= 0:
+            return
+        files = sorted(self._files(), reverse=True)
+        room = self.limit
+        for _, size, path in files:
+            room -= size
+            if room < 0 and path != str(written):
+                with suppress(OSError):  # another process was quicker
+                    os.unlink(path)  # noqa: PTH108
+        self._unseen = max(0, room) // 4  # other processes write as well
+
+    def _files(self) -> list[tuple[float, int, str]]:
+        """When each was used last, its bytes and its path."""
+        found = []
+        with suppress(OSError):
+            for entry in os.scandir(self.folder) if self.folder else ():
+                with suppress(OSError):
+                    if entry.name.endswith(".safetensors"):
+                        facts = entry.stat()
+                        found.append((facts.st_mtime, facts.st_size, entry.path))
+        return found
 
     def clear(self) -> None:
         """Forget everything, on disk too."""
