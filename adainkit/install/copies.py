@@ -40,7 +40,8 @@ def copy_files(folder: Path, files: Mapping[str, Path], executable: Iterable[str
 def remove_files(folder: Path, names: Iterable[str]) -> None:
     """Remove these, what Python compiled of them, and the folders that are empty then, `folder` among them.
 
-    Where a folder of theirs has no Python file any more, all that was compiled there goes.
+    Where a folder of theirs has no Python file any more, all that was compiled there goes. `OSError` as the system
+    gives it, also for a folder that has the name of a file.
     """
     names = list(names)
     _refuse_links(folder, names)
@@ -48,8 +49,7 @@ def remove_files(folder: Path, names: Iterable[str]) -> None:
     for path in (folder / name for name in names):
         compiled = (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc") if path.suffix == ".py" else ()
         for each in (path, *compiled):
-            if each.is_symlink() or not each.is_dir():
-                each.unlink(missing_ok=True)
+            each.unlink(missing_ok=True)
         parents |= {parent for parent in path.parents if parent.is_relative_to(folder)}
     for parent in sorted(parents, key=lambda path: len(path.parts), reverse=True):
         compiled_here = parent / "__pycache__"
