@@ -40,7 +40,8 @@ def copy_files(folder: Path, files: Mapping[str, Path], executable: Iterable[str
 def remove_files(folder: Path, names: Iterable[str]) -> None:
     """Remove these, what Python compiled of them, and the folders that are empty then, `folder` among them.
 
-    Where a folder of theirs has no Python file any more, all that was compiled there goes.
+    Where a folder of theirs has no Python file any more, all that was compiled there goes. `OSError` as the system
+    gives it, also for a folder that has the name of a file.
     """
     names = list(names)
     refuse_links(folder, names)

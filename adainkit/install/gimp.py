@@ -256,8 +256,9 @@ def _copy(folder: Path, config: Mapping[str, Any]) -> None:
 def _own_files(folder: Path) -> set[str]:
     """The names that `install` put there, by the list; those of this release where it is of an older one, or lost."""
     listed = (_read_config(folder) or {}).get("files")
-    names = [name for name in listed if are_inside([name])] if isinstance(listed, list) else []
-    return {name for name in names if Path(name).name == name} | set(_files())
+    names = {name for name in (listed if isinstance(listed, list) else []) if are_inside([name])}
+    own = {name for name in names if Path(name).name == name} | set(_files())
+    return {name for name in own if (folder / name).is_symlink() or not (folder / name).is_dir()}
 
 
 def _remove(folder: Path, seconds: float = 10.0) -> None:
