@@ -213,7 +213,8 @@ class Stylizer:
     ) -> ContentStatistics:
         """The statistics of several pictures as if they were one: for `content_statistics=` in `stylize`.
 
-        A film whose frames are all stylized with those of the film, or of some of its frames, does not flicker.
+        A film whose frames are all stylized with those of the film, or of some of its frames, keeps one tone: its
+        exposure and colors do not flicker.
         `images`: any that `stylize` takes, batches too. `ImageError` for none. They belong to this model and `scale`:
         with another one they are an `ImageError`.
         """

@@ -134,7 +134,7 @@ class AdaINApplyToFrames(io.ComfyNode):
         return schema(
             node_id="AdaINApplyToFrames",
             display_name="AdaIN Apply to Frames",
-            description="Paints the frames of a film, a batch of images, so that they do not flicker: contrast and "
+            description="Paints the frames of a film, a batch of images, in one tone: contrast and "
             "colors are measured over the whole clip. Memory does not grow with its length.",
             inputs=[
                 io.Image.Input("frames", tooltip="The frames in their order, as a batch of images of one size."),
