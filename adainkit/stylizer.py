@@ -274,8 +274,6 @@ class Stylizer:
         controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
         check_binding(content_statistics, self.digest, _scale_of(image, scale))
         plan = self._plan(style, regions, mask, style_size, max_pixels)
-        if isinstance(image, Content):
-            _scale_of(image, scale)
         result, picture = self._painted(image, plan, controls, content_statistics, tile, max_pixels, progress)
         with ordinary_tensors():
             return close_image(result, picture)
@@ -413,6 +411,7 @@ class Stylizer:
         """
         controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
         if content_statistics is not None:
+            check_binding(content_statistics, self.digest, scale)
             self._checked_statistics(content_statistics)
         plan, source = self._plan(style, regions, mask, style_size, max_pixels), iter(frames)
 

@@ -16,7 +16,7 @@ from adainkit.engine.two_pass import Executor
 from adainkit.errors import ImageError
 from adainkit.net.config import ModelConfig
 from adainkit.net.model import AdaINModel
-from adainkit.style import StyleCache
+from adainkit.store.style_cache import StyleCache
 from adainkit.stylizer import Stylizer
 
 TINY = ModelConfig("tiny", "unshuffle conv6 res6 tap down8 tap", "conv8 merge res6 shuffle4 rgb", gain_cap=16.0)
@@ -41,6 +41,8 @@ def test_statistics_of_another_model_are_refused() -> None:
             use(picture(), style, content_statistics=film)
     with pytest.raises(ImageError, match="of another model"):
         other.stylize_batch([picture()], style, content_statistics=film)
+    with pytest.raises(ImageError, match="of another model"):
+        other.stylize_frames([picture()], style, content_statistics=film)
     one.stylize(picture(), one.encode_style(picture(2)), content_statistics=film)
 
 
@@ -52,6 +54,8 @@ def test_statistics_of_another_scale_are_refused() -> None:
         stylizer.stylize(picture(), style, content_statistics=film)
     with pytest.raises(ImageError, match="of scale 2, not 3"):
         stylizer.preview(picture(), style, content_statistics=film, scale=3)
+    with pytest.raises(ImageError, match="of scale 2, not 1"):
+        stylizer.stylize_frames([picture()], style, content_statistics=film)
     stylizer.stylize(picture(), style, content_statistics=film, scale=2)
     stylizer.stylize(stylizer.encode_content(picture(), scale=2), style, content_statistics=film)
     stylizer.preview(picture(), style, content_statistics=film, scale=2)

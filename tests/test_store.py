@@ -181,10 +181,14 @@ def test_a_run_by_the_clock_is_of_one_process(teacher: Path, pictures, tmp_path:
 
 
 @pytest.mark.cuda
-def test_recorded_steps_are_the_same_as_others(teacher: Path, pictures, tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [{}, {"decoder": "canvas2 mod8 merge shuffle4 rgb", "code": 8, "noise_weight": 0.1}])
+def test_recorded_steps_are_the_same_as_others(
+    teacher: Path, pictures, tmp_path: Path, more: dict[str, object]
+) -> None:
+    """With what is drawn at random inside of a step, too: noise, and a place on the canvas."""
     found = {}
     for graphs in (False, True):
-        settings = {"device": "cuda", "cuda_graphs": graphs, "stages": [{"steps": 12, "crop": 32, "batch": 4}]}
+        settings = {"device": "cuda", "cuda_graphs": graphs, "stages": [{"steps": 12, "crop": 32, "batch": 4}], **more}
         run = trainer(teacher, pictures, tmp_path / str(graphs), look_shift=2, reconstruction_share=0.25, **settings)
         assert isinstance(run.feed, StoreFeed)
         run.run()

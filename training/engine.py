@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -51,6 +51,8 @@ class Engine:
         self.graphs = Graphs() if self._can_record else None
         self.health = torch.zeros(3, device=device)  # skipped steps, how many in a row now, and at most
         self._keep = torch.zeros((), device=device)  # what of the average a step keeps
+        head = model.decoder.head
+        self._followed = [] if head is None else [head.center, head.scale]  # what a pass changes in place
         self._names: dict[object, list[str]] = {}
         self._last: tuple[object, Tensor] | None = None
 
@@ -80,6 +82,7 @@ class Engine:
     def _work(self, key: object, inputs: Mapping[str, Tensor], render: Render, plain: int, turn: int) -> Tensor:
         kind = torch.float16 if self.config.amp == "float16" else torch.bfloat16
         content, style = render(inputs)
+        followed = [value.clone() for value in self._followed]
         with torch.autocast(self.device.type, kind, enabled=self.config.amp != "none"):
             loss, parts = self.objective(content, style, plain, turn, inputs.get("looks"))
         self.optimizer.zero_grad(set_to_none=True)
@@ -90,10 +93,20 @@ class Engine:
         bad = 1 - (torch.isfinite(loss) & torch.isfinite(norm)).float()
         if self.processes > 1:
             dist.all_reduce(bad, dist.ReduceOp.MAX)
+        self._settle(followed, bad)
         self._update(bad)
         self._names[key] = ["loss", "norm", *parts]
         figures = torch.stack([v.detach().float() for v in (loss, norm, *parts.values())])
         return torch.where(bad > 0, torch.nan, figures)
+
+    @torch.no_grad()
+    def _settle(self, before: Sequence[Tensor], bad: Tensor) -> None:
+        """What a style head follows: the mean over the processes, which saw different styles; as it was if `bad`."""
+        for value, old in zip(self._followed, before, strict=True):
+            if self.processes > 1:
+                dist.all_reduce(value)
+                value /= self.processes
+            value.copy_(torch.where(bad > 0, old, value))
 
     @torch.no_grad()
     def _update(self, bad: Tensor) -> None:

@@ -74,6 +74,7 @@ def model_card(model: AdaINModel, size: int, presets: Sequence[Preset]) -> str:
             f"encoder  {config.encoder}",
             f"decoder  {config.decoder}",
             f"gain cap {config.gain_cap}",
+            *([f"code     {config.code}"] if config.code else []),
             "```",
             "",
             "## Figures",

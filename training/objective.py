@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adainkit.net.adain import moments
+from adainkit.net.config import ModelConfig
 from adainkit.net.layers import Canvas
 from adainkit.net.model import AdaINModel
 
@@ -18,7 +19,7 @@ from .looks import look_at
 from .loss_network import LossNetwork
 from .losses import reconstruction_loss
 
-__all__ = ["Objective", "draw_place", "encode_both", "noise_gain", "restyle", "stylize_batch"]
+__all__ = ["Objective", "draw_place", "encode_both", "has_canvas", "noise_gain", "restyle", "stylize_batch"]
 
 
 def stylize_batch(model: AdaINModel, content: Tensor, style: Tensor, alpha: Tensor) -> Tensor:
@@ -48,9 +49,12 @@ def restyle(model: AdaINModel, features: Levels, styles: Levels, alpha: Tensor, 
 def draw_place(model: AdaINModel, device: torch.device) -> Tensor | None:
     """A random place of the crops in a large picture, row and column `(2,)` in cells, for a decoder with a canvas;
     None, and nothing is drawn, for one without."""
-    if any("origin" in step.row.needs for step in model.config.decoding):
-        return torch.randint(Canvas.PERIOD, (2,), device=device)
-    return None
+    return torch.randint(Canvas.PERIOD, (2,), device=device) if has_canvas(model.config) else None
+
+
+def has_canvas(config: ModelConfig) -> bool:
+    """Whether it matters to the decoder where in the picture it is."""
+    return any("origin" in step.row.needs for step in config.decoding)
 
 
 def noise_gain(result: Tensor, other: Tensor, noise: Tensor) -> Tensor:

@@ -7,8 +7,9 @@
 #   sh training/on_gpu.sh train 3 --stages '[{steps: 9, crop: 64, batch: 2}]' --scales '[1]' --device cpu
 #
 # .gpu/ has data/content, data/style, data/large (may be missing), data/MANIFEST.csv, teacher/*.safetensors, and wheels/
-# of packages that the machine lacks; in data/large must be no picture related to one that is held out. Results go to $OUT (default: out): log.txt, log.jsonl, config.yaml,
-# model.safetensors, checks.txt, benchmarks.json, sheet.png, curves.png; every two minutes and at the end.
+# of packages that the machine lacks; in data/large must be no picture related to one that is held out. Results go to
+# $OUT (default: out): log.txt, log.jsonl, config.yaml, model.safetensors, checks.txt, benchmarks.json, sheet.png,
+# curves.png; every two minutes and at the end.
 # CONFIG (default: lite) is the recipe, INIT a model file to begin with, EVERY the seconds between two copies,
 # PROOF the seconds of the proof, TESTS more arguments of pytest, BENCH those of python -m benchmarks, which may take
 # BENCH_SECONDS on BENCH_DEVICE.
@@ -20,6 +21,7 @@ if [ "$what" != check ]; then minutes=${1:?minutes}; shift; fi
 cd "$(dirname "$0")/.."
 data=.gpu/data; out=${OUT:-out}; config=${CONFIG:-lite}
 work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 mkdir -p "$out"
 if ls .gpu/wheels/*.whl >/dev/null 2>&1; then
     python3 -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --upgrade --target "$work/site" .gpu/wheels/*.whl
@@ -69,7 +71,7 @@ train() {  # what is left of the minutes, less what starting Python and copying 
     echo "training for $left minutes"
     (while sleep "${EVERY:-120}"; do copy; done) >/dev/null 2>&1 &  # not on our output: a caller may wait until it closes
     copier=$!
-    trap 'kill $copier 2>/dev/null || true; copy' EXIT
+    trap 'kill $copier 2>/dev/null || true; copy; rm -rf "$work"' EXIT
     run "$work/run" "$left" --checkpoint-minutes 1.8 "$@" >"$work/log.txt" 2>&1 || { tail -n 20 "$work/log.txt"; return 1; }
     tail -n 5 "$work/log.txt"; tail -n 2 "$work/run/log.jsonl"
 }

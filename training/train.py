@@ -40,7 +40,7 @@ from .feeds import Feed, LoaderFeed, StoreFeed, make_feed
 from .journal import Journal
 from .looks import draw_looks
 from .loss_network import LAYERS, LossNetwork
-from .objective import Objective, stylize_batch
+from .objective import Objective, has_canvas, stylize_batch
 from .pace import Pace
 from .processes import Processes
 from .schedule import Schedule
@@ -240,8 +240,9 @@ class Trainer:
 
     def _step(self, feed: Feed) -> None:
         """One step, which waits for nothing."""
-        if self.config.noise_weight:
-            torch.manual_seed(hash((self.config.seed, self.step)))  # a step's noise is a function of seed and step, too
+        if self.config.noise_weight or has_canvas(self.model.config):
+            # a step's noise, and its place on the canvas, are functions of seed and step, too
+            torch.manual_seed(hash((self.config.seed, self.step)))
         looks = self._looks()
         inputs = feed.inputs if looks is None else {**feed.inputs, "looks": looks}
         self.engine.step(
