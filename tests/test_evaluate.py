@@ -383,7 +383,7 @@ def test_what_fails_exits_with_1_and_is_named(folders, model: Path, tmp_path: Pa
         (folders, ["--model", model, "--held-out", 50], "none of the 6 pictures"),
         (folders, ["--model", model, "--teacher", tmp_path / "gone"], "gone: cannot be read"),
         (folders, ["--model", model, "--device", "nowhere"], "cannot be used here"),
-        ((empty, folders[1]), ["--model", model], "no pictures here"),
+        ((empty, folders[1]), ["--model", model], "no pictures in this folder"),
     ):
         caplog.clear()
         assert run(where, out, *more) == 1

@@ -11,11 +11,12 @@ import torch
 from PIL import Image
 from small_training import TINY, trainer
 
+from adainkit.look.color import luma
 from training import data
 from training.config import ConfigError, Stage, load_config
 from training.data import Batches, find_pictures
 from training.feeds import LoaderFeed, StoreFeed
-from training.losses import luma, psnr
+from training.losses import psnr
 from training.schedule import Schedule
 from training.store import Store
 from training.views import View, draw_colors, recolor

@@ -21,6 +21,7 @@ from skimage.metrics import structural_similarity
 from small_training import TINY, trainer
 
 from adainkit.errors import WeightsError
+from adainkit.look.color import luma
 from adainkit.net.adain import EPS
 from adainkit.net.config import LITE, VGG19, ModelConfig
 from adainkit.net.model import AdaINModel
@@ -88,7 +89,7 @@ def test_ssim_agrees_with_scikit_image(photo: np.ndarray) -> None:
     x = torch.tensor(photo).permute(2, 0, 1)[None].float() / 255
     y = (x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     ours = losses.ssim(x, y).item()
-    gray = [losses.luma(t)[0, 0].double().numpy() for t in (x, y)]
+    gray = [luma(t)[0, 0].double().numpy() for t in (x, y)]
     _, full = structural_similarity(
         *gray, data_range=1.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
     )
@@ -184,8 +185,17 @@ def test_every_twentieth_picture_and_its_relatives_are_held_out(tmp_path: Path) 
     assert split(train, 0) == (train, [])
 
 
+def test_pictures_of_a_folder_are_in_the_order_of_their_paths_and_none_is_hidden(tmp_path: Path) -> None:
+    for name in ("b.png", "c.JPG", "a/z.webp", ".hidden.png", ".cache/y.png", "notes.txt", "photo.heic"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_pictures(tmp_path) == [tmp_path / name for name in ("a/z.webp", "b.png", "c.JPG")]
+    with pytest.raises(FileNotFoundError, match="is no folder"):
+        find_pictures(tmp_path / "b.png")
+
+
 def test_an_empty_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no pictures here"):
+    with pytest.raises(FileNotFoundError, match="no pictures in this folder"):
         find_pictures(tmp_path)
 
 

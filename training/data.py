@@ -23,6 +23,9 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from adainkit.batch import finding
+from adainkit.formats import BY_PILLOW
+
 from .views import View, draw_colors, pick_crop, recolor
 
 if TYPE_CHECKING:  # its pyyaml is needed for training alone
@@ -40,15 +43,14 @@ __all__ = [
 ]
 
 log = logging.getLogger("adainkit.training")
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
 
 
 def find_pictures(folder: str | Path) -> list[Path]:
-    """All picture files below a folder, sorted. `FileNotFoundError` when there is none."""
-    found = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in _SUFFIXES)
-    if not found:
-        raise FileNotFoundError(f"{folder}: no pictures here (looked for {', '.join(sorted(_SUFFIXES))})")
-    return found
+    """The pictures below a folder that Pillow reads by itself, sorted by path. `FileNotFoundError` for none."""
+    try:
+        return sorted(Path(folder, path) for path in finding.find_pictures(folder, BY_PILLOW))
+    except ValueError as error:
+        raise FileNotFoundError(str(error)) from error
 
 
 def split(pictures: Sequence[Path], every: int) -> tuple[list[Path], list[Path]]:

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from adainkit.look.color import luma
 from adainkit.net.adain import moments
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
     "gram_loss",
     "gram_matrix",
     "grid_loss",
-    "luma",
     "normed",
     "psnr",
     "reconstruction_loss",
@@ -185,7 +185,7 @@ def ripple_loss(result: Tensor, content: Tensor, octaves: int = 1, smooth: float
     for octave in range(octaves):
         if octave:
             result, content = F.avg_pool2d(result.float(), 2), F.avg_pool2d(content.float(), 2)
-        edges = F.max_pool2d(_laplacian(luma(content.float())).abs(), 5, stride=1, padding=2)
+        edges = F.max_pool2d(_laplacian(luma(content)).abs(), 5, stride=1, padding=2)
         found.append((_laplacian(result.float()).abs() * torch.exp(-edges / smooth)).mean())
     return torch.stack(found).mean()
 
@@ -211,7 +211,7 @@ def calm_loss(result: Tensor, content: Tensor, smooth: float = 0.03) -> Tensor:
     means (36 px) a side. A place counts by `exp(-(d / smooth)^2)`, d the standard deviation of the content's luma in
     the same window. Sides of 36 px or more; in units of RGB in [0, 1].
     """
-    luma_of_content = luma(content.float())
+    luma_of_content = luma(content)
     spread, before = (_deviation(F.avg_pool2d(_chroma(x.float()), 4)).mean(1, keepdim=True) for x in (result, content))
     weight = torch.exp(-(_deviation(F.avg_pool2d(luma_of_content, 4)) / smooth).square())
     return (F.relu(spread - before) * weight).mean() / weight.mean().clamp_min(
@@ -242,16 +242,10 @@ def _laplacian(x: Tensor) -> Tensor:
     return x[..., :-2, 1:-1] + x[..., 2:, 1:-1] + x[..., 1:-1, :-2] + x[..., 1:-1, 2:] - 4 * inner
 
 
-def luma(picture: Tensor) -> Tensor:
-    """Rec. 601 luma, `(B, 1, H, W)`."""
-    red, green, blue = (picture[:, i : i + 1] for i in range(3))
-    return 0.299 * red + 0.587 * green + 0.114 * blue
-
-
 def ssim(x: Tensor, y: Tensor) -> Tensor:
     """Mean structural similarity of luma (Wang et al. 2004): 11x11 Gaussian of sigma 1.5, valid windows, data range 1;
     in [-1, 1]."""
-    x, y = luma(x.float()), luma(y.float())
+    x, y = luma(x), luma(y)
     stack = torch.cat([x, y, x * x, y * y, x * y], 0)
     rows, columns = (_gaussian_band(side, x.device) for side in x.shape[2:])
     with torch.autocast(x.device.type, enabled=False):  # the variances below are small differences

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from adainkit.errors import AdaINKitError, WeightsError
+from adainkit.look.color import luma
 from adainkit.store.weights import is_offline
 
 from . import losses
@@ -74,7 +75,7 @@ def grid_energy(picture: Tensor) -> float:
     Sides are cut to multiples of 8, where the periods are places of the spectrum; from 40 px on, none of what is around
     a period is the picture's mean.
     """
-    gray = losses.luma(picture.detach().cpu().double())[0, 0]
+    gray = luma(picture.detach().cpu(), torch.float64)[0, 0]
     height, width = (side // 8 * 8 for side in gray.shape)
     gray = gray[:height, :width]
     power = torch.fft.fft2(gray - gray.mean()).abs().square()

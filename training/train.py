@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from adainkit.errors import AdaINKitError
 from adainkit.net.config import LITE, ModelConfig
+from adainkit.net.devices import find_device
 from adainkit.net.model import AdaINModel
 from adainkit.net.words import WORDS, read_words
 
@@ -394,17 +395,14 @@ class Trainer:
 
 
 def _pick_device(name: str, local: int) -> torch.device:
-    """The device of this process; "auto" and "cuda" take the GPU of its number. `ConfigError` if there is none."""
+    """The device of this process: "auto" and "cuda" take the GPU of its number, and "auto" the CPU where there is no
+    GPU. `ConfigError` for a device that is not here."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device("cuda", local) if name == "cuda" else torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # how torch says that it has no such device
-        raise ConfigError(
-            f"device: {name!r} cannot be used here ({str(error).splitlines()[0]}); try auto or cpu"
-        ) from error
-    return device
+        return find_device(f"cuda:{local}" if name == "cuda" else name)
+    except AdaINKitError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _build(config: TrainConfig, init: Path | None, vgg: str | Path | None) -> tuple[TrainConfig, AdaINModel]:

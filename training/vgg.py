@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from adainkit.atomic import write_atomically
 from adainkit.errors import AdaINKitError, ModelError, WeightsError
+from adainkit.net.classic import fold_input_map
 from adainkit.net.coders import Encoder
 from adainkit.store.weights import is_offline
 
@@ -130,8 +131,7 @@ def fill_encoder(encoder: Encoder, layers: Sequence[Layer]) -> None:
     first 3x3 convolution: exact, since reflection pads with pixels."""
     convs = [module for module in encoder.modules() if isinstance(module, nn.Conv2d)]
     (matrix, offset), (weight, bias), *rest = layers
-    first = torch.einsum("omhw,mi->oihw", weight.double(), matrix[:, :, 0, 0].double())
-    folded = [(first, bias.double() + torch.einsum("omhw,m->o", weight.double(), offset.double())), *rest]
+    folded = [fold_input_map(matrix, offset, weight, bias), *rest]
     ours, theirs = [tuple(c.weight.shape) for c in convs], [tuple(w.shape) for w, _ in folded]
     if ours != theirs:
         raise ModelError(f"the encoder is not of this VGG-19's shape: its convolutions are {ours}, the file's {theirs}")

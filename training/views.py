@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from adainkit.look.color import LUMA
+
 __all__ = ["Colors", "View", "draw_colors", "pick_crop", "recolor"]
 
 Colors = tuple[tuple[float, ...], ...]
 """An affine map of RGB: three rows of three factors and one summand."""
-_LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def draw_colors(rng: random.Random, hue: float = 0.0, invert: float = 0.0, dark:
         found = _permuted(rng) if rng.random() < 0.5 else _rotated(rng.uniform(0, 2 * math.pi))
     if invert and rng.random() < invert:
         # Y' = 1 - Y and R' - Y' = R - Y: R' = R + 1 - 2 Y
-        found = _after(found, tuple((*((i == j) - 2 * w for j, w in enumerate(_LUMA)), 1.0) for i in range(3)))
+        found = _after(found, tuple((*((i == j) - 2 * w for j, w in enumerate(LUMA)), 1.0) for i in range(3)))
     if dark and rng.random() < dark:
         share = 0.5 ** rng.uniform(1, 3)
         found = _after(found, tuple((*(share * (i == j) for j in range(3)), 0.0) for i in range(3)))

@@ -11,20 +11,15 @@ from __future__ import annotations
 import glob
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["FORMATS", "PICTURES", "Found", "find", "find_contents", "find_pictures"]
+from ..formats import PICTURES
+
+__all__ = ["Found", "find", "find_contents", "find_pictures"]
 
 _log = logging.getLogger("adainkit")
-
-FORMATS = (
-    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "avif", "tif", "tiff", "bmp", "jp2", "heic", "heif", "jxl",
-)  # fmt: skip
-"""Extensions that can be written; of another kind of picture, the result is a PNG."""
-PICTURES = {f".{name}" for name in (*FORMATS, "gif", "hif", "mpo", "j2k", "pgm", "ppm", "tga")}
-"""Suffixes of what is taken from a folder."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +52,14 @@ def find_contents(contents: Sequence[str]) -> list[Path]:
     return [each.source for each in found]
 
 
-def find_pictures(folder: str | os.PathLike[str]) -> list[Path]:
-    """The pictures of a folder and of all below it, by name, as paths below it; `ValueError` for one that has none, or
-    that cannot be read."""
+def find_pictures(folder: str | os.PathLike[str], suffixes: Collection[str] = PICTURES) -> list[Path]:
+    """The pictures of a folder and of all folders below it, by name, as paths below it. Hidden files do not count.
+
+    `suffixes`: of the files that count, in lower case. `ValueError` for a folder that has none, or cannot be read.
+    """
     if not os.path.isdir(folder):
         raise ValueError(f"{os.fspath(folder)}: is no folder")
-    found = list(_walk(Path(folder), None))
+    found = list(_walk(Path(folder), None, suffixes))
     for each in found:
         if each.problem:
             raise ValueError(f"{each.source}: {each.problem}")
@@ -86,7 +83,7 @@ def _expand(contents: Sequence[str], output: str | None) -> Iterator[Found]:
                 yield from _walk(match, output) if os.path.isdir(match) else [Found(match, Path(match.name))]
 
 
-def _walk(root: Path, output: str | None) -> Iterator[Found]:
+def _walk(root: Path, output: str | None, suffixes: Collection[str] = PICTURES) -> Iterator[Found]:
     """The pictures of a folder, less hidden ones and, so that results are no contents, the output folder within it."""
     if output is not None and os.path.realpath(output) == os.path.realpath(root):
         output = None
@@ -103,7 +100,7 @@ def _walk(root: Path, output: str | None) -> Iterator[Found]:
                 continue
             if not os.path.isfile(path) and not os.path.islink(path):
                 others.append("pipe, socket or device")  # to open one may take for ever
-            elif path.suffix.lower() in PICTURES and os.path.exists(path) == os.path.isfile(path):
+            elif path.suffix.lower() in suffixes and os.path.exists(path) == os.path.isfile(path):
                 empty = False
                 yield Found(path, path.relative_to(root), root)
             else:

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .finding import FORMATS, PICTURES, Found, find
+from ..formats import FORMATS, PICTURES
+from .finding import Found, find
 
-__all__ = ["FORMATS", "Job", "default_name", "plan_jobs", "same_file", "split_weight"]
+__all__ = ["Job", "default_name", "plan_jobs", "same_file", "split_weight"]
 
 _SAME = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "tiff": "tif", "heif": "heic"}
 

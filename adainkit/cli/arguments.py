@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from ..batch.jobs import FORMATS
+from ..formats import FORMATS
 from ..look.controls import CONTROLS, Control
 from . import values
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..atomic import temporary_beside
 from ..errors import AdaINKitError, ImageError
+from ..formats import EXTRAS, KINDS
 from .facts import with_record
 from .packing import append_facts, pillow_options
 from .png16 import write_png16
@@ -25,13 +26,7 @@ __all__ = ["check_target", "facts_to_write", "save_image"]
 
 _log = logging.getLogger("adainkit")
 
-_FORMATS = {
-    ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG", ".webp": "WEBP",
-    ".avif": "AVIF", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".jp2": "JPEG2000",
-    ".heic": "HEIF", ".heif": "HEIF", ".jxl": "JXL",
-}  # fmt: skip
 _QUALITY = {"JPEG": 95, "WEBP": 92, "AVIF": 88, "HEIF": 90, "JXL": 92}  # visually lossless; strokes suffer from less
-_EXTRAS = {"HEIF": ("heif", "pillow_heif"), "JXL": ("jxl", "pillow_jxl")}  # formats of packages of their own
 
 
 def save_image(
@@ -113,12 +108,13 @@ def check_target(
 
 def _format_of(path: Path, name: str | None) -> str:
     extension = f".{name.lower().lstrip('.')}" if name else path.suffix.lower()
-    if extension not in _FORMATS:
-        raise ImageError(f"{path}: unknown format {extension!r}; expected one of {', '.join(_FORMATS)}")
-    kind = _FORMATS[extension]
+    kind = KINDS.get(extension.removeprefix("."))
+    if kind is None:
+        known = ", ".join(f".{each}" for each in KINDS)
+        raise ImageError(f"{path}: unknown format {extension!r}; expected one of {known}")
     Image.init()
-    if kind in _EXTRAS:
-        extra, module = _EXTRAS[kind]
+    if kind in EXTRAS:
+        extra, module = EXTRAS[kind]
         try:
             import_module(module)
         except ImportError as error:

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..errors import ImageError
 
 __all__ = [
+    "LUMA",
     "ColorMap",
     "ColorStatistics",
     "apply_map",
@@ -20,8 +21,8 @@ __all__ = [
     "match_map",
 ]
 
-# Rec. 601: the luma of JPEG's YCbCr. It weighs gamma-coded RGB, which is what pictures in [0, 1] hold here.
-_LUMA = (0.299, 0.587, 0.114)
+LUMA = (0.299, 0.587, 0.114)
+"""Rec. 601: the luma of JPEG's YCbCr. It weighs gamma-coded RGB, which is what pictures in [0, 1] hold here."""
 # Added to the diagonal of a covariance: the square of a quarter of an 8-bit step, (1 / 1020)^2. Less variance
 # than that is rounding, not color; flat and gray pictures (singular covariances) then still have a Cholesky
 # factor.
@@ -145,9 +146,9 @@ def keep_luma(result: Tensor, content: Tensor) -> Tensor:
     return chroma.mul_(fit).add_(light).clamp_(0, 1).to(result.dtype)
 
 
-def luma(x: Tensor) -> Tensor:
-    """``(B, 3, H, W)`` RGB -> ``(B, 1, H, W)`` float32 luma (Rec. 601)."""
-    red, green, blue = (weight * x[:, i : i + 1].float() for i, weight in enumerate(_LUMA))
+def luma(x: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """``(B, 3, H, W)`` RGB -> ``(B, 1, H, W)`` luma (Rec. 601), computed in `dtype`; differentiable."""
+    red, green, blue = (weight * x[:, i : i + 1].to(dtype) for i, weight in enumerate(LUMA))
     return red + green + blue
 
 
