@@ -20,10 +20,10 @@ __all__ = ["FORMATS", "PICTURES", "Found", "find", "find_contents", "find_pictur
 _log = logging.getLogger("adainkit")
 
 FORMATS = (
-    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "avif", "tif", "tiff", "bmp", "jp2", "heic", "heif", "jxl",
+    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "avif", "tif", "tiff", "bmp", "jp2", "heic", "heif", "jxl",
 )  # fmt: skip
 """Extensions that can be written; of another kind of picture, the result is a PNG."""
-PICTURES = {f".{name}" for name in (*FORMATS, "gif", "hif", "mpo", "j2k", "pgm", "ppm", "tga")}
+PICTURES = {f".{name}" for name in (*FORMATS, "hif", "mpo", "j2k", "pgm", "ppm", "tga")}
 """Suffixes of what is taken from a folder."""
 
 
