@@ -19,16 +19,19 @@ from torch import Tensor
 from .batch.pipeline import END, Outcome, run_pipeline
 from .engine.content_statistics import ContentStatistics, check_binding
 from .engine.file_to_file import fits_whole, stream_file
+from .engine.film import stylize_film
 from .engine.memory import ordinary_tensors
 from .engine.two_pass import Executor, TileSize
 from .engine.whole import Content, encode_picture, joined_pictures, render, without_pixels
 from .errors import AdaINKitError, ImageError, Progress, StyleError
 from .images import (
+    FILM_KINDS,
     MAX_PIXELS,
     ImageLike,
     Picture,
     check_target,
     close_image,
+    find_film,
     open_image,
     picture_size,
     premix,
@@ -219,15 +222,17 @@ class Stylizer:
         with another one they are an `ImageError`.
         """
         Controls(scale=scale)
-        by_picture: list[tuple[Moments, ...]] = []
+        merged: list[Moments] = []
         for image in images:
             content = self.encode_content(image, scale=scale, tile=tile, max_pixels=max_pixels, progress=progress)
-            by_picture += zip(*map(split_moments, content.statistics), strict=True)
-        if not by_picture:
+            with ordinary_tensors():
+                for found in zip(*map(split_moments, content.statistics), strict=True):
+                    # at once: what is kept of every picture, small as it is, holds the heap apart, which then grows
+                    merged = [merge_moments(pair) for pair in zip(merged, found, strict=True)] if merged else [*found]
+            del content, found  # before the next one is made
+        if not merged:
             raise ImageError("statistics of at least one picture are expected, got none")
-        with ordinary_tensors():
-            merged = (merge_moments(parts) for parts in zip(*by_picture, strict=True))
-            return ContentStatistics(merged, self.digest, float(scale))
+        return ContentStatistics(merged, self.digest, float(scale))
 
     def stylize(
         self,
@@ -467,6 +472,9 @@ class Stylizer:
         strips, unless `tile` is None: the same result, in memory that does not grow with its height where both files
         are TIFF (`engine.file_to_file.stream_file`). `progress` then has one stage, "stylize".
 
+        An animated GIF, PNG or WebP becomes a film in any of the three: every frame under the statistics of all of them
+        (`engine.film.stylize_film`). Into another format goes its first frame, and the log says so.
+
         `format`, `quality`, `strip` and `record` as in `images.save_image`; with `overwrite` False an existing target
         is an `ImageError`.
         """
@@ -474,7 +482,30 @@ class Stylizer:
         check_binding(content_statistics, self.digest, scale)
         if not isinstance(source, (str, os.PathLike)):
             raise ImageError(f"stylize_file expects the path of a picture, got {type(source).__name__}; use stylize")
-        check_target(target, format=format, quality=quality, overwrite=overwrite)  # before the work, not after it
+        saving: dict[str, Any] = {"format": format, "quality": quality, "overwrite": overwrite}
+        kind = check_target(target, **saving)  # before the work, not after it
+        saving |= {"strip": strip, "record": record}
+        film = find_film(source, max_pixels) if kind in FILM_KINDS else None
+        if film is not None:
+            return stylize_film(
+                self,
+                film,
+                target,
+                style,
+                alpha=alpha,
+                preserve_color=preserve_color,
+                color_strength=color_strength,
+                mask=mask,
+                regions=regions,
+                scale=scale,
+                detail=detail,
+                content_statistics=content_statistics,
+                style_size=style_size,
+                tile=tile,
+                max_pixels=max_pixels,
+                progress=progress,
+                **saving,
+            )
         plan = self._plan(style, regions, mask, style_size, max_pixels)
         executor = self._executor(tile)
         if tile is not None and not fits_whole(executor, *picture_size(source, max_pixels), scale):
@@ -485,27 +516,14 @@ class Stylizer:
                 plan,
                 controls,
                 content_statistics=None if content_statistics is None else self._checked_statistics(content_statistics),
-                format=format,
-                quality=quality,
-                overwrite=overwrite,
-                strip=strip,
-                record=record,
                 max_pixels=max_pixels,
                 progress=progress,
+                **saving,
             )
         result, picture = self._painted(source, plan, controls, content_statistics, tile, max_pixels, progress)
         closed = close_image(result, picture, deep=True)
         assert not isinstance(closed, Tensor)  # a path gives an image, or an array where it has 16 bits
-        return save_image(
-            closed,
-            target,
-            format=format,
-            quality=quality,
-            overwrite=overwrite,
-            info=picture.info,
-            strip=strip,
-            record=record,
-        )
+        return save_image(closed, target, info=picture.info, **saving)
 
     def as_style(self, style: StyleLike, *, style_size: int | None = 512, max_pixels: int | None = MAX_PIXELS) -> Style:
         """A `Style` of this model from anything that `stylize` takes as one. `StyleError` if it is none, or another

@@ -235,7 +235,7 @@ def test_nothing_is_replaced_unasked(run: Run, here: Path):
         ("in/a.png no-such-preset --alphas 0,1", 1, "no-such-preset"),
         ("in/a.png --style art/1.png --style no-such-preset", 1, "no-such-preset"),
         ("in/a.png --style art/1.png --style ember --interpolate 3 --model in/b.png", 1, "cannot be read as a model"),
-        ("in/a.png art/1.png -o sheet.gif", 1, "sheet.gif"),
+        ("in/a.png art/1.png -o sheet.ppm", 1, "sheet.ppm"),
     ],
 )
 def test_what_cannot_be_is_told(run: Run, here: Path, argv: str, code: int, told: str):

@@ -76,7 +76,8 @@ def plan_jobs(
 ) -> list[Job]:
     """The jobs for files, patterns and folders, in the order in which they were named; folders by name, recursively.
 
-    A folder's tree is kept below `output`. Without `output` a result lies beside its content (a folder's beside the
+    A folder's tree is kept below `output`. A GIF becomes a PNG, animated if it is, unless `output` or `format` says GIF.
+    Without `output` a result lies beside its content (a folder's beside the
     folder), `style_name` in its name, under a number where the name is taken. Nothing that exists is a target but for
     `overwrite`, and no content nor any of the `protected` files, there or not, ever is. `ValueError` for an impossible
     `output`.
@@ -155,7 +156,8 @@ def _with_format(path: Path, format: str | None) -> Path:
     if format:
         same = _kind(path.suffix[1:]) == _kind(format)
         return path if same else path.with_suffix(f".{format}")
-    return path if path.suffix[1:].lower() in FORMATS else path.with_suffix(".png")
+    kept = path.suffix[1:].lower() in FORMATS and path.suffix.lower() != ".gif"  # whose 256 colors are few for strokes
+    return path if kept else path.with_suffix(".png")
 
 
 def _next_name(path: Path) -> Path:

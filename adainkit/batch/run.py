@@ -15,10 +15,12 @@ from ..engine.memory import memory_budget
 from ..engine.two_pass import Executor, TileSize
 from ..errors import Progress
 from ..images import (
+    FILM_KINDS,
     MAX_PIXELS,
     ImageLike,
     Picture,
     check_target,
+    is_film,
     open_image,
     open_strips,
     picture_size,
@@ -74,9 +76,11 @@ def stylize_files(
         return {"strip": strip, "record": None if record_of is None else record_of(job)}
 
     def read(job: Job) -> Any:
-        check_target(_target(job), **saving)  # type: ignore[arg-type]  # before the work, not after it
+        kind = check_target(_target(job), **saving)  # type: ignore[arg-type]  # before the work, not after it
         height, width = picture_size(job.source, max_pixels)
         style = style_of(job)
+        if kind in FILM_KINDS and is_film(job.source):
+            return Alone((style, None))
         if not fits_whole(executor, height * in_flight(threads), width, scale):
             return Alone((style, None))
         return style, _for_file(open_image(job.source, max_pixels=max_pixels))

@@ -27,7 +27,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(found, indent=2))
     for facts in [] if args.json else found:
-        print(f"{facts['file']}: {facts['format']}, {facts['width']} x {facts['height']}", flush=True)
+        many = f", {facts['frames']} frames" if (facts["frames"] or 1) > 1 else ""
+        print(f"{facts['file']}: {facts['format']}, {facts['width']} x {facts['height']}{many}", flush=True)
         if facts["kept"]:
             print(f"  has: {', '.join(facts['kept'])}")
         for name, value in (facts["record"] or {}).items():

@@ -30,7 +30,7 @@ log = logging.getLogger("adainkit")
 # once more for premixed, matched or masked colors, and a dozen for what Pillow decodes and encodes.
 _WHOLE = 48
 _SEGMENT = 1 << 26  # bytes of a TIFF's strip or tile that are decoded at once, however small the budget is
-_SIDES = {"JPEG": 65500, "WEBP": 16383}  # what these formats, or Pillow's writers of them, can count
+_SIDES = {"JPEG": 65500, "WEBP": 16383, "GIF": 65535}  # what these formats, or Pillow's writers of them, can count
 
 
 def fits_whole(executor: Executor, height: int, width: int, scale: float = 1.0) -> bool:

@@ -1,5 +1,6 @@
 """Pictures in and out: one door for paths, files, bytes, PIL images, arrays and tensors."""
 
+from .animation import FILM_KINDS, Film, find_film, is_film, write_film
 from .describe import describe
 from .door import MAX_PIXELS, ImageLike, alpha_as_given, close_image, mask_of, open_image, premix
 from .facts import read_record
@@ -9,7 +10,9 @@ from .tiff import need_tifffile, write_tiff_rows
 from .windows import Strips, open_strips, picture_size
 
 __all__ = [
+    "FILM_KINDS",
     "MAX_PIXELS",
+    "Film",
     "ImageLike",
     "Picture",
     "Strips",
@@ -18,6 +21,8 @@ __all__ = [
     "close_image",
     "describe",
     "facts_to_write",
+    "find_film",
+    "is_film",
     "mask_of",
     "need_tifffile",
     "open_image",
@@ -26,5 +31,6 @@ __all__ = [
     "premix",
     "read_record",
     "save_image",
+    "write_film",
     "write_tiff_rows",
 ]

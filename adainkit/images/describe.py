@@ -7,6 +7,7 @@ from typing import Any
 
 from PIL import Image
 
+from .animation import count_frames
 from .decoders import identify, is_tiff
 from .facts import read_facts, read_record
 from .reading import opened, reading, tiff_size
@@ -16,8 +17,8 @@ __all__ = ["describe"]
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Facts about a picture file: "format", "width", "height", "kept" (which of EXIF, XMP, ... it has), and "record",
-    the settings that a result was made with, or None.
+    """Facts about a picture file: "format", "width", "height", "frames" (of a GIF, PNG or WebP; None where they are not
+    counted), "kept" (which of EXIF, XMP, ... it has), and "record", the settings that a result was made with, or None.
 
     `ImageError` for what is no picture; nothing is decoded.
     """
@@ -32,6 +33,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
             "format": kind_of_tiff(stream) if of_tiff else (header.format if header else None),
             "width": width,
             "height": height,
+            "frames": count_frames(header),
             "kept": [*info, *(["icc_profile"] if profile else [])],
             "record": read_record(info.get("xmp")),
         }

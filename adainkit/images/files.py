@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -22,11 +23,12 @@ from .packing import append_facts, pillow_options
 from .png16 import write_png16
 from .tiff import write_tiff16
 
-__all__ = ["check_target", "facts_to_write", "save_image"]
+__all__ = ["DEFAULT_QUALITY", "check_target", "facts_to_write", "save_image", "writing"]
 
 _log = logging.getLogger("adainkit")
 
-_QUALITY = {"JPEG": 95, "WEBP": 92, "AVIF": 88, "HEIF": 90, "JXL": 92}  # visually lossless; strokes suffer from less
+DEFAULT_QUALITY = {"JPEG": 95, "WEBP": 92, "AVIF": 88, "HEIF": 90, "JXL": 92}
+"""By format, what is visually lossless; strokes suffer from less."""
 
 
 def save_image(
@@ -42,10 +44,10 @@ def save_image(
 ) -> Path:
     """Write a PIL image, an array ``(H, W)`` or ``(H, W, 1 | 3 | 4)``, or a tensor ``(1 | 3 | 4, H, W)``.
 
-    Numbers are uint8, uint16 or float in [0, 1]. JPEG, PNG, WebP, AVIF, TIFF, BMP, JPEG 2000 or, with the extras
-    ``heif`` and ``jxl``, HEIC and JPEG XL, by `format` or else by the extension. uint16 stays 16 bits in PNG and TIFF
-    (color in TIFF needs ``pip install "adainkit[tiff]"``) and becomes 8 bits elsewhere; floats become 8 bits. `quality`
-    is 1 to 100 (JPEG, WebP, AVIF, HEIC, JPEG XL). JPEG and BMP have no alpha: the picture is laid on white, with a
+    Numbers are uint8, uint16 or float in [0, 1]. The format is JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF (256 colors, and
+    nothing of what a picture says of itself, and so no `record`), JPEG 2000 or, with the extras ``heif`` and ``jxl``,
+    HEIC and JPEG XL, by `format` or else by the extension. uint16 stays 16 bits in PNG and TIFF (color in TIFF needs
+    ``pip install "adainkit[tiff]"``) and becomes 8 bits elsewhere; floats become 8 bits. `quality` is 1 to 100 (JPEG, WebP, AVIF, HEIC, JPEG XL). JPEG and BMP have no alpha: the picture is laid on white, with a
     logged warning.
 
     The ICC profile, DPI, EXIF, XMP, IPTC records and a PNG's texts come from `info` (`Picture.info` for an array), by
@@ -56,18 +58,29 @@ def save_image(
     or the whole new one. Returns `path`. Raises ImageError for whatever goes wrong.
     """
     kind = check_target(path, format=format, quality=quality, overwrite=overwrite)
-    target = Path(os.path.realpath(path))  # a link stays a link
     picture = _prepare(result, kind)
     kept = facts_to_write(info if info is not None else getattr(result, "info", {}), strip, record)
+    with writing(path, kind) as stream:
+        if isinstance(picture, Image.Image):
+            _write(picture, stream, kind, quality or DEFAULT_QUALITY.get(kind), kept)
+        elif kind == "PNG":
+            write_png16(picture, stream, kept)
+        else:
+            write_tiff16(picture, stream, kept)
+            append_facts(stream, kept)
+    return Path(path)
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str], kind: str) -> Iterator[IO[bytes]]:
+    """A stream of which `path` holds all when the block ends well, and nothing when not; `kind` is told in errors.
+
+    `ImageError` for whatever the disk, the permissions or the encoder refuse.
+    """
+    target = Path(os.path.realpath(path))  # a link stays a link
     try:
         with temporary_beside(target) as part, _Stream(open(part, "w+b", buffering=0)) as stream:
-            if isinstance(picture, Image.Image):
-                _write(picture, stream, kind, quality or _QUALITY.get(kind), kept)
-            elif kind == "PNG":
-                write_png16(picture, stream, kept)
-            else:
-                write_tiff16(picture, stream, kept)
-                append_facts(stream, kept)
+            yield stream
     except AdaINKitError:
         raise
     except Exception as error:  # the disk, the permissions, or an encoder's limits
@@ -75,7 +88,6 @@ def save_image(
             f"{target}: cannot be written as {kind} ({str(error) or type(error).__name__}); "
             "expected a writable folder with free space, and a picture within the limits of the format"
         ) from error
-    return Path(path)
 
 
 def facts_to_write(info: Mapping[Any, Any], strip: bool, record: Mapping[str, Any] | None) -> dict[Any, Any]:
