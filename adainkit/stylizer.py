@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import reprlib
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import count
@@ -31,9 +31,9 @@ from .images import (
     close_image,
     open_image,
     picture_size,
-    premix,
     save_image,
 )
+from .look.color import premix
 from .look.controls import Alpha, Controls, PreserveColor
 from .look.masks import fitted, resize
 from .look.previews import bounded, prepare_preview, reduced
@@ -351,7 +351,6 @@ class Stylizer:
         else:
             styles_of = [self.as_style(style, style_size=style_size, max_pixels=max_pixels)] * len(images)
         results: list[Any] = [None] * len(images)
-        waiting: dict[tuple[Any, ...], list[tuple[int, Picture]]] = {}
         done = 0
 
         def work(group: list[tuple[int, Picture]]) -> None:
@@ -370,20 +369,9 @@ class Stylizer:
             if progress is not None:
                 progress("stylize", done, len(images))
 
-        for index, image in enumerate(images):
-            p = open_image(image, max_pixels=max_pixels)
-            alone = -1 if len(p.rgb) == 1 else index  # a batch tensor runs by itself
-            kind = (p.height, p.width, p.alpha is None, alone)
-            waiting.setdefault(kind, []).append((index, p))
-            step = min(max(1, batch_size), self._executor(tile).fast_batch(p.height, p.width))
-            if len(waiting[kind]) >= step or alone >= 0:
-                work(waiting.pop(kind))
-            while sum(map(len, waiting.values())) > _OPEN * max(
-                1, batch_size
-            ):  # of many sizes, the one that waits longest
-                work(waiting.pop(next(iter(waiting))))
-        for kind in list(waiting):
-            work(waiting.pop(kind))
+        for group in _alike(images, max(1, batch_size), self._executor(tile).fast_batch, max_pixels):
+            work(group)
+            del group  # its pictures need not stay while the next ones are opened
         return results
 
     def stylize_frames(
@@ -475,37 +463,18 @@ class Stylizer:
         if not isinstance(source, (str, os.PathLike)):
             raise ImageError(f"stylize_file expects the path of a picture, got {type(source).__name__}; use stylize")
         check_target(target, format=format, quality=quality, overwrite=overwrite)  # before the work, not after it
+        saving: dict[str, Any] = {"format": format, "quality": quality, "overwrite": overwrite}
+        saving |= {"strip": strip, "record": record}
         plan = self._plan(style, regions, mask, style_size, max_pixels)
         executor = self._executor(tile)
         if tile is not None and not fits_whole(executor, *picture_size(source, max_pixels), scale):
-            return stream_file(
-                executor,
-                source,
-                target,
-                plan,
-                controls,
-                content_statistics=None if content_statistics is None else self._checked_statistics(content_statistics),
-                format=format,
-                quality=quality,
-                overwrite=overwrite,
-                strip=strip,
-                record=record,
-                max_pixels=max_pixels,
-                progress=progress,
-            )
+            fixed = None if content_statistics is None else self._checked_statistics(content_statistics)
+            limits: dict[str, Any] = {"max_pixels": max_pixels, "progress": progress}
+            return stream_file(executor, source, target, plan, controls, content_statistics=fixed, **saving, **limits)
         result, picture = self._painted(source, plan, controls, content_statistics, tile, max_pixels, progress)
         closed = close_image(result, picture, deep=True)
         assert not isinstance(closed, Tensor)  # a path gives an image, or an array where it has 16 bits
-        return save_image(
-            closed,
-            target,
-            format=format,
-            quality=quality,
-            overwrite=overwrite,
-            info=picture.info,
-            strip=strip,
-            record=record,
-        )
+        return save_image(closed, target, info=picture.info, **saving)
 
     def as_style(self, style: StyleLike, *, style_size: int | None = 512, max_pixels: int | None = MAX_PIXELS) -> Style:
         """A `Style` of this model from anything that `stylize` takes as one. `StyleError` if it is none, or another
@@ -600,6 +569,25 @@ class Stylizer:
             raise StyleError(f"regions must be one or more pairs (mask, style), got {reprlib.repr(regions)}")
         styles_of = [[self.as_style(s, style_size=style_size, max_pixels=max_pixels)] for _, s in pairs]
         return RegionPlan([m for m, _ in pairs], styles_of, mask)
+
+
+def _alike(
+    images: Sequence[ImageLike], most: int, fast_batch: Callable[[int, int], int], max_pixels: int | None
+) -> Iterator[list[tuple[int, Picture]]]:
+    """Groups of pictures of one size, `most` at most, each picture with its place in `images`; it is opened when its
+    turn comes. `fast_batch(height, width)`: how many of a size should run together."""
+    waiting: dict[tuple[Any, ...], list[tuple[int, Picture]]] = {}
+    for index, image in enumerate(images):
+        p = open_image(image, max_pixels=max_pixels)
+        alone = -1 if len(p.rgb) == 1 else index  # a batch tensor runs by itself
+        kind = (p.height, p.width, p.alpha is None, alone)
+        waiting.setdefault(kind, []).append((index, p))
+        if len(waiting[kind]) >= min(most, fast_batch(p.height, p.width)) or alone >= 0:
+            yield waiting.pop(kind)
+        while sum(map(len, waiting.values())) > _OPEN * most:  # of many sizes, the one that waits longest
+            yield waiting.pop(next(iter(waiting)))
+    while waiting:
+        yield waiting.pop(next(iter(waiting)))
 
 
 def _scale_of(image: ImageLike | Content, scale: float) -> float:

@@ -12,10 +12,10 @@ import torch
 
 from adainkit import stylizer as stylizer_module
 from adainkit.engine.content_statistics import ContentStatistics
+from adainkit.engine.two_pass import Executor
 from adainkit.errors import ImageError
-from adainkit.executor import Executor
-from adainkit.model import AdaINModel
-from adainkit.network import ModelConfig
+from adainkit.net.config import ModelConfig
+from adainkit.net.model import AdaINModel
 from adainkit.style import StyleCache
 from adainkit.stylizer import Stylizer
 
