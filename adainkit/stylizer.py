@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import reprlib
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import count
@@ -34,9 +34,9 @@ from .images import (
     find_film,
     open_image,
     picture_size,
-    premix,
     save_image,
 )
+from .look.color import premix
 from .look.controls import Alpha, Controls, PreserveColor
 from .look.masks import fitted, resize
 from .look.previews import bounded, prepare_preview, reduced
@@ -355,7 +355,6 @@ class Stylizer:
         else:
             styles_of = [self.as_style(style, style_size=style_size, max_pixels=max_pixels)] * len(images)
         results: list[Any] = [None] * len(images)
-        waiting: dict[tuple[Any, ...], list[tuple[int, Picture]]] = {}
         done = 0
 
         def work(group: list[tuple[int, Picture]]) -> None:
@@ -374,20 +373,9 @@ class Stylizer:
             if progress is not None:
                 progress("stylize", done, len(images))
 
-        for index, image in enumerate(images):
-            p = open_image(image, max_pixels=max_pixels)
-            alone = -1 if len(p.rgb) == 1 else index  # a batch tensor runs by itself
-            kind = (p.height, p.width, p.alpha is None, alone)
-            waiting.setdefault(kind, []).append((index, p))
-            step = min(max(1, batch_size), self._executor(tile).fast_batch(p.height, p.width))
-            if len(waiting[kind]) >= step or alone >= 0:
-                work(waiting.pop(kind))
-            while sum(map(len, waiting.values())) > _OPEN * max(
-                1, batch_size
-            ):  # of many sizes, the one that waits longest
-                work(waiting.pop(next(iter(waiting))))
-        for kind in list(waiting):
-            work(waiting.pop(kind))
+        for group in _alike(images, max(1, batch_size), self._executor(tile).fast_batch, max_pixels):
+            work(group)
+            del group  # its pictures need not stay while the next ones are opened
         return results
 
     def stylize_frames(
@@ -485,41 +473,18 @@ class Stylizer:
         saving: dict[str, Any] = {"format": format, "quality": quality, "overwrite": overwrite}
         kind = check_target(target, **saving)  # before the work, not after it
         saving |= {"strip": strip, "record": record}
+        limits: dict[str, Any] = {"max_pixels": max_pixels, "progress": progress}
         film = find_film(source, max_pixels) if kind in FILM_KINDS else None
         if film is not None:
-            return stylize_film(
-                self,
-                film,
-                target,
-                style,
-                alpha=alpha,
-                preserve_color=preserve_color,
-                color_strength=color_strength,
-                mask=mask,
-                regions=regions,
-                scale=scale,
-                detail=detail,
-                content_statistics=content_statistics,
-                style_size=style_size,
-                tile=tile,
-                max_pixels=max_pixels,
-                progress=progress,
-                **saving,
-            )
+            where: dict[str, Any] = {"mask": mask, "regions": regions, "style_size": style_size, "tile": tile}
+            numbers = {"color_strength": color_strength, "scale": scale, "detail": detail}
+            where |= {"content_statistics": content_statistics, "preserve_color": preserve_color, **numbers}
+            return stylize_film(self, film, target, style, alpha=alpha, **where, **saving, **limits)
         plan = self._plan(style, regions, mask, style_size, max_pixels)
         executor = self._executor(tile)
         if tile is not None and not fits_whole(executor, *picture_size(source, max_pixels), scale):
-            return stream_file(
-                executor,
-                source,
-                target,
-                plan,
-                controls,
-                content_statistics=None if content_statistics is None else self._checked_statistics(content_statistics),
-                max_pixels=max_pixels,
-                progress=progress,
-                **saving,
-            )
+            known = None if content_statistics is None else self._checked_statistics(content_statistics)
+            return stream_file(executor, source, target, plan, controls, content_statistics=known, **saving, **limits)
         result, picture = self._painted(source, plan, controls, content_statistics, tile, max_pixels, progress)
         closed = close_image(result, picture, deep=True)
         assert not isinstance(closed, Tensor)  # a path gives an image, or an array where it has 16 bits
@@ -618,6 +583,25 @@ class Stylizer:
             raise StyleError(f"regions must be one or more pairs (mask, style), got {reprlib.repr(regions)}")
         styles_of = [[self.as_style(s, style_size=style_size, max_pixels=max_pixels)] for _, s in pairs]
         return RegionPlan([m for m, _ in pairs], styles_of, mask)
+
+
+def _alike(
+    images: Sequence[ImageLike], most: int, fast_batch: Callable[[int, int], int], max_pixels: int | None
+) -> Iterator[list[tuple[int, Picture]]]:
+    """Groups of pictures of one size, `most` at most, each picture with its place in `images`; it is opened when its
+    turn comes. `fast_batch(height, width)`: how many of a size should run together."""
+    waiting: dict[tuple[Any, ...], list[tuple[int, Picture]]] = {}
+    for index, image in enumerate(images):
+        p = open_image(image, max_pixels=max_pixels)
+        alone = -1 if len(p.rgb) == 1 else index  # a batch tensor runs by itself
+        kind = (p.height, p.width, p.alpha is None, alone)
+        waiting.setdefault(kind, []).append((index, p))
+        if len(waiting[kind]) >= min(most, fast_batch(p.height, p.width)) or alone >= 0:
+            yield waiting.pop(kind)
+        while sum(map(len, waiting.values())) > _OPEN * most:  # of many sizes, the one that waits longest
+            yield waiting.pop(next(iter(waiting)))
+    while waiting:
+        yield waiting.pop(next(iter(waiting)))
 
 
 def _scale_of(image: ImageLike | Content, scale: float) -> float:

@@ -24,7 +24,8 @@ from hypothesis.extra import numpy as npst
 from PIL import ExifTags, Image, ImageCms
 
 from adainkit.errors import Cancelled, ImageError
-from adainkit.images import Picture, close_image, files, open_image, premix, save_image
+from adainkit.images import Picture, close_image, files, open_image, save_image
+from adainkit.look.color import premix
 
 HEIGHT, WIDTH = 9, 14  # no side alike, so that a swapped one shows
 ORIENTATION = ExifTags.Base.Orientation

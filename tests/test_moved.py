@@ -53,3 +53,9 @@ def test_nothing_here_uses_an_old_path() -> None:
                 names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
             found += [f"{path}:{node.lineno}: {name}" for name in names if name in old]
     assert found == []
+
+
+def test_a_name_that_has_left_its_room_is_found_from_there() -> None:
+    images = importlib.import_module("adainkit.images")
+    with pytest.warns(DeprecationWarning, match=r"premix has moved to adainkit\.look\.color"):
+        assert images.premix is importlib.import_module("adainkit.look.color").premix

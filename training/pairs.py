@@ -10,7 +10,8 @@ from pathlib import Path
 from torch import Tensor
 
 from adainkit.errors import ImageError
-from adainkit.images import open_image, premix
+from adainkit.images import open_image
+from adainkit.look.color import premix
 from adainkit.look.masks import resize
 
 __all__ = ["SMALLEST", "load_picture", "pair_up"]

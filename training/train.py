@@ -70,6 +70,9 @@ _SHARED_STRIDE = 8  # on such crops the loss network's floor pooling and the enc
 class Trainer:
     """One run in one folder. `run()` trains to the end, or until SIGTERM or Ctrl-C, having saved where it is.
 
+    It has many methods, since it holds the whole of a run, which is saved and resumed as one: the model, the engine
+    that makes its steps, the clock, and what is written about it.
+
     `content`: a folder of photographs, or several, each with its own held-out ones. `teacher` and `vgg` as in
     `vgg.read_vgg`: the loss network (or several), and the encoder to begin with. A frozen encoder given by `vgg` is its
     own loss network when `teacher` is None. `init`: a model file to begin with.

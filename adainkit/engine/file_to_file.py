@@ -79,9 +79,7 @@ def stream_file(
         info = facts_to_write(strips.like.info, strip, record)
         if max(height, width) > _SIDES.get(kind, height + width):
             raise ImageError(f"{target}: {kind} has no room for {width} x {height} pixels; write TIFF or PNG")
-        covers = None
-        if plan.masks:
-            covers = CoverWindows(plan, height, width, max_pixels=max_pixels, limit=limit)
+        covers = CoverWindows(plan, height, width, max_pixels=max_pixels, limit=limit) if plan.masks else None
         kind_of_work: type[StripWork] = TiledStrips if controls.scale == 1 else ScaledStrips
         work = kind_of_work(executor, strips, covers, controls, progress)
         try:

@@ -10,8 +10,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from ..images import Picture, premix
-from ..look.color import ColorMap, ColorStatistics, apply_map, color_statistics, keep_luma, match_map
+from ..images import Picture
+from ..look.color import ColorMap, ColorStatistics, apply_map, color_statistics, keep_luma, match_map, premix
 from ..look.controls import Controls
 from ..look.guided import DETAIL_REACH, keep_detail
 from ..look.masks import counting

@@ -1,8 +1,11 @@
 """Pictures in and out: one door for paths, files, bytes, PIL images, arrays and tensors."""
 
+from typing import Any
+
+from ..moved import moved_name
 from .animation import FILM_KINDS, Film, find_film, is_film, write_film
 from .describe import describe
-from .door import MAX_PIXELS, ImageLike, alpha_as_given, close_image, mask_of, open_image, premix
+from .door import MAX_PIXELS, ImageLike, alpha_as_given, close_image, mask_of, open_image
 from .facts import read_record
 from .files import check_target, facts_to_write, save_image
 from .picture import Picture
@@ -28,9 +31,14 @@ __all__ = [
     "open_image",
     "open_strips",
     "picture_size",
-    "premix",
     "read_record",
     "save_image",
     "write_film",
     "write_tiff_rows",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "premix":
+        return moved_name(__name__, name, "look.color")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

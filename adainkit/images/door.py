@@ -11,7 +11,6 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import ImageError
-from ..look.color import ColorStatistics, color_statistics
 from .curves import matrix_profile
 from .exif import left_to_turn
 from .facts import read_facts
@@ -19,7 +18,7 @@ from .picture import Picture, checked, from_numpy, pack
 from .pil import close_pil, open_pil
 from .reading import check_size, load, reading
 
-__all__ = ["MAX_PIXELS", "ImageLike", "alpha_as_given", "close_image", "mask_of", "open_image", "premix"]
+__all__ = ["MAX_PIXELS", "ImageLike", "alpha_as_given", "close_image", "mask_of", "open_image"]
 
 ImageLike: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | np.ndarray[Any, Any] "
@@ -167,21 +166,6 @@ def alpha_as_given(alpha: Tensor, picture: Picture) -> np.ndarray[Any, Any] | Te
     out = np.empty((*alpha.shape[2:], 1), raw.dtype)
     pack(alpha[0], out)
     return out
-
-
-def premix(rgb: Tensor, alpha: Tensor, statistics: ColorStatistics | None = None) -> Tensor:
-    """``(B, 3, H, W)`` RGB and ``(B, 1, H, W)`` alpha, both in [0, 1]: RGB with the hidden colors replaced.
-
-    Same shape, dtype and device back; the very tensor if nothing is hidden. Fully transparent pixels take the mean of
-    the others, weighted by alpha (mid gray if there is none), so that what lies hidden under them never reaches the
-    network and their border is no edge. `statistics`: those of the whole picture, of which this is a window.
-    """
-    hidden = alpha == 0
-    if not hidden.any():
-        return rgb
-    statistics = statistics or color_statistics(rgb, alpha)
-    mean = torch.where(statistics.weight[:, None] > 0, statistics.mean, 0.5).float()
-    return torch.where(hidden, mean.to(rgb.device, rgb.dtype)[:, :, None, None], rgb)
 
 
 def mask_of(picture: Picture) -> Tensor:

@@ -19,6 +19,7 @@ __all__ = [
     "luma",
     "match_color",
     "match_map",
+    "premix",
 ]
 
 LUMA = (0.299, 0.587, 0.114)
@@ -89,6 +90,21 @@ def _strip_statistics(x: Tensor, weight: Tensor | None) -> ColorStatistics:
     # sums of products, not a matmul: autocast and TF32 would take those down to 10 bits
     m2 = torch.stack([(d * w * d[:, i : i + 1]).sum(2) for i in range(3)], 1)
     return ColorStatistics(*(t.cpu().double() for t in (count[:, 0], mean, m2)))
+
+
+def premix(rgb: Tensor, alpha: Tensor, statistics: ColorStatistics | None = None) -> Tensor:
+    """``(B, 3, H, W)`` RGB and ``(B, 1, H, W)`` alpha, both in [0, 1]: RGB with the hidden colors replaced.
+
+    Same shape, dtype and device back; the very tensor if nothing is hidden. Fully transparent pixels take the mean of
+    the others, weighted by alpha (mid gray if there is none), so that what lies hidden under them never reaches the
+    network and their border is no edge. `statistics`: those of the whole picture, of which this is a window.
+    """
+    hidden = alpha == 0
+    if not hidden.any():
+        return rgb
+    statistics = statistics or color_statistics(rgb, alpha)
+    mean = torch.where(statistics.weight[:, None] > 0, statistics.mean, 0.5).float()
+    return torch.where(hidden, mean.to(rgb.device, rgb.dtype)[:, :, None, None], rgb)
 
 
 def match_map(result: ColorStatistics, content: ColorStatistics) -> ColorMap:

@@ -49,6 +49,8 @@ class Step:
 class ModelConfig:
     """An architecture: `encoder` and `decoder` as words separated by spaces, see the table in `words.py`.
 
+    It has many methods, since all that follows from the words is asked of it: levels, places, shapes and sizes.
+
     `gain_cap` bounds AdaIN's gain (`adain.affine_map`); None leaves it free. `code` is how many numbers a style is
     summed up in for the decoder's own places (`head.StyleHead`); 0 where it has none. `ModelError` for an impossible
     architecture.

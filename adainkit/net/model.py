@@ -77,14 +77,9 @@ class AdaINModel(nn.Module):
         """
         device = statistics[0].mean.device
         wanted = [
-            (self._stacked(styles, f"mean{i}", device), self._stacked(styles, f"std{i}", device))
-            for i in range(len(statistics))
+            (_stacked(styles, f"mean{i}", device), _stacked(styles, f"std{i}", device)) for i in range(len(statistics))
         ]
         return self.maps([(m.mean, m.std) for m in statistics], wanted, alphas)
-
-    @staticmethod
-    def _stacked(styles: Sequence[Mapping[str, Tensor]], name: str, device: torch.device) -> Tensor:
-        return torch.stack([style[name] for style in styles]).to(device, torch.float32)
 
     def maps(self, content: Statistics, style: Statistics, alphas: Sequence[Tensor | float]) -> list[AffineMap]:
         """What `modulate` gives, from means and deviations `(B, C)` of both, level by level; differentiable.
@@ -108,7 +103,7 @@ class AdaINModel(nn.Module):
         `origin`: row and column of the first cell in the whole picture, in cells of the coarsest level, where the
         features are a window of it.
         """
-        kind = self._kind(self.decoder) if self.mixed else None  # None: the features', which autocast may have rounded
+        kind = _kind(self.decoder) if self.mixed else None  # None: the features', which autocast may have rounded
         levels = len(self.config.levels)
         mapped = [apply_affine(f, m.fitting(f), kind) for f, m in zip(features, maps[:levels], strict=True)]
         output: Tensor = self.decoder(mapped, maps[levels:], origin)
@@ -117,12 +112,7 @@ class AdaINModel(nn.Module):
     @property
     def mixed(self) -> bool:
         """Whether encoder and decoder were given two types by `cast`."""
-        return self._kind(self.encoder) != self._kind(self.decoder)
-
-    @staticmethod
-    def _kind(part: nn.Module) -> torch.dtype | None:
-        first = next(part.parameters(), None)
-        return None if first is None else first.dtype
+        return _kind(self.encoder) != _kind(self.decoder)
 
     def cast(self, encoder: torch.dtype, decoder: torch.dtype) -> None:
         """Round the parameters: the encoder's, and the decoder's but for its last layer, which stays float32.
@@ -202,6 +192,15 @@ class AdaINModel(nn.Module):
             raise WeightsError(f"{path}: tensors do not fit the file's own configuration ({error})") from error
         model.metadata = {k: v for k, v in facts.items() if k not in _OWN_FACTS}
         return model.eval().requires_grad_(False)
+
+
+def _stacked(styles: Sequence[Mapping[str, Tensor]], name: str, device: torch.device) -> Tensor:
+    return torch.stack([style[name] for style in styles]).to(device, torch.float32)
+
+
+def _kind(part: nn.Module) -> torch.dtype | None:
+    first = next(part.parameters(), None)
+    return None if first is None else first.dtype
 
 
 def _digest(tensors: Mapping[str, Tensor], prefix: str) -> str:
