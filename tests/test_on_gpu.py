@@ -46,6 +46,7 @@ def run(place: Path, *arguments: str, **variables: str) -> subprocess.CompletedP
 def settings() -> list[str]:
     kept = {k: v for k, v in TINY.items() if k not in ("checkpoint_every", "sample_every")}
     kept |= {"scales": [1], "look_shift": 2, "noise_shift": 1, "data_on_device": "always"}
+    kept |= {"decoder": "canvas2 mod8 merge shuffle4 rgb", "code": 8}  # as the recipe's, which knows the style
     return [part for key, value in kept.items() for part in (f"--{key.replace('_', '-')}", json.dumps(value))]
 
 
