@@ -46,7 +46,7 @@ class StyleError(AdaINKitError):
 
 
 class OutOfMemoryError(AdaINKitError):
-    """The device cannot hold even the smallest piece of work."""
+    """The memory of the device is too small for even the smallest piece of the work."""
 
 
 class Cancelled(AdaINKitError):
@@ -54,5 +54,5 @@ class Cancelled(AdaINKitError):
 
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""How work tells how far it is, and is told to stop: it is called with (stage, done, total), and what it raises, best
-`Cancelled`, stops the work at the next step. A total of 0 is not known."""
+"""A callback for long work. It is called with (stage, done, total); a total of 0 means that the total is not known.
+An exception that it raises, preferably `Cancelled`, stops the work at the next step."""

@@ -36,11 +36,13 @@ _MORE_VERSION = "2"  # of those that hold more tensors: an older adainkit would 
 
 @dataclass(frozen=True, eq=False, init=False)
 class Style:
-    """What a network needs of a style: `tensors` by the names of `ModelConfig.style_shapes`, float32 on the CPU.
+    """What a network needs to know of a style: `tensors`, named as in `ModelConfig.style_shapes`, float32 on the CPU.
 
-    Always among them are each AdaIN level's channel means and deviations, `means` and `stds`, finest first, each
-    `(C,)`; a style is also made of these alone, `Style(means, stds, digest)`. `digest` names the encoder
-    (`AdaINModel.digest`): only models with that encoder can apply it. `name` and `description` are for people.
+    The channel means and deviations of each AdaIN level, `means` and `stds`, are always among them: the finest level
+    comes first, each tensor is `(C,)`. They alone are enough to make a style: `Style(means, stds, digest)`.
+
+    `digest` names the encoder (`AdaINModel.digest`): only models with that encoder can apply the style. `name` and
+    `description` are for people.
     """
 
     tensors: Mapping[str, Tensor] = field(repr=False)
@@ -78,7 +80,8 @@ class Style:
         return tuple(self.tensors[f"{kind}{i}"] for i in range(sum(key.startswith("mean") for key in self.tensors)))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write a .safetensors file, whole or not at all; the path back. `StyleError` if that cannot be done."""
+        """Write a .safetensors file, completely or not at all, and return its path. `StyleError` if that
+        cannot be done."""
         plain = len(self.tensors) == len(self.means) + len(self.stds)
         facts = {
             "format_version": FORMAT_VERSION if plain else _MORE_VERSION,
@@ -136,8 +139,8 @@ class Style:
 
     @classmethod
     def preset(cls, name: str, model: str = "lite") -> Style:
-        """A style that comes with the package; `styles(model)` lists them. `StyleError` for another name, with the
-        nearest ones."""
+        """A style that comes with the package; `styles(model)` lists them. An unknown name is a `StyleError`, which
+        names the styles that there are."""
         file = presets_file(model)
         known = styles(model)
         if name not in known:
@@ -148,11 +151,11 @@ class Style:
 
 
 def interpolate(styles: Sequence[Style], n: int) -> list[Any]:
-    """Between two styles, `n` in even steps; between four, an `n` x `n` grid with these at its corners.
+    """Make the steps between two styles, or the grid between four styles.
 
-    - two: `[Style] * n`, the first one first.
-    - four, row by row (top left, top right, bottom left, bottom right): `n` rows of `n`, in bilinear shares, as in the
-      figure of the AdaIN paper.
+    - Two styles: a list of `n` styles in even steps, from the first style to the second.
+    - Four styles (top left, top right, bottom left, bottom right): a list of `n` rows of `n` styles, with the given
+      ones at the corners and bilinear shares between them, as in the figure of the AdaIN paper.
 
     The ends and corners are the given styles themselves. `StyleError` for another number of styles, for `n` below 2,
     and for styles of several encoders.

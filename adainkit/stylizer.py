@@ -106,7 +106,7 @@ class Stylizer:
         return str(self.dtype).removeprefix("torch.") if self.dtype == self.decoder_dtype else "mixed"
 
     def to(self, device: str | torch.device | None = None, dtype: str | torch.dtype | None = None) -> Stylizer:
-        """Move to a device and precision, as in the constructor; itself back. None keeps the one that it has.
+        """Move to a device and precision, as in the constructor; returns itself. None keeps the present one.
 
         Weights that were rounded stay rounded: for more precision than a Stylizer has, make a new one.
         """
@@ -127,7 +127,7 @@ class Stylizer:
         return self
 
     def close(self) -> None:
-        """Let go of the model and its memory. Safe to call twice."""
+        """Release the model and its memory. It is safe to call this twice."""
         self._model = self._exact = None
 
     def __enter__(self) -> Stylizer:
@@ -303,8 +303,8 @@ class Stylizer:
         """A thumbnail of what `stylize` would give, its longer side at most `size` pixels, of the type of `image`.
 
         The picture is stylized at no more than twice that size, whatever its own, so colors and shapes are those of the
-        full result, but single strokes only where `scale` makes them large enough to be seen. Options and errors as of
-        `stylize`.
+        full result, but single strokes only where `scale` makes them large enough to be seen. Options and errors
+        are those of `stylize`.
         """
         self._controls(alpha, preserve_color, color_strength, scale, detail)
         if size < 1:
@@ -453,8 +453,8 @@ class Stylizer:
         max_pixels: int | None = MAX_PIXELS,
         progress: Progress | None = None,
     ) -> Path:
-        """`stylize` from file to file, 16 bits where both have them. The target appears when it is complete; its path
-        back.
+        """`stylize` from file to file, 16 bits where both have them. The target appears when it is complete;
+        its path is returned.
 
         A picture that does not fit into `engine.memory.memory_budget` with its features and its result goes through in
         strips, unless `tile` is None: the same result, in memory that does not grow with its height where both files

@@ -128,7 +128,11 @@ def _evaluation(text: str | None) -> list[str]:
         *lines,
         "",
         "Targets: " + "; ".join(found["targets"]) + ".",
-        *([f"Not measured, for want of their networks: {', '.join(found['missing'])}."] if found["missing"] else []),
+        *(
+            [f"Not measured, since their networks were not available: {', '.join(found['missing'])}."]
+            if found["missing"]
+            else []
+        ),
         "",
         *(f"- {name}: {meaning}" for name, meaning in FIGURES.items() if name in names),
         "",

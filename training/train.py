@@ -510,7 +510,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        log.error("a worker died, perhaps for want of memory: set keep_decoded to false, or workers to 0 (%s)", error)
+        log.error(
+            "a worker died, perhaps because the memory ran out: set keep_decoded to false, or workers to 0 (%s)", error
+        )
         return 1
     except (ConfigError, AdaINKitError, OSError, FloatingPointError, yaml.YAMLError) as error:
         log.error("%s", error)

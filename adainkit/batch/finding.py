@@ -44,7 +44,7 @@ def find(contents: Sequence[str], output: str | None = None) -> list[Found]:
 
 
 def find_contents(contents: Sequence[str]) -> list[Path]:
-    """The pictures that files, patterns and folders name, as of `plan_jobs`; `ValueError` for what is none."""
+    """The pictures that files, patterns and folders name, as in `plan_jobs`; `ValueError` for one that is not there."""
     found = find(contents)
     for each in found:
         if each.problem:

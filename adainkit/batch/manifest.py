@@ -135,7 +135,7 @@ class Manifest:
         if changes:
             raise AdaINKitError(
                 f"{self.path} was begun with other options: {'; '.join(changes)}. Give the same command as then to go "
-                "on with it, or another file to begin anew"
+                "on with it, or another file to start again"
             )
 
     def _foreign(self, where: str) -> AdaINKitError:

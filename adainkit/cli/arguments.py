@@ -196,7 +196,7 @@ def _grid_arguments(parser: argparse.ArgumentParser) -> None:
         help="a column each: a picture, a folder of them, a saved style or a preset (default: all presets)",
     )
     kinds = parser.add_mutually_exclusive_group()
-    _add_control(kinds, CONTROLS["alpha"], help="as of stylize (default: 1)")
+    _add_control(kinds, CONTROLS["alpha"], help="as in stylize (default: 1)")
     kinds.add_argument(
         "--alphas", type=values.fractions, metavar="A,B,...", help="a column for each strength, of one style"
     )

@@ -25,8 +25,11 @@ __all__ = ["Content", "encode_picture", "joined_pictures", "paint", "render", "w
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """An encoded picture: what a slider moves over. `features` and `statistics` per AdaIN level, finest first, on the
-    device, of the picture at 1 / `scale` of its size."""
+    """A picture that is encoded already, so that another style or alpha costs only a decoder pass.
+
+    `features` and `statistics` are those of each AdaIN level, finest first, on the device; they belong to the picture
+    at 1 / `scale` of its size.
+    """
 
     picture: Picture
     features: tuple[Tensor, ...] = field(repr=False)

@@ -20,7 +20,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Facts about a picture file: "format", "width", "height", "frames" (of a GIF, PNG or WebP; None where they are not
     counted), "kept" (which of EXIF, XMP, ... it has), and "record", the settings that a result was made with, or None.
 
-    `ImageError` for what is no picture; nothing is decoded.
+    The pixels are not decoded. `ImageError` if the file is no picture.
     """
     with reading(path), opened(path) as (stream, name):
         header = identify(stream, name)

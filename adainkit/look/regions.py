@@ -56,7 +56,7 @@ class RegionPlan:
 
 
 class CoverWindows:
-    """The covers of a `RegionPlan` that has masks, a window at a time; arguments as of `MaskWindows`."""
+    """The covers of a `RegionPlan` that has masks, a window at a time; arguments as in `MaskWindows`."""
 
     def __init__(self, plan: RegionPlan, height: int, width: int, *, max_pixels: int | None, limit: int) -> None:
         self._masks: list[MaskWindows] = []

@@ -47,11 +47,12 @@ def stylize_model3d(
     stylizer: Stylizer | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """A 3D model in the style of a picture: `stylize_model3d("duck.glb", "out.glb", "painting.jpg")`; the path back.
+    """A 3D model in the style of a picture: `stylize_model3d("duck.glb", "out.glb", "painting.jpg")`.
 
-    `source` and `target` are both .glb, .gltf (glTF 2.0) or .obj (with its MTL). Base-color textures are painted, and
-    what the model emits if `emissive`; each stays a PNG, JPEG or WebP of its size, 8 bits, with its alpha. All else is
-    kept: other textures, geometry, animations, extensions. What cannot be painted is told as a warning in the log.
+    Returns the path of the result. `source` and `target` are both .glb, .gltf (glTF 2.0) or .obj (with its MTL).
+    Base-color textures are painted, and with `emissive` also what the model emits. Each stays a PNG, JPEG or WebP of
+    its size, with 8 bits and its alpha. Everything else is kept: other textures, geometry, animations, extensions. A
+    warning in the log names what cannot be painted.
 
     Only texels that triangles use count as content, all textures of a model share their statistics, and cuts of the
     unwrapping are healed: across them colors jump no more than they did.

@@ -27,8 +27,8 @@ STYLE_CACHE_BYTES = 64 << 20
 
 
 class StyleCache:
-    """Styles by what they were made from: the last used `capacity` in memory and, given a `folder`, on disk the last
-    used ones that take `limit` bytes together.
+    """Keeps encoded styles, by what they were made from. The `capacity` styles that were used last are kept in memory.
+    If there is a `folder`, those that were used last are kept in it too, up to `limit` bytes in all.
 
     Safe with several threads, and with several processes on one folder. A damaged or unwritable file is no error: the
     style is encoded again. Keys come from `style_key`.

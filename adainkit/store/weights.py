@@ -141,10 +141,10 @@ def models() -> dict[str, Weights]:
 def register_model(
     name: str, file: _Path, *, description: str = "", license: str = "", homepage: str = "", paper: str = ""
 ) -> Weights:
-    """Give a model file a name, by which `Stylizer`, `stylize` and `models` know it in this process; its entry back.
+    """Give a model file a name, by which `Stylizer`, `stylize` and `models` know it in this process; return its entry.
 
-    The file need not be there yet; it is never fetched, and never removed. `WeightsError` for a name that a published
-    model has, or that is none; a name that was registered before now stands for the new file.
+    The file need not exist yet. It is never downloaded and never removed. If the name was registered before, it stands
+    for the new file from now on. `WeightsError` if a published model has this name, or if it cannot be a name.
     """
     if not re.fullmatch(r"\w[\w .-]*", name):
         raise WeightsError(f"a model's name is of letters, digits, ' ', '.', '-' and '_', got {name!r}")
@@ -170,8 +170,8 @@ def download(
 ) -> Path:
     """Make sure that a published model is on this machine, and return the path of its .safetensors file.
 
-    What is here already is not fetched again, and needs no write access. Several processes fetch it once. The files
-    that it was assembled from are removed: the result holds everything of them that is used.
+    A model that is here already is not downloaded again, and then no write access is needed. Several processes that
+    ask for a model at once download it once. The published files are removed when the model has been made from them.
 
     Args:
         name: one of `models()`.
@@ -285,9 +285,10 @@ def load_model(model: _Path) -> AdaINModel:
 
 
 def clear_cache(name: str | None = None) -> int:
-    """Remove the fetched files of one model, or of all models and the kept styles; the number of bytes freed.
+    """Remove the fetched files of one model, or of all models and the kept styles; return the number of freed bytes.
 
-    Embedded models and files of other names stay. `WeightsError`: unknown name, or a file won't go.
+    Embedded models, and files with other names, stay. `WeightsError` if the name is unknown, or a file cannot
+    be removed.
     """
     found: list[Path] = []
     for weights in REGISTRY.values() if name is None else [_registered(name)]:
