@@ -94,9 +94,8 @@ def test_parts_of_frames_are_composed(tmp_path: Path, stylizer: Stylizer, dispos
         for part in GifImagePlugin._get_global_header(ground, {"loop": 2}):
             stream.write(part)
         for image, at in ((ground, (0, 0)), (square, (2, 2)), (square, (20, 12))):
-            facts = {"duration": 80, "disposal": 1, "include_color_table": True}
-            if image is square:
-                facts |= {"disposal": disposal, **({"transparency": 2} if disposal == 2 else {})}
+            facts = {"duration": 80, "disposal": disposal if image is square else 1, "include_color_table": True}
+            facts |= {"transparency": 2} if disposal == 2 else {}
             GifImagePlugin._write_frame_data(stream, image, at, facts)
         stream.write(b";")
     found = find_film(path, None)

@@ -76,11 +76,10 @@ def plan_jobs(
 ) -> list[Job]:
     """The jobs for files, patterns and folders, in the order in which they were named; folders by name, recursively.
 
-    A folder's tree is kept below `output`. A GIF becomes a PNG, animated if it is, unless `output` or `format` says
+    A folder's tree is kept below `output`. A GIF becomes a PNG, animated if it is, but for an `output` or `format` of
     GIF. Without `output` a result lies beside its content (a folder's beside the folder), `style_name` in its name,
-    under a number where the name is taken. Nothing that exists is a target but for
-    `overwrite`, and no content nor any of the `protected` files, there or not, ever is. `ValueError` for an impossible
-    `output`.
+    under a number where the name is taken. Nothing that exists is a target but for `overwrite`, and no content nor any
+    of the `protected` files, there or not, ever is. `ValueError` for an impossible `output`.
     """
     found = find(contents, output)
     folder = output is None or _is_folder(output, several=len(found) > 1 or any(f.root for f in found))

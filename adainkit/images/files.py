@@ -44,15 +44,16 @@ def save_image(
 ) -> Path:
     """Write a PIL image, an array ``(H, W)`` or ``(H, W, 1 | 3 | 4)``, or a tensor ``(1 | 3 | 4, H, W)``.
 
-    Numbers are uint8, uint16 or float in [0, 1]. The format is JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF (256 colors, and
-    nothing of what a picture says of itself, and so no `record`), JPEG 2000 or, with the extras ``heif`` and ``jxl``,
-    HEIC and JPEG XL, by `format` or else by the extension. uint16 stays 16 bits in PNG and TIFF (color in TIFF needs
-    ``pip install "adainkit[tiff]"``) and becomes 8 bits elsewhere; floats become 8 bits. `quality` is 1 to 100
-    (JPEG, WebP, AVIF, HEIC, JPEG XL). JPEG and BMP have no alpha: the picture is laid on white, with a logged warning.
+    Numbers are uint8, uint16 or float in [0, 1]. JPEG, PNG, WebP, GIF, AVIF, TIFF, BMP, JPEG 2000 or, with the extras
+    ``heif`` and ``jxl``, HEIC and JPEG XL, by `format` or else by the extension. uint16 stays 16 bits in PNG and TIFF
+    (color in TIFF needs ``pip install "adainkit[tiff]"``) and becomes 8 bits elsewhere; floats become 8 bits, and GIF
+    has 256 colors. `quality` is 1 to 100 (JPEG, WebP, AVIF, HEIC, JPEG XL). JPEG and BMP have no alpha: the picture is
+    laid on white, with a logged warning.
 
     The ICC profile, DPI, EXIF, XMP, IPTC records and a PNG's texts come from `info` (`Picture.info` for an array), by
     default from the image's own. `strip` writes the profile alone. `record` is a mapping that says how the picture was
-    made; it is written as JSON into the XMP packet, from which `read_record` has it back. BMP holds none of this.
+    made; it is written as JSON into the XMP packet, from which `read_record` has it back. BMP and GIF have no place for
+    any of this.
 
     A temporary file in the same folder (made if missing) takes the name at the end, so that the name holds the old file
     or the whole new one. Returns `path`. Raises ImageError for whatever goes wrong.

@@ -10,6 +10,9 @@ import torch
 from safetensors.torch import save_file
 from stubs import Host, InterruptProcessingException
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import adainkit
 
@@ -387,6 +390,46 @@ def test_film_is_painted_under_the_statistics_of_all_frames(pack, comfy, model, 
     again = pack.AdaINApplyToFrames.execute(frames=frames, model=model, style=style, **PAINT).args[0]
     assert torch.equal(again, result)
     assert not pack.apply_nodes._CONTENTS._kept, "frames are not held"
+
+
+class Alive(TorchDispatchMode):
+    """Counts the memory of tensors that is made inside and not given back, and keeps the most of it."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count  # of pictures in a batch: what has as many counts as one
+        self.pieces = self.bytes = self.of_batch = 0
+        self._refs: dict[int, tuple[StorageWeakRef, int, bool]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        given = {t.untyped_storage()._cdata for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
+        for tensor in [t for t in tree_leaves(made) if isinstance(t, Tensor)]:
+            storage = tensor.untyped_storage()
+            if storage._cdata not in given:  # else a view, or written in place
+                whole = tensor.ndim == 4 and len(tensor) == self.count
+                self._refs[storage._cdata] = StorageWeakRef(storage), storage.nbytes(), whole
+        self._refs = {key: held for key, held in self._refs.items() if not held[0].expired()}
+        _, sizes, wholes = zip((None, 0, False), *self._refs.values(), strict=True)
+        self.pieces, self.bytes = max(self.pieces, len(sizes)), max(self.bytes, sum(sizes))
+        self.of_batch = max(self.of_batch, sum(wholes))
+        return made
+
+
+@pytest.mark.parametrize("steady", [True, False])
+def test_nothing_of_a_frame_is_held_but_its_result(pack, comfy, model, image, style, steady):
+    """Not even its statistics: as little as they are, they lie between what is large, and the heap grows with them."""
+    found = []
+    for count in (2, 13, 19):  # once for what is made at first
+        frames = torch.stack([image[0, :16, :24] * (1 - i / 100) for i in range(count)])
+        with Alive(count) as alive:
+            result = pack.AdaINApplyToFrames.execute(frames=frames, model=model, style=style, steady=steady, **PAINT)
+        assert result.args[0].shape == frames.shape
+        found.append((alive.of_batch, alive.pieces, alive.bytes - result.args[0].nbytes))
+    (_, *few), (wholes, *many) = found[1:]
+    assert wholes == 1, "the batch that goes out"
+    assert many[0] == few[0]
+    assert many[1] <= few[1]
 
 
 # ---- the node for the first minute
