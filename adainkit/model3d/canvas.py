@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .layers import island_layers
 from .scene import Floats, Model, Texture
-from .texture import crop, decode, surround
+from .texture import crop, decode, rejoin, surround
 from .uvs import Coverage, cover, nearest_used
 
 __all__ = ["BORDER", "STRIDE", "Canvas"]
@@ -17,7 +17,7 @@ __all__ = ["BORDER", "STRIDE", "Canvas"]
 BORDER = 96
 """Texels beyond a border of a repeating texture that the network sees: what `lite` sees, 5 + 7 cells of 8 pixels."""
 STRIDE = 8
-"""Texels of a cell of the network: pictures that begin at a multiple of it are painted alike."""
+"""Texels of a cell of the network, on whose grid pictures begin."""
 _WEIGHTLESS = 1e-6  # of a texel that counts for nothing, and yet is seen: what is of alpha 0 would be taken for hidden
 
 
@@ -76,7 +76,7 @@ class Canvas:
         """Put a layer's `result`, which has the size of `shown`, where the layer's texels are in `onto` `(H, W, 3)`."""
         here = self._window(layer)
         mine = (self.layers == layer)[here]
-        onto[here][mine] = crop(result, self.borders)[mine]
+        onto[here][mine] = rejoin(result, self.texture.wrap, self.borders)[mine]
 
     def _window(self, layer: int) -> tuple[slice, slice]:
         used = self.coverage.used & (self.layers == layer)

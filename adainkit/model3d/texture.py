@@ -12,10 +12,12 @@ from PIL import Image
 from ..errors import Model3DError
 from .scene import Floats, Texture, Wrap
 
-__all__ = ["MAX_PIXELS", "crop", "decode", "encode", "picture_type", "surround"]
+__all__ = ["MAX_PIXELS", "crop", "decode", "encode", "picture_type", "rejoin", "surround"]
 
 MAX_PIXELS = 1 << 26
 """Textures above 8192 x 8192 are refused unless asked for: more than most renderers load, and 10 GB of features."""
+
+_FADE = 32  # texels over which the two continuations of a repeating texture fade into each other
 
 _MODES: dict[Wrap, str] = {"repeat": "wrap", "mirror": "symmetric", "clamp": "edge"}  # as np.pad calls them
 
@@ -80,3 +82,25 @@ def crop(pixels: Floats, borders: tuple[int, int]) -> Floats:
     """`surround` undone: a view."""
     down, across = borders
     return pixels[down : pixels.shape[0] - down, across : pixels.shape[1] - across]
+
+
+def rejoin(painted: Floats, wrap: Sequence[Wrap], borders: tuple[int, int]) -> Floats:
+    """`crop` for a result: along an axis that repeats, both borders meet again.
+
+    A network whose strokes depend on their place in the picture paints a texel and its repetition differently. Near a
+    border each texel therefore fades into what was painted for it beyond the opposite border, half and half at the
+    border itself. Where both are equal nothing changes.
+    """
+    for axis, way in ((1, wrap[0]), (0, wrap[1])):
+        lines = np.moveaxis(painted, axis, 0)
+        border = borders[axis]
+        size = len(lines) - 2 * border
+        inside = lines[border : border + size]
+        fade = min(_FADE, size // 2, border)
+        if way == "repeat" and fade:
+            inside = inside.copy()
+            share = (0.5 + (np.arange(fade, dtype=np.float32) + 0.5) / (2 * fade))[:, None, None]
+            inside[:fade] = inside[:fade] * share + lines[border + size :][:fade] * (1 - share)
+            inside[-fade:] = inside[-fade:] * share[::-1] + lines[border - fade : border] * (1 - share[::-1])
+        painted = np.moveaxis(inside, 0, axis)
+    return painted
