@@ -145,3 +145,13 @@ def test_statistics_do_not_cancel() -> None:
         found.double(), torch.cov(x.float().double().flatten(2)[0], correction=0), rtol=1e-3, atol=1e-4
     )
     assert EPS > 0
+
+
+def test_a_relative_distance_is_bounded_for_each_sample() -> None:
+    """A style of one color must not outweigh the others of its batch."""
+    difference, size = torch.tensor([1.0, 1e6]).requires_grad_(True), torch.tensor([2.0, 1e-3])
+    loss = losses.normed(difference, size, None, "relative")
+    loss.backward()
+    assert loss == (0.5 + 20) / 2
+    assert difference.grad is not None
+    assert difference.grad.tolist() == [0.25, 0.0]

@@ -5,7 +5,7 @@
 
 | norm | divided by | so that |
 | --- | --- | --- |
-| `relative` | the size of the content's (the style's) own | no layer and no strong style outweighs the others |
+| `relative` | the size of the content's (the style's) own; counts to 20 | no layer and no strong style outweighs the others |
 | `balanced` | the largest that the difference could be, given both sides (Cheng et al., CVPR 2021) | it is at most 1 |
 | `plain` | nothing | it is the papers' formula |
 | `instance` (content only) | features are normalized to mean 0, deviation 1 before | colors and contrast do not count |
@@ -139,13 +139,18 @@ def weighted_mean(values: Sequence[Tensor], weights: Sequence[float] | None = No
     return torch.stack([value * (share / sum(shares)) for value, share in zip(values, shares, strict=True)]).sum()
 
 
+_MOST = 20.0
+"""A sample's relative distance counts no further: beside a style of one color, whose own is next to nothing, a hundred
+others would not be heard."""
+
+
 def normed(difference: Tensor, size: Tensor, bound: Tensor | None, norm: str) -> Tensor:
     """Differences `(B,)` divided as `norm` says (see the module), the mean over the samples; `size` of the style's (the
     content's) own, `bound` the largest that the difference could be."""
     if norm == "plain":
         return difference.mean()
     divisor = size if norm == "relative" or bound is None else bound
-    return (difference / divisor.clamp_min(1e-8)).mean()
+    return (difference / divisor.clamp_min(1e-8)).clamp_max(_MOST).mean()
 
 
 def _standardized(x: Tensor) -> Tensor:

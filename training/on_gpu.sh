@@ -1,7 +1,7 @@
 #!/bin/sh
 # One command for a lent GPU: on a bare machine with torch, from the root of a checkout that has its data in .gpu/.
 #
-#   sh training/on_gpu.sh all 13        proof, tests and benchmarks, then training until 13 minutes are over
+#   sh training/on_gpu.sh all 9.5       proof, tests and benchmarks, then training until 9.5 minutes are over
 #   sh training/on_gpu.sh check         proof, tests and benchmarks alone
 #   sh training/on_gpu.sh train 9.5     training alone, for 9.5 minutes; what follows goes to training.train
 #   sh training/on_gpu.sh train 3 --stages '[{steps: 9, crop: 64, batch: 2}]' --scales '[1]' --device cpu
