@@ -5,7 +5,7 @@
 
 | norm | divided by | so that |
 | --- | --- | --- |
-| `relative` | the size of the content's (the style's) own; counts to 20 | no layer and no strong style outweighs the others |
+| `relative` | the size of the content's (the style's), to 20 at most | no layer or style outweighs the others |
 | `balanced` | the largest that the difference could be, given both sides (Cheng et al., CVPR 2021) | it is at most 1 |
 | `plain` | nothing | it is the papers' formula |
 | `instance` (content only) | features are normalized to mean 0, deviation 1 before | colors and contrast do not count |
