@@ -219,7 +219,8 @@ def _rounded(durations: Iterable[float], step: int) -> list[int]:
 
 def _for_gif(image: Image.Image, transparent: bool) -> Image.Image:
     """The image with a palette of its own: without dithering, whose noise would swim from frame to frame."""
-    plain = image.convert("RGB").quantize(_KEY if transparent else _KEY + 1, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    most = _KEY if transparent else _KEY + 1
+    plain = image.convert("RGB").quantize(most, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     if transparent:
         colors = (plain.getpalette() or [])[: 3 * _KEY]
         plain.putpalette(colors + [0] * (3 * 256 - len(colors)))
