@@ -222,7 +222,7 @@ def test_a_device_that_is_not_there_is_named(teacher: Path, pictures, tmp_path: 
     base = ["--content", str(pictures[0]), "--style", str(pictures[1]), "--teacher", str(teacher)]
     for device in ("cuda:99", "warp"):
         assert main([*base, "--out", str(tmp_path / "run"), "--device", device]) == 1
-        assert f"device: '{device}' cannot be used here" in caplog.text
+        assert f"device '{device}' cannot be used here" in caplog.text
 
 
 def test_figures_of_training_pictures_are_not_called_validation(teacher: Path, pictures, tmp_path: Path) -> None:
