@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from adainkit.engine.memory import ordinary_tensors
 from adainkit.engine.two_pass import Executor
-from adainkit.net.adain import affine_map
 from adainkit.net.config import VGG19
 from adainkit.net.model import AdaINModel
 from adainkit.stylizer import Stylizer
@@ -47,14 +46,12 @@ def _ours(model: str, dtype: str) -> Callable[[torch.device], Case]:
         weights = AdaINModel(VGG19) if model == "vgg19" else model  # the classic weights need not be there
         stylizer = Stylizer(weights, device=device, dtype=dtype, cache=None)
         style = stylizer.encode_style(sample_picture(256, 256))
-        means, stds = ([v.to(device)[None] for v in values] for values in (style.means, style.stds))
         executor = Executor(stylizer.model, stylizer.device, stylizer.dtype)
-        cap = stylizer.model.config.gain_cap
 
         def network(x: Tensor) -> Tensor:
             with ordinary_tensors():
                 features, found = executor.encode(x)
-                maps = [affine_map(f.mean, f.std, m, s, 1.0, cap) for f, m, s in zip(found, means, stds, strict=True)]
+                maps = executor.modulate(found, [style], [1.0] * len(found))
                 return executor.decode(features, maps, *x.shape[2:])
 
         return Case(network, lambda picture: stylizer.stylize(picture, style))

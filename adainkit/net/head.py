@@ -52,6 +52,7 @@ class StyleHead(nn.Module):
         self._rests = [step.row.rest for step in config.mapped]
         self._widths = [step.before.channels for step in config.mapped]
         self._levels = [config.level_of(step.before) for step in config.mapped]
+        self._numbers = [2 * level.channels for level in config.levels]
         self.maps = nn.Linear(config.code, 2 * sum(self._widths), bias=False)
         if not self.maps.weight.is_meta:
             nn.init.normal_(self.maps.weight, std=0.01)
@@ -71,11 +72,20 @@ class StyleHead(nn.Module):
         return code
 
     def forward(self, content: Statistics, style: Statistics, alphas: Sequence[Tensor | float]) -> list[AffineMap]:
-        """The map of each of the decoder's places, in their order; `alphas` by level, as in `adain.affine_map`."""
-        wanted = self.described(style)
+        """The map of each of the decoder's places, in their order; `alphas` by level, as in `adain.affine_map`.
+
+        Where the levels differ, each level's statistics count as far as its alpha reaches the largest one, so that of a
+        level at 0 nothing is taken.
+        """
+        wanted, given = self.described(style), self.described(content)
         if self.training:
             self._follow(wanted.detach())
-        moved = self.MOST * torch.tanh(self.maps(self._summed_up(wanted) - self.code(content)) / self.MOST)
+        numbers = [float(alpha) for alpha in alphas if not isinstance(alpha, Tensor)]
+        if len(set(numbers)) > 1:
+            shares = [alpha / max(numbers) for alpha in numbers]
+            share = torch.cat([given.new_full((n,), s) for n, s in zip(self._numbers, shares, strict=True)])
+            wanted = given + share * (wanted - given)
+        moved = self.MOST * torch.tanh(self.maps(self._summed_up(wanted) - self._summed_up(given)) / self.MOST)
         found = []
         parts = torch.split(moved, [2 * width for width in self._widths], 1)
         for part, rest, level in zip(parts, self._rests, self._levels, strict=True):
