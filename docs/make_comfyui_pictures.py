@@ -41,7 +41,7 @@ def main() -> None:
             columns=2,
         )
         save("encode", [("image", landscape), ("its style on a photograph", paint(encoded))], columns=2)
-        save("presets", [(name, paint(name)) for name in presets], columns=4, share=0.5)
+        save("presets", [(name, paint(name)) for name in presets], columns=4, share=0.37)
         mixed = [adainkit.Style.blend([(stylizer.as_style("ember"), 1 - t), (encoded, t)]) for t in (0, 0.5, 1)]
         names = ("weights 1, 0", "weights 1, 1", "weights 0, 1")
         save("mix", [(name, paint(style)) for name, style in zip(names, mixed, strict=True)])
