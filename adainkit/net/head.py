@@ -62,11 +62,8 @@ class StyleHead(nn.Module):
         """`(B, numbers)`: the means and the logarithms of the deviations, level by level."""
         return torch.cat([part for mean, std in statistics for part in (mean, std.log())], 1)
 
-    def code(self, statistics: Statistics) -> Tensor:
-        """`(B, config.code)`, float32."""
-        return self._summed_up(self.described(statistics))
-
-    def _summed_up(self, numbers: Tensor) -> Tensor:
+    def code(self, numbers: Tensor) -> Tensor:
+        """`(B, config.code)`, float32, of what `described` gives."""
         center, scale = (self.center, self.scale) if not self.training else (self.center.clone(), self.scale.clone())
         code: Tensor = self.layers(((numbers - center) / scale).clamp(-self.BOUND, self.BOUND))
         return code
@@ -85,7 +82,7 @@ class StyleHead(nn.Module):
             shares = [alpha / max(numbers) for alpha in numbers]
             share = torch.cat([given.new_full((n,), s) for n, s in zip(self._numbers, shares, strict=True)])
             wanted = given + share * (wanted - given)
-        moved = self.MOST * torch.tanh(self.maps(self._summed_up(wanted) - self._summed_up(given)) / self.MOST)
+        moved = self.MOST * torch.tanh(self.maps(self.code(wanted) - self.code(given)) / self.MOST)
         found = []
         parts = torch.split(moved, [2 * width for width in self._widths], 1)
         for part, rest, level in zip(parts, self._rests, self._levels, strict=True):

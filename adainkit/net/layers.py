@@ -72,6 +72,12 @@ def _add(fresh: Tensor, x: Tensor) -> Tensor:
     return fresh.add_(x) if fresh.dtype == x.dtype and fresh.shape == x.shape else fresh + x
 
 
+def _modulated(x: Tensor, affine: AffineMap) -> Tensor:
+    """`x * gain + shift` in the type of `x`: unlike AdaIN's, these maps amplify little, and need no center."""
+    gain, shift = (v if v.ndim == 4 else v[:, :, None, None] for v in (affine.gain, affine.shift))
+    return torch.addcmul(shift.to(x.dtype), x, gain.to(x.dtype))
+
+
 class Modulated(nn.Module):
     """`x + conv(relu(conv(x) * gain + shift))`: a residual block whose hidden channels a style opens, closes and weighs
     (feature-wise modulation, Perez et al. 2018). The number of channels stays."""
@@ -93,11 +99,7 @@ class Modulated(nn.Module):
             bias = (conv.bias * gain[0] + shift[0]).to(conv.weight.dtype)
             hidden = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), weight, bias).relu_()
         else:
-            hidden = self.first(x)
-            gain, shift = (
-                v.to(hidden.dtype) if v.ndim == 4 else v.to(hidden.dtype)[:, :, None, None] for v in (gain, shift)
-            )
-            hidden = torch.addcmul(shift, hidden, gain).relu()
+            hidden = _modulated(self.first(x), affine).relu()
         return _add(self.second(hidden), x)
 
 
@@ -126,9 +128,7 @@ class Canvas(nn.Module):
             for first, n in zip(origin, x.shape[2:], strict=True)
         )
         marks = self.conv(self.field[:, rows][:, :, columns][None])
-        gain, shift = (v if v.ndim == 4 else v[:, :, None, None] for v in (affine.gain, affine.shift))
-        marks = torch.addcmul(shift.to(marks.dtype), marks, gain.to(marks.dtype))
-        return _add(marks, x)
+        return _add(_modulated(marks, affine), x)
 
 
 class Pool(nn.Module):
