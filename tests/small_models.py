@@ -4,12 +4,14 @@ import base64
 import io
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from adainkit import Style, Stylizer, stylize_model3d
 
 SIZE = 64
 WALLS = 8  # of a ring; the first half is one island of its unwrapping, the second another
@@ -191,3 +193,18 @@ def ring_model(path: Path, texture: bytes | None = None, form: str = "view", **m
     builder.document["nodes"][0] |= {"name": "Ring", "extras": "a text", "rotation": [0, 0, 0, 1]}
     builder.document["extras"] = {"number": 1e-7, "none": None, "uri": "no/file"}
     return builder.save(path)
+
+
+def spotted_style(stylizer: Stylizer) -> Style:
+    """The tests' style: a few large spots of strong colors."""
+    spots = np.random.default_rng(7).integers(0, 256, (6, 6, 3), np.uint8)
+    return stylizer.as_style(Image.fromarray(spots).resize((96, 96), Image.Resampling.BICUBIC))
+
+
+def painter(stylizer: Stylizer, style: Style) -> Callable[..., Path]:
+    """`paint(source, target)`, in that style."""
+
+    def run(source: Path, target: Path, **options: Any) -> Path:
+        return stylize_model3d(source, target, style, stylizer=stylizer, **options)
+
+    return run

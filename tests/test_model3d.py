@@ -22,12 +22,14 @@ from small_models import (
     Builder,
     encoded,
     glb_bytes,
+    painter,
     picture_bytes,
     pixels_of,
     read_document,
     ring,
     ring_model,
     ring_texture,
+    spotted_style,
 )
 
 from adainkit import Cancelled, Model3DError, Style, Stylizer, stylize_model3d
@@ -40,18 +42,12 @@ KTX2 = b"\xabKTX 20\xbb\r\n\x1a\n" + bytes(64)
 
 @pytest.fixture(scope="module")
 def style(stylizer: Stylizer) -> Style:
-    spots = np.random.default_rng(7).integers(0, 256, (6, 6, 3), np.uint8)
-    return stylizer.as_style(Image.fromarray(spots).resize((96, 96), Image.Resampling.BICUBIC))
+    return spotted_style(stylizer)
 
 
 @pytest.fixture
 def paint(stylizer: Stylizer, style: Style) -> Callable[..., Path]:
-    """`paint(source, target)`, in the tests' style."""
-
-    def run(source: Path, target: Path, **options: Any) -> Path:
-        return stylize_model3d(source, target, style, stylizer=stylizer, **options)
-
-    return run
+    return painter(stylizer, style)
 
 
 def without_pictures(path: Path) -> tuple[dict[str, Any], list[bytes]]:

@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from command_line import files_below
-from PIL import Image
-from small_models import SIZE, encoded, pixels_of, ring, ring_texture
+from small_models import SIZE, encoded, painter, pixels_of, ring, ring_texture, spotted_style
 
-from adainkit import Model3DError, Style, Stylizer, stylize_model3d
+from adainkit import Model3DError, Style, Stylizer
 from adainkit.model3d.obj import ObjModel
 
 pytest.importorskip("scipy")
@@ -19,16 +17,12 @@ MTL = b"# a comment\nnewmtl  paint\r\nKd 1 0.5 1\nmap_Kd {picture}\nmap_Bump -bm
 
 @pytest.fixture(scope="module")
 def style(stylizer: Stylizer) -> Style:
-    spots = np.random.default_rng(7).integers(0, 256, (6, 6, 3), np.uint8)
-    return stylizer.as_style(Image.fromarray(spots).resize((96, 96), Image.Resampling.BICUBIC))
+    return spotted_style(stylizer)
 
 
 @pytest.fixture
 def paint(stylizer: Stylizer, style: Style) -> Callable[..., Path]:
-    def run(source: Path, target: Path, **options: Any) -> Path:
-        return stylize_model3d(source, target, style, stylizer=stylizer, **options)
-
-    return run
+    return painter(stylizer, style)
 
 
 def ring_obj(folder: Path, picture: str = "sub folder/wall paper.png", mtl: bytes = MTL) -> Path:

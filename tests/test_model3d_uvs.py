@@ -7,9 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from small_models import SIZE, Builder, encoded, picture_bytes, pixels_of, ring, ring_model, ring_texture
+from small_models import (
+    SIZE,
+    Builder,
+    encoded,
+    painter,
+    picture_bytes,
+    pixels_of,
+    ring,
+    ring_model,
+    ring_texture,
+    spotted_style,
+)
 
-from adainkit import Style, Stylizer, stylize_model3d
+from adainkit import Style, Stylizer
 from adainkit.model3d.canvas import BORDER, STRIDE, Canvas
 from adainkit.model3d.gltf import GltfModel
 from adainkit.model3d.layers import island_layers
@@ -32,16 +43,12 @@ def square(left: float, top: float, right: float, bottom: float) -> Surface:
 
 @pytest.fixture(scope="module")
 def style(stylizer: Stylizer) -> Style:
-    spots = np.random.default_rng(7).integers(0, 256, (6, 6, 3), np.uint8)
-    return stylizer.as_style(Image.fromarray(spots).resize((96, 96), Image.Resampling.BICUBIC))
+    return spotted_style(stylizer)
 
 
 @pytest.fixture
 def paint(stylizer: Stylizer, style: Style) -> Callable[..., Path]:
-    def run(source: Path, target: Path, **options: Any) -> Path:
-        return stylize_model3d(source, target, style, stylizer=stylizer, **options)
-
-    return run
+    return painter(stylizer, style)
 
 
 # ---- coverage
