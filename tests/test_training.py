@@ -372,7 +372,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list
     folder = tmp_path / "adainkit"
     monkeypatch.setattr(export, "HERE", tmp_path / "training")
     monkeypatch.setattr("adainkit.store.weights._PACKAGE", folder)
-    monkeypatch.setattr("adainkit.style.presets_file", lambda model: folder / "presets" / f"{model}.safetensors")
+    monkeypatch.setattr("adainkit.preset_list.presets_file", lambda model: folder / "presets" / f"{model}.safetensors")
     (tmp_path / "training").mkdir()
     listing = tmp_path / "presets.yaml"
     listing.write_text('- {name: stripes, file: a.png, description: "red, with stripes"}\n')

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
 from ..formats import FORMATS
 from ..look.controls import CONTROLS, Control
 from . import values
+from .guesses import meant
 
-__all__ = ["parse_arguments"]
+__all__ = ["UsageError", "parse_arguments"]
 
+_START = """first steps:
+  adainkit photo.jpg ukiyo-e              one of the presets; adainkit styles lists them
+  adainkit photo.jpg painting.jpg         any picture is a style
+  adainkit photos/ ukiyo-e -o painted/    a folder"""
 _EXAMPLES = {
     "stylize": (
         "adainkit stylize photo.jpg painting.jpg -o out.png\n"
+        "cat photo.jpg | adainkit stylize - ukiyo-e -o - --format jpg > out.jpg\n"
         "adainkit stylize holiday/ --style wave.jpg:0.7 --style PRESET:0.3 -o painted/ --alpha 0.8\n"
         "adainkit stylize photos/ --random-style paintings/ --seed 1 -o augmented/ --manifest run.jsonl"
     ),
@@ -41,28 +47,57 @@ _EXAMPLES = {
 }
 
 
-def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """What was asked: `command`, its options by name, `debug`, and `usage_error(message)`, which exits with 2.
+class UsageError(Exception):
+    """Wrong usage: its text is the whole line for a terminal, `message` what is wrong."""
 
-    `SystemExit` for wrong usage, `--help` and `--version`.
+    def __init__(self, program: str, message: str) -> None:
+        super().__init__(f"{program}: error: {message}; `{program} --help` tells more")
+        self.message = message
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that says in one line what is wrong: its caller writes it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(self.prog, message)
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """What was asked: `command`, its options by name, `debug`, and `usage_error(message)`, which raises `UsageError`.
+
+    `UsageError` for wrong usage, `SystemExit` for `--help` and `--version`, and, with the help, where nothing is given.
     """
+    parser, names = _parser()
+    if not arguments:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+    try:
+        arguments = meant(arguments, names)
+    except ValueError as error:
+        parser.error(str(error))
     if arguments[:1] == ["train"]:  # the rest is not ours to parse, --help included
         return argparse.Namespace(command="train", rest=list(arguments[1:]), debug=False)
-    args, rest = _parser().parse_known_args(arguments)
+    args, rest = parser.parse_known_args(arguments)
     # argparse ends a list of pictures at the first option: `photo.jpg -o out.png painting.jpg` leaves one over
     if args.command not in ("stylize", "grid") or any(text.startswith("-") for text in rest):
         if rest:
-            args.usage_error(f"unrecognized arguments: {' '.join(rest)}")
+            flags = [text for text in rest if text.startswith("-")] or rest
+            args.usage_error(f"unrecognized arguments: {' '.join(flags)}")
     else:
         args.pictures += rest
     return args
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
+    """The parser, and the names of the commands."""
     description = "Any picture in the style of any other, offline. `adainkit COMMAND --help` tells more."
-    parser = argparse.ArgumentParser("adainkit", description=description, allow_abbrev=False)
+    form = argparse.RawDescriptionHelpFormatter
+    parser = _Parser("adainkit", description=description, epilog=_START, allow_abbrev=False, formatter_class=form)
+    parser.usage = "adainkit COMMAND ...\n       adainkit CONTENT... STYLE [-o OUT] [options of stylize]"
     parser.add_argument("--version", action=_Version)
-    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        dest="command", title="commands", metavar="COMMAND", required=True, prog="adainkit"
+    )
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         title = "examples" if "\n" in _EXAMPLES[name] else "example"
@@ -72,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
             description=f"{text[0].upper()}{text[1:]}.",
             epilog=f"{title}:\n  " + _EXAMPLES[name].replace("\n", "\n  "),
             allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=form,
         )
         sub.set_defaults(usage_error=sub.error)
         sub.add_argument("--debug", action="store_true", help="show where an error comes from, and what is done")
@@ -102,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     for sub in (info, styles, models, doctor, demo, comfyui, gimp):
         sub.add_argument("--json", action="store_true", help="print one JSON document")
     command("train", "train a model of your own: what follows goes to training.train")
-    return parser
+    return parser, commands.choices
 
 
 def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,15 +153,17 @@ def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
         "pictures",
         nargs="+",
         metavar="CONTENT",
-        help="files, folders (and all below), patterns like *.jpg",
+        help="files, folders (and all below), patterns like *.jpg; - is standard input",
     )
-    add("-o", "--output", metavar="OUT", help="file for one picture, else folder (default: a new name beside CONTENT)")
+    out = "file for one picture, else folder; - is standard output (default: a new name beside CONTENT)"
+    add("-o", "--output", metavar="OUT", help=out)
     add(
+        "-s",
         "--style",
         action="append",
         type=values.style_share,
         metavar="STYLE[:WEIGHT]",
-        help="a picture, a saved style or a preset; several are mixed by their weights (default 1)",
+        help="a picture, a folder of them, a saved style or a preset; several are mixed by their weights (default 1)",
     )
     add(
         "--region",
@@ -145,6 +182,8 @@ def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N|none|auto",
         help="pixels a side worked on at once (default: auto, what memory allows); the result is the same",
     )
+    longest = "scale a larger picture down first, so that its longer side has N pixels"
+    add("--max-size", type=values.positive, metavar="N", help=longest)
     add("--format", type=values.extension, choices=FORMATS, help="default: as OUT, else as CONTENT")
     add("--quality", type=values.quality, metavar="1-100", help="of JPEG, WebP and AVIF (default: visually lossless)")
     add("--strip", action="store_true", help="leave out EXIF, XMP, IPTC and texts (the color profile stays)")
@@ -189,6 +228,7 @@ def _grid_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("-o", "--output", metavar="OUT", default="adainkit-grid.png", help="file (default: adainkit-grid.png)")
     add(
+        "-s",
         "--style",
         action="append",
         type=values.style_share,
@@ -235,7 +275,7 @@ def _look_arguments(parser: argparse.ArgumentParser, *more: str) -> None:
 def _add_control(parser: argparse._ActionsContainer, control: Control, help: str = "") -> None:
     facts: dict[str, Any] = {"default": control.default, "help": help or control.help}
     if control.kind == "choice":
-        facts["choices"] = control.choices
+        facts |= {"choices": control.choices, "nargs": "?", "const": control.alone}
     elif control.kind == "pixels":
         facts |= {"type": values.count, "metavar": "N|none"}
     elif control.by_level:

@@ -211,8 +211,8 @@ def _examine_python() -> Iterator[Finding]:
 def _config() -> dict[str, Any]:
     """What the plug-in must know: how to start the worker, and the names that its menus show."""
     from .. import __version__
+    from ..preset_list import styles
     from ..store.weights import models
-    from ..style import styles
     from ..worker.protocol import PROTOCOL
 
     presets = [{"name": p.name, "description": p.description} for p in styles("lite").values()]
