@@ -7,6 +7,7 @@ __all__ = [
     "AdaINKitError",
     "Cancelled",
     "DownloadError",
+    "FilmError",
     "ImageError",
     "Model3DError",
     "ModelError",
@@ -27,6 +28,10 @@ class ImageError(AdaINKitError):
 
 class ModelError(AdaINKitError):
     """A model or its configuration cannot be used as asked: unknown layer, wrong tensor, wrong size."""
+
+
+class FilmError(AdaINKitError):
+    """A film cannot be read, painted or written: damaged, without pictures, HDR, or its codec or PyAV is missing."""
 
 
 class Model3DError(AdaINKitError):
