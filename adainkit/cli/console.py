@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["complain", "make_stylizer", "one_line", "report_findings"]
 
-_FLAGS = {"overwrite=True": "--overwrite", "max_pixels": "--max-pixels"}
+_FLAGS = {"overwrite=True": "--overwrite", "max_pixels": "--max-pixels", "max_frames": "--max-frames"}
 
 
 def make_stylizer(model: str, device: str, dtype: str) -> Stylizer:

@@ -130,7 +130,7 @@ class Encoding:
         self.colors.tag(context)
         if self.aspect:
             context.sample_aspect_ratio = self.aspect
-        if self.codec == "h265" and self.container in ("mp4", "mov"):
+        if self.codec == "h265" and container.format.name in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # the tag that Apple's players take
         return stream
 

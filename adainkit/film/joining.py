@@ -37,14 +37,13 @@ class Copies:
         self.path, self.chosen = clip.path, list[int]()
         av = need_av()
         with film_errors(clip.path), av.open(str(clip.path), metadata_errors="replace") as source:
-            holds = _holds(encoding.container)
             same = "matroska" in source.format.name and encoding.container == "matroska"
             for stream in source.streams:
                 codec = stream.codec_context.name if stream.codec_context is not None else None
                 if stream.type == "audio" and not sound:
                     continue
                 if stream.type in ("audio", "subtitle") and codec is not None:
-                    if {codec, stream.codec_context.codec.canonical_name} & holds:
+                    if _fits(stream, encoding.container):
                         self.chosen.append(stream.index)
                         continue
                     if stream.type == "audio":
@@ -198,11 +197,18 @@ def _words(metadata: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _holds(container: str) -> set[str]:
-    """The names of the codecs that a container holds."""
-    out = need_av().open(io.BytesIO(), "w", format=container)
-    names: set[str] = set(out.supported_codecs)
-    return names
+def _fits(stream: Any, container: str) -> bool:
+    """Whether a container takes a stream as it is: tried, since its list of codecs promises more than it holds."""
+    av = need_av()
+    out = av.open(io.BytesIO(), "w", format=container)
+    try:
+        out.add_stream_from_template(stream)
+        out.start_encoding()
+    except (av.error.FFmpegError, ValueError):
+        return False
+    finally:
+        _close_quietly(out)
+    return True
 
 
 def _close_quietly(container: Any) -> None:

@@ -104,7 +104,7 @@ class VideoClip:
             base = as_fraction(stream.time_base) or Fraction(1, 1000)
             rate = as_fraction(stream.average_rate) or as_fraction(stream.guessed_rate) or Fraction(25)
             estimate = stream.frames or _length(stream, container, base) * rate
-            origin, self._wants_alpha = stream.start_time or 0, stream.metadata.get("alpha_mode") == "1"
+            origin, self._wants_alpha = stream.start_time or 0, _has_alpha_beside(stream)
             self._end = origin + _length(stream, container, base) / base if stream.duration is None else None
             self._step = max(1, round(1 / (rate * base)))
             self._origin, self._base, self._size = origin, base, (context.width, context.height)
@@ -210,6 +210,11 @@ def video_stream(container: Any, path: str | os.PathLike[str]) -> Any:
             return stream
     what = "only sound" if container.streams.audio else "no stream of pictures"
     raise FilmError(f"{os.fspath(path)}: has {what}; expected a film")
+
+
+def _has_alpha_beside(stream: Any) -> bool:
+    """Whether a VP8 or VP9 film says that its packets carry an alpha channel beside the picture."""
+    return any(name.lower() == "alpha_mode" and value == "1" for name, value in stream.metadata.items())
 
 
 def _alpha_decoder(stream: Any) -> Any:
