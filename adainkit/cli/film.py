@@ -35,13 +35,14 @@ def run(args: argparse.Namespace) -> int:
         tqdm(leave=False, disable=None, file=sys.stderr, bar_format=_FORM) as bar,
     ):
         style = _styles(stylizer, shares, args.style_size)
-        frames = 0
+        frames, current = 0, ""
 
         def progress(stage: str, done: int, total: int) -> None:
-            nonlocal frames
-            if bar.desc != f"{stage}: " and bar.desc != stage:
+            nonlocal frames, current
+            if stage != current:
                 bar.reset(total)  # the time that is left is that of a stage
                 bar.set_description_str(stage, refresh=False)
+                current = stage
             frames = done if stage == "stylize" else frames
             bar.total = total
             bar.update(done - bar.n)

@@ -117,7 +117,7 @@ class Encoding:
     def facts(self) -> dict[str, Any]:
         """What a result depends on."""
         options = " ".join(f"{name}={value}" for name, value in sorted(self.options.items()))
-        return {"codec": self.codec, "container": self.container, "form": self.form, "options": options}
+        return {"codec": self.codec, "container": self.container, "form": self.form, "encoder": options}
 
     def add_stream(self, container: Any) -> Any:
         """A new stream of this encoding in an output container of PyAV."""
