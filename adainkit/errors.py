@@ -8,6 +8,7 @@ __all__ = [
     "BatchError",
     "Cancelled",
     "DownloadError",
+    "FilmError",
     "ImageError",
     "Model3DError",
     "ModelError",
@@ -41,6 +42,10 @@ class BatchError(ImageError):
 
 class ModelError(AdaINKitError):
     """A model or its configuration cannot be used as asked: unknown layer, wrong tensor, wrong size."""
+
+
+class FilmError(AdaINKitError):
+    """A film cannot be read, painted or written: damaged, without pictures, HDR, or its codec or PyAV is missing."""
 
 
 class Model3DError(AdaINKitError):

@@ -527,6 +527,38 @@ class Stylizer:
         assert not isinstance(closed, Tensor)  # a path gives an image, or an array where it has 16 bits
         return save_image(closed, target, info=picture.info, **saving)
 
+    def stylize_film(
+        self,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        style: StyleLike | Mapping[float, StyleLike],
+        **options: Any,
+    ) -> Path:
+        """A film in a style, from file to file, with its sound; the path of the result, which appears when it is whole.
+
+        In: MP4, MOV, MKV, WebM, AVI; animated GIF, PNG, WebP; numbered pictures like `frames/%05d.png`. Out: the same
+        but AVI. Every frame keeps its time; colors, pixel aspect, more than 8 bits and alpha are kept, frames stand
+        upright; sound, subtitles, chapters and texts are copied as they are. Needs the extra `film`.
+
+        - `style`: as in `stylize`, or `{seconds: style, ...}`, between which it fades; `alpha`: likewise.
+        - `preserve_color`, `color_strength`, `scale`, `detail`, `style_size`: as in `stylize`. `mask`: too, or a film.
+        - `statistics`: of the content, "scene" (default: two passes, cuts are found), "clip", "frame" (each frame its
+          own) or "live" (one pass, running, a few frames of delay).
+        - `steady`: 0 to 1, how much of the last frame is kept along the content's motion (the extra `steady`).
+        - `start`, `stop`: seconds, of video files. `fps`: of numbered pictures (25).
+        - `codec`: "h264", "h265", "vp9", "av1", "prores", "ffv1" (None: what suits the name and the film); `crf`,
+          `preset`: of the encoder. `sound`: False leaves it out.
+        - `resume`: go on where a run that was stopped or killed has come to; the result is the same, bit for bit.
+        - `overwrite`; `max_pixels` of a frame (2^26), `max_frames` (2^20); `progress`: stages "scan", "measure" and
+          "stylize", in frames.
+
+        Errors: `FilmError` for films that are damaged, hold no pictures or are HDR, and where PyAV is missing;
+        `StyleError`, `ImageError` as `stylize`. Damage that can be passed over is told in the log.
+        """
+        from .film import stylize_film
+
+        return stylize_film(self, source, target, style, **options)
+
     def as_style(self, style: StyleLike, *, style_size: int | None = 512, max_pixels: int | None = MAX_PIXELS) -> Style:
         """A `Style` of this model from anything that `stylize` takes as one. `StyleError` if it is none, or another
         encoder's."""

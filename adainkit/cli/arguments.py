@@ -31,6 +31,13 @@ _EXAMPLES = {
         "adainkit grid photo.jpg --style a.jpg --style b.jpg --style c.jpg --style d.jpg --interpolate 5\n"
         "adainkit grid photo.jpg"
     ),
+    "film": (
+        "adainkit film clip.mp4 painting.jpg -o painted.mp4\n"
+        "adainkit film clip.mov PRESET -o painted.mov --steady 0.8 --codec prores\n"
+        "adainkit film clip.mp4 --style a.jpg@0 --style b.jpg@12.5 --alpha 0@0,1@3 -o painted.mp4\n"
+        "adainkit film clip.mp4 PRESET --preview 5 -o sheet.jpg\n"
+        "adainkit film frames/%05d.png PRESET --fps 24 -o painted.webm"
+    ),
     "info": "adainkit info out.jpg",
     "model3d": (
         "adainkit model3d duck.glb painting.jpg -o painted.glb\n"
@@ -117,6 +124,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
     _grid_arguments(command("grid", "paint pictures in many styles, strengths or blends, on one sheet with labels"))
     info = command("info", "tell what a picture is, and the settings that a result was made with")
     info.add_argument("pictures", nargs="+", metavar="FILE", help="picture files")
+    _film_arguments(command("film", "paint a film, with its sound: video files, animations, numbered pictures"))
     _model3d_arguments(command("model3d", "paint a 3D model: the textures of its colors, without seams"))
     styles = command("styles", "list the presets")
     styles.add_argument("--model", default="lite", help="whose presets (default: lite)")
@@ -264,6 +272,71 @@ def _model3d_arguments(parser: argparse.ArgumentParser) -> None:
     _machine_arguments(parser, pixels=26)
     add("--overwrite", action="store_true", help="replace what exists")
     add("--json", action="store_true", help="print one JSON document")
+
+
+def _film_arguments(parser: argparse.ArgumentParser) -> None:
+    forms = ("FILM STYLE", "FILM --style STYLE[:WEIGHT][@SECONDS] [--style ...]")
+    parser.usage = "\n       ".join(f"adainkit film {form} -o OUT [options]" for form in forms)
+    add = parser.add_argument
+    add("source", metavar="FILM", help="a video file, an animated GIF, PNG or WebP, or pictures like frames/%%05d.png")
+    add("given_style", nargs="?", metavar="STYLE", help="a picture, a saved style or a preset")
+    add("-o", "--output", metavar="OUT", required=True, help="mp4, mov, mkv, webm, gif, png, webp or frames/%%05d.png")
+    add(
+        "--style",
+        action="append",
+        type=values.style_at,
+        metavar="STYLE[:WEIGHT][@SECONDS]",
+        help="several of one time are mixed by their weights; the film fades from one time to the next",
+    )
+    add(
+        "--alpha",
+        type=values.alphas_over_time,
+        default=CONTROLS["alpha"].default,
+        metavar="A|A,B,...|A@S,B@S,...",
+        help=f"{CONTROLS['alpha'].help}; or strengths at seconds, like 0@0,1@3",
+    )
+    _look_arguments(parser)
+    add("--mask", metavar="FILE", help="gray picture or film: white is stylized, black stays")
+    add(
+        "--statistics",
+        choices=("scene", "clip", "frame"),
+        default="scene",
+        help="what the tone is measured over (default: scene; cuts are found)",
+    )
+    add("--live", action="store_true", help="measure as the frames come: one pass over the film, not three")
+    add(
+        "--steady",
+        nargs="?",
+        type=values.fraction,
+        const=0.8,
+        default=0.0,
+        metavar="0-1",
+        help="keep so much of the last frame along the motion (alone: 0.8; needs OpenCV)",
+    )
+    add("--from", dest="start", type=values.seconds, default=0.0, metavar="S", help="begin at this second")
+    add("--to", dest="stop", type=values.seconds, metavar="S", help="end at this second")
+    add("--preview", type=values.positive, metavar="N", help="paint N frames only, as one sheet in the picture OUT")
+    add("--resume", action="store_true", help="go on where a run that was stopped or killed has come to")
+    _encoder_arguments(parser)
+    _machine_arguments(parser, pixels=26)
+    add(
+        "--max-frames",
+        type=values.count,
+        default=1 << 20,
+        metavar="N|none",
+        help="refuse longer films (default: 2^20)",
+    )
+    add("--overwrite", action="store_true", help="replace OUT if it exists")
+    add("--json", action="store_true", help="print one JSON document")
+
+
+def _encoder_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("encoding").add_argument
+    add("--codec", metavar="NAME", help="h264, h265, vp9, av1, prores, ffv1 (default: what suits OUT and FILM)")
+    add("--crf", type=int, metavar="N", help="quality: less is better and larger")
+    add("--preset", metavar="NAME", help="of the encoder: slower is smaller")
+    add("--fps", type=values.rate, metavar="N", help="of numbered pictures: 24, 30000/1001 (default: 25)")
+    add("--no-sound", action="store_true", help="leave the sound out")
 
 
 def _look_arguments(parser: argparse.ArgumentParser, *more: str) -> None:

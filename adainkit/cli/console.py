@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["complain", "make_stylizer", "one_line", "print_failure", "report_findings"]
 
-_FLAGS = {"overwrite=True": "--overwrite", "max_pixels": "--max-pixels", "max_size": "--max-size"}
+_FLAGS = {
+    "overwrite=True": "--overwrite",
+    "max_pixels": "--max-pixels",
+    "max_size": "--max-size",
+    "max_frames": "--max-frames",
+}
 
 
 def make_stylizer(model: str, device: str, dtype: str) -> Stylizer:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import AdaINKitError
-from . import gimp, grid, info, model3d, stylize
+from . import film, gimp, grid, info, model3d, stylize
 from .arguments import UsageError, parse_arguments
 from .console import complain, make_stylizer, one_line, print_failure, report_findings
 
@@ -224,6 +224,7 @@ def _teller(before: Callable[..., None]) -> Callable[..., None]:
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "stylize": stylize.run,
     "grid": grid.run,
+    "film": film.run,
     "info": info.run,
     "model3d": model3d.run,
     "styles": _styles,
