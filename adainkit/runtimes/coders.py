@@ -7,6 +7,10 @@ and so on, finest first, `(batch, C, ceil(height / stride), ceil(width / stride)
 1, 1)` or `(..., h, w)` for every cell (only AdaIN's levels have a center); "origin", row and column of the first cell
 in the whole picture, two whole numbers, where the decoder has a canvas -> "picture", not clamped, whose sides are
 multiples of the stride: crop it.
+
+Precision is in the graphs' own types, so that no engine chooses it. In "mixed" all convolutions are in bfloat16 but for
+those up to the finest level and the last one; "bfloat16" takes the finest level, too. AdaIN's maps, which amplify what
+was rounded before them, and the last layer are in float32 always. Measured by `python -m benchmarks precision`.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from ..net.config import ModelConfig, Step
 from .graph import Array, Graph
 from .layers import Layer, Map, build, shuffle_then_rgb
 
-__all__ = ["Precision", "decoder", "encoder", "moves", "place_sides"]
+__all__ = ["Precision", "decoder", "encoder", "moves", "parts_of", "place_sides"]
 
 Precision: TypeAlias = Literal["float32", "mixed", "bfloat16"]
 
@@ -39,7 +43,7 @@ def encoder(
             outputs[name] = ["batch", step.after.channels, f"height{levels}", f"width{levels}"]
             levels += 1
             continue
-        wanted = in_bfloat16(precision, levels, len(config.levels))
+        wanted = in_bfloat16(precision, levels)
         if wanted != now and step.name != "unshuffle":
             x, now = graph.cast(x, wanted), wanted
         x = build(Layer(graph, step, _own(tensors, f"encoder.layers.{index}."), now), x)
@@ -47,9 +51,9 @@ def encoder(
     return graph.model({"picture": ["batch", 3, "height", "width"]}, outputs, dict(facts or {}))
 
 
-def in_bfloat16(precision: Precision, level: int, levels: int) -> bool:
+def in_bfloat16(precision: Precision, level: int) -> bool:
     """Whether what makes a level is computed in bfloat16."""
-    return precision == "bfloat16" or (precision == "mixed" and 0 < level == levels - 1)
+    return precision == "bfloat16" or (precision == "mixed" and level > 0)
 
 
 def decoder(
@@ -65,7 +69,7 @@ def decoder(
         inputs[f"level{i}"] = ["batch", level.channels, f"height{i}", f"width{i}"]
     maps = []
     for i, place in enumerate(config.places):
-        for part in ("center", "gain", "shift") if i < count else ("gain", "shift"):
+        for part in parts_of(i, count):
             inputs[f"{part}{i}"] = [
                 f"batch_of_{part}{i}",
                 place.channels,
@@ -95,6 +99,11 @@ def decoder(
         x = build(layer, x)
     graph.result(x, "picture")
     return graph.model(inputs, {"picture": ["batch", 3, "height", "width"]}, dict(facts or {}))
+
+
+def parts_of(place: int, levels: int) -> tuple[str, ...]:
+    """The parts of a place's map that the decoder takes: the decoder's own places have no center."""
+    return ("center", "gain", "shift") if place < levels else ("gain", "shift")
 
 
 def moves(config: ModelConfig) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,20 +18,24 @@ from . import coders
 from .coders import Precision
 from .engines import Program, load_program
 
-__all__ = ["CompiledNetwork", "compile_network"]
+__all__ = ["CompiledNetwork"]
 
 
 @dataclass(frozen=True)
 class CompiledNetwork:
-    """A model whose convolutions an engine runs, on the CPU; float32 tensors in and out.
+    """A model, float32 on the CPU, whose convolutions an engine runs in `precision`; float32 tensors in and out.
 
-    What is computed once for a picture, the maps of its style, is the model's in torch.
+    The maps of a style, which are computed once for a picture, are the model's in torch. The two graphs are compiled
+    when they are first needed; `cache` as in `load_program`.
     """
 
     model: AdaINModel
-    encoder: Program
-    decoder: Program
-    mixed: bool = False  # features are float32, whatever is computed inside
+    engine: str
+    precision: Precision = "float32"
+    threads: int = 1
+    cache: Path | None = None
+    mixed: bool = False
+    """Features are float32, whatever is computed inside."""
 
     @property
     def config(self) -> ModelConfig:
@@ -41,9 +47,24 @@ class CompiledNetwork:
         """The model's."""
         return self.model.digest
 
+    @cached_property
+    def encoder(self) -> Program:
+        """The compiled encoder."""
+        return self._program(coders.encoder)
+
+    @cached_property
+    def decoder(self) -> Program:
+        """The compiled decoder."""
+        return self._program(coders.decoder)
+
+    def _program(self, make: Any) -> Program:
+        tensors = {name: t.detach().numpy() for name, t in self.model.state_dict().items()}
+        graph = make(self.config, tensors, self.precision).SerializeToString()
+        return load_program(self.engine, graph, threads=self.threads, cache=self.cache)
+
     def encode(self, x: Tensor) -> tuple[Tensor, ...]:
         """As `AdaINModel.encode`."""
-        return tuple(map(torch.from_numpy, self.encoder({"picture": x.float().contiguous().numpy()})))
+        return tuple(map(torch.from_numpy, self.encoder({"picture": _array(x)})))
 
     def style_tensors(self, features: Sequence[Tensor], statistics: Sequence[Moments]) -> dict[str, Tensor]:
         """As `AdaINModel.style_tensors`."""
@@ -57,26 +78,17 @@ class CompiledNetwork:
 
     def decode(self, features: Sequence[Tensor], maps: Sequence[AffineMap], origin: tuple[int, int] = (0, 0)) -> Tensor:
         """As `AdaINModel.decode`."""
-        inputs = {f"level{i}": f.float().contiguous().numpy() for i, f in enumerate(features)}
-        # a map may go on beyond the features
+        inputs = {f"level{i}": _array(f) for i, f in enumerate(features)}
         sides = coders.place_sides(self.config, [f.shape[2:] for f in features])
-        for i, (affine, side) in enumerate(zip(maps, sides, strict=True)):
-            fitted = affine.window(slice(side[0]), slice(side[1]))
-            for part in ("center", "gain", "shift") if i < len(features) else ("gain", "shift"):
-                values = getattr(fitted, part)
-                inputs[f"{part}{i}"] = (values if values.ndim == 4 else values[:, :, None, None]).contiguous().numpy()
+        for i, (affine, (rows, columns)) in enumerate(zip(maps, sides, strict=True)):
+            own = affine.window(slice(rows), slice(columns))  # a map may go on beyond the features
+            for part in coders.parts_of(i, len(features)):
+                values: Tensor = getattr(own, part)
+                inputs[f"{part}{i}"] = _array(values if values.ndim == 4 else values[:, :, None, None])
         if coders.moves(self.config):
             inputs["origin"] = torch.tensor([int(cell) for cell in origin]).numpy()
         return torch.from_numpy(self.decoder(inputs)[0])
 
 
-def compile_network(
-    model: AdaINModel, engine: str, precision: Precision, *, threads: int, cache: Path | None = None
-) -> CompiledNetwork:
-    """`model`, which is float32 on the CPU, for an engine. Errors: `load_program`."""
-    tensors = {name: t.numpy() for name, t in model.state_dict().items()}
-    programs = [
-        load_program(engine, make(model.config, tensors, precision).SerializeToString(), threads=threads, cache=cache)
-        for make in (coders.encoder, coders.decoder)
-    ]
-    return CompiledNetwork(model, *programs)
+def _array(x: Tensor) -> Any:
+    return x.detach().float().contiguous().numpy()
