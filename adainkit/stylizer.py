@@ -46,8 +46,10 @@ from .look.regions import RegionPlan
 from .net.adain import Moments, merge_moments, split_moments
 from .net.devices import find_device, find_precision
 from .net.model import AdaINModel
+from .runtimes.choice import find_runtime
+from .runtimes.network import CompiledNetwork
 from .store.style_cache import StyleCache, style_key
-from .store.weights import load_model
+from .store.weights import cache_dir, load_model
 from .style import Style
 from .style_sources import find_style, fits
 
@@ -70,6 +72,11 @@ class Stylizer:
     decoder in bfloat16, but for styles and the last layer; "auto" is float16 on cuda; on a CPU with instructions for
     bfloat16 it is "mixed" for models with a `gain_cap`, as `lite` is; else float32. `cache`: where encoded styles are
     kept; None keeps none.
+
+    `runtime`: what the convolutions run in: "torch", or on a CPU "openvino" or "onnxruntime", of the extras `openvino`
+    and `onnx`. "auto" is OpenVINO where it is installed and faster (`runtimes.choice.gains`), else torch. OpenVINO's
+    "auto" precision is then "bfloat16", with AdaIN and the last layer in float32 all the same (`runtimes.coders`).
+    Styles are encoded by torch, in float32.
     """
 
     dtype: torch.dtype
@@ -83,6 +90,7 @@ class Stylizer:
         device: str | torch.device = "auto",
         dtype: str | torch.dtype = "auto",
         cache: StyleCache | Literal["auto"] | None = "auto",
+        runtime: str = "auto",
     ) -> None:
         with ordinary_tensors():
             loaded = copy.deepcopy(model) if isinstance(model, AdaINModel) else load_model(model)
@@ -93,6 +101,8 @@ class Stylizer:
         self._rounded: dict[bool, frozenset[str]] = {False: frozenset(), True: frozenset()}  # of the model, of `_exact`
         self.device: torch.device = find_device("cpu")
         self.dtype = self.decoder_dtype = torch.float32
+        self._wanted = runtime
+        self._compiled: CompiledNetwork | None = None
         self.to(device, dtype)
 
     @property
@@ -105,7 +115,14 @@ class Stylizer:
     @property
     def precision(self) -> str:
         """The name of what it runs in, as `dtype` takes it: never "auto"."""
+        if self._compiled is not None:
+            return self._compiled.precision
         return str(self.dtype).removeprefix("torch.") if self.dtype == self.decoder_dtype else "mixed"
+
+    @property
+    def runtime(self) -> str:
+        """The name of what the convolutions run in: never "auto"."""
+        return "torch" if self._compiled is None else self._compiled.engine
 
     def to(self, device: str | torch.device | None = None, dtype: str | torch.dtype | None = None) -> Stylizer:
         """Move to a device and precision, as in the constructor; returns itself. None keeps the present one.
@@ -113,7 +130,9 @@ class Stylizer:
         Weights that were rounded stay rounded: for more precision than a Stylizer has, make a new one.
         """
         target = self.device if device is None else find_device(device)
-        kinds = (self.dtype, self.decoder_dtype) if dtype is None else find_precision(dtype, target, self.model.config)
+        dtype = self.precision if dtype is None else dtype
+        engine, precision = find_runtime(self._wanted, target, dtype, self.model.config)
+        kinds = find_precision(dtype if engine == "torch" else torch.float32, target, self.model.config)
         with ordinary_tensors():
             if kinds[0] == kinds[1]:
                 self._exact = None
@@ -126,11 +145,16 @@ class Stylizer:
                 own.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.model.cast(*kinds)
         self.device, (self.dtype, self.decoder_dtype) = target, kinds
+        if engine == "torch":
+            self._compiled = None
+        elif (self.runtime, self.precision) != (engine, precision):
+            threads, kept = torch.get_num_threads(), cache_dir() / engine
+            self._compiled = CompiledNetwork(self.model, engine, precision, threads, kept)
         return self
 
     def close(self) -> None:
         """Release the model and its memory. It is safe to call this twice."""
-        self._model = self._exact = None
+        self._model = self._exact = self._compiled = None
 
     def __enter__(self) -> Stylizer:
         return self
@@ -582,7 +606,7 @@ class Stylizer:
         return style
 
     def _executor(self, tile: TileSize) -> Executor:
-        return Executor(self.model, self.device, self.dtype, tile)
+        return Executor(self._compiled or self.model, self.device, self.dtype, tile)
 
     def _controls(self, *options: Any) -> Controls:
         """Checked, and their number of alphas too, before any of the work."""

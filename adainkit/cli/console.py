@@ -22,13 +22,14 @@ _FLAGS = {
 }
 
 
-def make_stylizer(model: str, device: str, dtype: str) -> Stylizer:
+def make_stylizer(model: str, device: str, dtype: str, runtime: str = "auto") -> Stylizer:
     """A Stylizer that keeps its styles on disk."""
     from ..store.style_cache import StyleCache
     from ..store.weights import cache_dir
     from ..stylizer import Stylizer
 
-    return Stylizer(model, device=device, dtype=dtype, cache=StyleCache(folder=cache_dir() / "styles"))
+    cache = StyleCache(folder=cache_dir() / "styles")
+    return Stylizer(model, device=device, dtype=dtype, cache=cache, runtime=runtime)
 
 
 def complain(error: BaseException, debug: bool, named: Callable[[str], str] = str) -> None:

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     look = ("alpha", "preserve_color", "color_strength", "scale", "detail", "mask", "fps", "max_pixels", "start")
     options: dict[str, Any] = {name: getattr(args, name) for name in look}
     with (
-        make_stylizer(args.model, args.device, args.dtype) as stylizer,
+        make_stylizer(args.model, args.device, args.dtype, args.runtime) as stylizer,
         tqdm(leave=False, disable=None, file=sys.stderr, bar_format=_FORM) as bar,
     ):
         style = _styles(stylizer, shares, args.style_size)

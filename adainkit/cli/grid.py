@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     started = time.perf_counter()
     check_target(args.output, overwrite=args.overwrite)  # before the work, not after it
-    with make_stylizer(args.model, args.device, args.dtype) as stylizer:
+    with make_stylizer(args.model, args.device, args.dtype, args.runtime) as stylizer:
         painter = _Painter(stylizer, args)
         if args.interpolate and len(names) == 4:
             rows = _square(painter, contents[0], names, args.interpolate)

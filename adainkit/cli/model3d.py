@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     names = ("alpha", "preserve_color", "color_strength", "scale", "detail", "style_size", "emissive")
     options = {name: getattr(args, name) for name in (*names, "overwrite", "max_pixels")}
     with (
-        make_stylizer(args.model, args.device, args.dtype) as stylizer,
+        make_stylizer(args.model, args.device, args.dtype, args.runtime) as stylizer,
         Meter(1) as meter,
     ):
 

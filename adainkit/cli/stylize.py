@@ -125,7 +125,7 @@ def _run(args: argparse.Namespace) -> int:
         return _report(left, lambda _: run_jobs(left, _never, _never, _never, ended=ended), styles, manifest, args)
     from ..batch import stylize_files
 
-    with make_stylizer(args.model, args.device, args.dtype) as stylizer:
+    with make_stylizer(args.model, args.device, args.dtype, args.runtime) as stylizer:
         sizes = {"style_size": args.style_size, "max_pixels": args.max_pixels}
         style_of, regions = styles.encoded(lambda name: stylizer.as_style(name, **sizes))
         record_of = None if args.no_record else lambda job: _record(styles.of(job), stylizer, args)
