@@ -1,0 +1,5 @@
+"""The camera, live."""
+
+from fastapi import APIRouter
+
+router = APIRouter()
