@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import AdaINKitError
-from . import gimp, grid, info, model3d, stylize
+from . import gimp, grid, info, model3d, serve, stylize
 from .arguments import parse_arguments
 from .console import complain, make_stylizer, report_findings
 
@@ -30,8 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (default: the process's own); the exit code. `SystemExit` for usage and --help."""
     args = parse_arguments(sys.argv[1:] if argv is None else argv)
     try:
-        # training has a log and a handler of SIGTERM of its own
-        with nullcontext() if args.command == "train" else _console(args.debug), _stopping(args.command != "train"):
+        # training has a log of its own; it and the service handle SIGTERM themselves
+        own = args.command in ("train", "serve", "app")
+        with (
+            nullcontext() if args.command == "train" else _console(args.debug),
+            _stopping(not own),
+        ):
             code = _COMMANDS[args.command](args)
             sys.stdout.flush()
             return code
@@ -224,5 +228,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "demo": _demo,
     "gimp": gimp.run,
     "comfyui": _comfyui,
+    "serve": serve.run,
+    "app": serve.run,
     "train": _train,
 }

@@ -15,6 +15,7 @@ from .. import __version__
 from .guard import Guard
 from .problems import add_handlers
 from .routes import about, jobs, live, pictures, styles, stylize
+from .routes.platforms import contract_of
 from .service import Service
 from .settings import Settings
 
@@ -44,9 +45,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.service = service
     add_handlers(app)
-    for module in (about, styles, stylize, pictures, jobs, live):
-        app.include_router(module.router)
-    app.add_middleware(Guard, settings=settings, tokens=service.tokens, metrics=service.metrics, opened=set())
+    contract = contract_of(settings.platform)
+    if contract is None:
+        for module in (about, styles, stylize, pictures, jobs, live):
+            app.include_router(module.router)
+        _add_page(app)
+    else:  # the platform stands before the service, and asks for nothing else
+        app.include_router(contract.router)
+    opened = set() if contract is None else contract.addresses
+    app.add_middleware(Guard, settings=settings, tokens=service.tokens, metrics=service.metrics, opened=opened)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,
@@ -55,7 +62,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=["Retry-After", "Location"],
         )
-    _add_page(app)
     return app
 
 

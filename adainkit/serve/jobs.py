@@ -22,12 +22,12 @@ _TOLD_SECONDS = 0.2  # events no more often than eyes can see
 
 @dataclass(eq=False)
 class Job:
-    """A job, its folder, and what became of it. `state`: queued, running, done, failed or stopped."""
+    """A job, its folder, and what became of it. `state`: waiting, running, done, failed or stopped."""
 
     id: str
     owner: str
     folder: Path
-    state: str = "queued"
+    state: str = "waiting"
     progress: float = 0.0
     pictures: list[dict[str, Any]] = field(default_factory=list)
     """Of each: `name`, and `error` with `remedy` where it failed."""
@@ -85,6 +85,12 @@ class Jobs:
         """How many are not done."""
         return sum(not job.ended for job in self._jobs.values())
 
+    @property
+    def stored(self) -> int:
+        """Bytes on disk."""
+        files = (path for job in self._jobs.values() for path in job.folder.rglob("*"))
+        return sum(path.stat().st_size for path in files if path.is_file())
+
     def check_room(self, owner: str) -> None:
         """`Busy` where there is no room for another job."""
         if self.open >= self.most:
@@ -137,11 +143,15 @@ class Jobs:
             if job.ended and time.monotonic() - job.changed > self.keep:
                 await self.remove(job)
 
-    async def close(self) -> None:
-        """Stop all."""
+    def stop_all(self) -> None:
+        """Let every job end at its next tile. May be called by a handler of a signal."""
         for job in [*self._jobs.values()]:
             if job.task is not None:
                 job.task.cancel()
+
+    async def close(self) -> None:
+        """Stop all, and wait for it."""
+        self.stop_all()
         tasks = {job.task for job in self._jobs.values() if job.task is not None}
         if tasks:
             await asyncio.wait(tasks)

@@ -12,9 +12,9 @@ from PIL import Image
 
 from ..engine.file_to_file import fits_whole
 from ..engine.two_pass import Executor
-from ..errors import Progress
+from ..errors import ImageError, Progress
 from ..formats import KINDS
-from ..images import FILM_KINDS, close_image, find_film, open_image, picture_size, save_image
+from ..images import FILM_KINDS, check_target, close_image, find_film, open_image, picture_size, save_image
 from ..images.describe import describe
 from ..look.previews import bounded, reduced, strokes_of
 from ..style import Style
@@ -68,6 +68,15 @@ class Order:
         for path, weight in self.files:
             parts.append((style_of_file(stylizer, path, style_size=size, max_pixels=max_pixels), weight))
         return blend(parts)
+
+
+def can_write(format: str) -> bool:
+    """Whether this installation writes a format."""
+    try:
+        check_target(f"picture.{format}")
+    except ImageError:
+        return False
+    return True
 
 
 def target_name(source: Path, format: str | None) -> str:

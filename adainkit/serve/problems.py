@@ -50,6 +50,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         401: "The token is missing or not valid.",
         403: "The host or the origin is not one of this service.",
         404: "There is no such thing, or it is another caller's.",
+        409: "It is not done yet.",
         413: "The request is too large.",
         422: "The pictures, styles or numbers cannot be used.",
         429: "The queue is full, or the caller asks too often: Retry-After says when to try again.",

@@ -65,6 +65,11 @@ class Service:
         self.metrics.gauge("cameras", "Cameras that are connected.", lambda: self.live)
         self._tasks = [asyncio.create_task(self._warm()), asyncio.create_task(self._tidy())]
 
+    def drain(self) -> None:
+        """Take no more requests, and stop what is not over soon: jobs, cameras."""
+        self.desk.draining = True
+        self.jobs.stop_all()
+
     async def stop(self) -> None:
         """Stop what is at work at its next tile; nothing is left behind."""
         self.ready = False
@@ -116,6 +121,11 @@ class Service:
             return await asyncio.get_running_loop().run_in_executor(self.pool, partial(work, *args, **more))
         finally:
             self.metrics.seen(stage, time.perf_counter() - started)
+
+    def check_disk(self) -> None:
+        """`Refusal` where uploads and results take what they may."""
+        if self.pictures.stored + self.jobs.stored > self.settings.stored:
+            raise Refusal(507, "the disk space of this service is used up", "delete pictures and jobs, or wait")
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:

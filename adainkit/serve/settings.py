@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import AdaINKitError
 
-__all__ = ["PREFIX", "Settings", "SettingsError", "is_loopback", "value_of"]
+__all__ = ["PREFIX", "Settings", "SettingsError", "is_loopback", "platform_of", "value_of"]
 
 PREFIX = "ADAINKIT_SERVE_"
 """Of the environment variables: `ADAINKIT_SERVE_PORT` is `port`."""
@@ -106,6 +106,15 @@ def value_of(name: str, text: str) -> Any:
     if name in ("tokens", "folder"):
         return Path(text) if text else None
     return type(default)(text)
+
+
+def platform_of(name: str, environment: Mapping[str, str] = os.environ) -> str:
+    """sagemaker, vertex or none: what a setting says, or what the environment looks like."""
+    if name != "auto":
+        return name
+    if "AIP_HTTP_PORT" in environment:
+        return "vertex"
+    return "sagemaker" if "SAGEMAKER_BIND_TO_PORT" in environment else "none"
 
 
 def is_loopback(host: str) -> bool:

@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 from ...store.weights import models
 from ..fields import described
+from ..films import can_paint_films
+from ..painting import can_write
 from ..problems import PROBLEMS, Problem, problem
 from .common import Here
 
@@ -35,6 +37,16 @@ class ControlFacts(BaseModel, extra="allow"):
     kind: str
     default: Any
     help: str
+
+
+class Abilities(BaseModel):
+    """What requests may ask for."""
+
+    controls: list[ControlFacts]
+    films: bool
+    live: bool
+    formats: list[str]
+    limits: dict[str, int]
 
 
 @router.get("/healthz", tags=["health"], summary="Whether the process answers")
@@ -85,6 +97,14 @@ async def list_models(service: Here) -> list[ModelFacts]:
 
 
 @router.get("/v1/controls", tags=["what there is"], summary="How a picture may be stylized")
-async def list_controls() -> list[ControlFacts]:
-    """Each control with its kind (number, choice, pixels), its range or choices, its default and a word of help."""
-    return [ControlFacts(**facts) for facts in described()]
+async def list_controls(service: Here) -> Abilities:
+    """Each control with its kind (number, choice, pixels), its range or choices, its default and a word of help; and
+    what else this service does."""
+    limits = {name: getattr(service.settings, name) for name in ("bytes", "pixels", "preview", "frames", "styles")}
+    return Abilities(
+        controls=[ControlFacts(**facts) for facts in described()],
+        films=can_paint_films(),
+        live=True,
+        formats=[name for name in ("png", "jpeg", "webp", "avif", "tiff") if can_write(name)],
+        limits=limits,
+    )

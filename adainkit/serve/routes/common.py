@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, Form, Request
 from pydantic import Field
 
 from ...formats import FORMATS
-from ..problems import Refusal
+from ..problems import PROBLEMS, Refusal
 from ..service import Service
 
 __all__ = ["Caller", "Format", "Here", "Model", "Quality", "caller_of", "service_of"]
@@ -40,6 +40,17 @@ def checked_format(text: str) -> str | None:
     if name and name not in FORMATS:
         raise Refusal(422, f"format: {text[:20]!r} is not written", f"expected one of {', '.join(FORMATS)}")
     return name or None
+
+
+Answers: TypeAlias = dict[int | str, dict[str, Any]]
+
+
+def answers(*problems: int, media: tuple[str, ...] = (), words: str = "The picture.") -> Answers:
+    """What OpenAPI says of a route's answers: its media types, and the problems that it may tell."""
+    found: Answers = {number: PROBLEMS[number] for number in problems}
+    if media:
+        found[200] = {"description": words, "content": {kind: {} for kind in media}}
+    return found
 
 
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, File, Request, Response, UploadFile
+from fastapi import APIRouter, File, Query, Request, Response, UploadFile
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
+from ...images import Picture, close_image
 from ..fields import ControlsJSON, Share, options_of
 from ..painting import Order, copied, preview
 from ..pictures import Held
-from ..problems import PROBLEMS
 from ..shelf import as_jpeg
-from .common import Caller, Here
+from .common import Caller, Here, answers
 
 __all__ = ["router"]
 
@@ -40,8 +41,7 @@ class PreviewOrder(BaseModel):
     format: Literal["jpeg", "png"] = "jpeg"
 
 
-@router.post("", status_code=201, summary="Send a picture once",
-             responses={n: PROBLEMS[n] for n in (400, 401, 413, 422, 429, 507)})  # fmt: skip
+@router.post("", status_code=201, summary="Send a picture once", responses=answers(400, 401, 413, 422, 429, 507))
 async def add_picture(
     service: Here, caller: Caller, picture: Annotated[UploadFile, File(description="A photograph, or a mask.")]
 ) -> PictureFacts:
@@ -56,9 +56,12 @@ async def add_picture(
     return PictureFacts(id=name, width=held.size[0], height=held.size[1])
 
 
-@router.post("/{id}/preview", summary="What it would look like, at once", response_class=Response, responses={
-    200: {"content": {"image/jpeg": {}, "image/png": {}}, "description": "The preview."},
-    **{n: PROBLEMS[n] for n in (400, 401, 404, 413, 422, 429, 503)}})  # fmt: skip
+@router.post(
+    "/{id}/preview",
+    summary="What it would look like, at once",
+    response_class=Response,
+    responses=answers(400, 401, 404, 413, 422, 429, 503, media=("image/jpeg", "image/png"), words="The preview."),
+)
 async def show(request: Request, service: Here, caller: Caller, id: str, order: PreviewOrder) -> Response:
     """The picture is encoded once for a size; another style, mix, alpha or mask is then a pass of the decoder."""
     held = service.pictures.get(caller, id)
@@ -75,10 +78,31 @@ async def show(request: Request, service: Here, caller: Caller, id: str, order: 
     return Response(data, media_type=f"image/{order.format}")
 
 
-@router.delete("/{id}", status_code=204, summary="Forget a picture", responses={401: PROBLEMS[401], 404: PROBLEMS[404]})
+@router.get(
+    "/{id}/thumbnail",
+    summary="The picture itself, as a JPEG",
+    response_class=Response,
+    responses=answers(401, 404, media=("image/jpeg",)),
+)
+async def thumbnail(
+    service: Here, caller: Caller, id: str, size: Annotated[int, Query(ge=16, le=4096)] = 1024
+) -> Response:
+    """For kinds that a browser cannot show; no larger than previews are."""
+    small = service.pictures.get(caller, id).small
+    data = await service.aside("encode", _shown, small, size)
+    return Response(data, media_type="image/jpeg")
+
+
+@router.delete("/{id}", status_code=204, summary="Forget a picture", responses=answers(401, 404))
 async def remove(service: Here, caller: Caller, id: str) -> None:
     """At once, from memory and disk."""
     service.pictures.remove(caller, id)
+
+
+def _shown(picture: Picture, size: int) -> bytes:
+    found = close_image(picture.rgb, picture)
+    assert isinstance(found, Image.Image)  # a file gives one
+    return as_jpeg(found, size)
 
 
 def _png(picture: Any) -> bytes:

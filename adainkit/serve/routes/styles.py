@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from pydantic import BaseModel, Field
@@ -15,15 +15,14 @@ from ...look.previews import bounded, reduced
 from ..desk import Lane
 from ..example import example
 from ..painting import copied
-from ..problems import PROBLEMS, Refusal
+from ..problems import Refusal
 from ..service import Service
 from ..shelf import THUMBNAIL, Saved, as_jpeg, is_saved_style, style_of_file, thumbnail_of
-from .common import Caller, Here, Model
+from .common import Caller, Here, Model, answers
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1/styles", tags=["styles"])
-_JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "A JPEG."}}
 Named = Annotated[str, Query(max_length=100, description="A name of /v1/models.")]
 
 
@@ -31,15 +30,17 @@ class StyleFacts(BaseModel):
     """A style that requests may name."""
 
     name: str = Field(examples=["iris"])
-    label: str
+    label: str = Field(examples=["Iris"])
+    description: str = Field(examples=["soft brush strokes in blue and green"])
     kind: str = Field(examples=["preset"], description="preset, or saved: the caller's own")
     thumbnail: str = Field(examples=["/v1/styles/iris/thumbnail"])
     file: str | None = Field(None, description="Where a saved style is to be had, a few kilobytes of .safetensors")
 
 
-def _facts(name: str, label: str, kind: str) -> StyleFacts:
+def _facts(name: str, label: str, kind: str, description: str = "") -> StyleFacts:
     file = f"/v1/styles/{name}/file" if kind == "saved" else None
-    return StyleFacts(name=name, label=label, kind=kind, thumbnail=f"/v1/styles/{name}/thumbnail", file=file)
+    address = f"/v1/styles/{name}/thumbnail"
+    return StyleFacts(name=name, label=label, description=description, kind=kind, thumbnail=address, file=file)
 
 
 @router.get("", summary="The styles that may be named")
@@ -49,25 +50,28 @@ async def list_styles(service: Here, caller: Caller, model: Named = "") -> list[
     own = service.shelf.of_caller(caller).items()
     found = [_facts(name, saved.label, "saved") for name, saved in own if saved.model == chosen]
     presets = service.shelf.presets(chosen).values()
-    return found + [_facts(preset.name, preset.description, "preset") for preset in presets]
+    return found + [_facts(p.name, p.name.replace("-", " ").capitalize(), "preset", p.description) for p in presets]
 
 
 @router.post(
-    "", status_code=201, summary="Make a style of a painting",
-    responses={number: PROBLEMS[number] for number in (400, 401, 413, 422, 429, 503, 507)},
-)  # fmt: skip
+    "",
+    status_code=201,
+    summary="Make a style of a painting",
+    responses=answers(400, 401, 413, 422, 429, 503, 507),
+)
 async def add_style(
     request: Request,
     service: Here,
     caller: Caller,
     picture: Annotated[UploadFile, File(description="A painting, or a saved style (.safetensors).")],
     label: Annotated[str, Form(max_length=100, description="What it is called.")] = "",
+    name: Annotated[str, Form(max_length=100, description="Another word for `label`.")] = "",
     style_size: Annotated[int, Form(ge=0, le=4096, description="The shorter side that is looked at; 0: all.")] = 512,
     model: Model = "",
 ) -> StyleFacts:
     """The style is kept in the service's memory and is the caller's own; fetch its file to keep it for good."""
     chosen = service.model(model)
-    text = " ".join((label or Path(picture.filename or "").stem).split())[:100] or "style"
+    text = " ".join((label or name or Path(picture.filename or "").stem).split())[:100] or "style"
     with service.desk.place(caller), service.scratch() as folder:
         path = await run_in_threadpool(copied, picture.file, folder / "picture")
 
@@ -89,8 +93,12 @@ async def add_style(
     return _facts(service.shelf.add(caller, saved), text, "saved")
 
 
-@router.get("/{name}/thumbnail", summary="What a style looks like", response_class=Response,
-            responses={**_JPEG, 401: PROBLEMS[401], 404: PROBLEMS[404]})  # fmt: skip
+@router.get(
+    "/{name}/thumbnail",
+    summary="What a style looks like",
+    response_class=Response,
+    responses=answers(401, 404, 422, media=("image/jpeg",)),
+)
 async def thumbnail(service: Here, caller: Caller, name: str, model: Named = "") -> Response:
     """A small JPEG: of a preset, a landscape in its style; of a saved style, the painting."""
     chosen = service.model(model)
@@ -104,8 +112,12 @@ async def thumbnail(service: Here, caller: Caller, name: str, model: Named = "")
     return Response(data, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
 
-@router.get("/{name}/file", summary="A saved style as a file", response_class=Response, responses={
-    200: {"content": {"application/octet-stream": {}}}, 401: PROBLEMS[401], 404: PROBLEMS[404]})  # fmt: skip
+@router.get(
+    "/{name}/file",
+    summary="A saved style as a file",
+    response_class=Response,
+    responses=answers(401, 404, media=("application/octet-stream",), words="A .safetensors file."),
+)
 async def file(service: Here, caller: Caller, name: str) -> Response:
     """A few kilobytes of .safetensors, which every part of adainkit takes as a style."""
     style = service.shelf.find(caller, name).style
@@ -115,8 +127,7 @@ async def file(service: Here, caller: Caller, name: str) -> Response:
     return Response(data, media_type="application/octet-stream", headers=headers)
 
 
-@router.delete("/{name}", status_code=204, summary="Forget a saved style",
-               responses={401: PROBLEMS[401], 404: PROBLEMS[404]})  # fmt: skip
+@router.delete("/{name}", status_code=204, summary="Forget a saved style", responses=answers(401, 404))
 async def remove(service: Here, caller: Caller, name: str) -> None:
     """Presets stay."""
     if name in service.shelf.presets(service.settings.model):

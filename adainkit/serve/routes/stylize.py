@@ -19,15 +19,13 @@ from ..desk import Lane
 from ..fields import controls_form
 from ..jobs import Job
 from ..painting import MEDIA, Order, copied, paint_file
-from ..problems import PROBLEMS, Refusal
+from ..problems import Refusal
 from ..service import Service
-from .common import Caller, Format, Here, Model, Quality, Weight, checked_format, shared_weights
+from .common import Caller, Format, Here, Model, Quality, Weight, answers, checked_format, shared_weights
 
 __all__ = ["order_form", "router"]
 
 router = APIRouter(prefix="/v1", tags=["stylize"])
-_KINDS: dict[str, Any] = {"image/jpeg": {}, "image/png": {}, "image/webp": {}}
-_PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": _KINDS, "description": "The picture."}}
 
 
 async def order_form(
@@ -77,10 +75,15 @@ async def order_of(service: Service, caller: str, given: dict[str, Any], folder:
 
 
 @router.post(
-    "/stylize", summary="Stylize a picture", response_class=FileResponse, response_model=None,
-    responses={**_PICTURE, **{n: PROBLEMS[n] for n in (400, 401, 404, 413, 422, 429, 503, 507)},
-               202: {"description": "The job, where JSON is accepted.", "content": {"application/json": {}}}},
-)  # fmt: skip
+    "/stylize",
+    summary="Stylize a picture",
+    response_class=FileResponse,
+    response_model=None,
+    responses={
+        **answers(400, 401, 404, 413, 422, 429, 503, 507, media=("image/jpeg", "image/png", "image/webp")),
+        202: {"description": "The job, where JSON is accepted.", "content": {"application/json": {}}},
+    },
+)
 async def stylize(
     request: Request,
     service: Here,
