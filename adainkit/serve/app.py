@@ -31,8 +31,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with service.running():
+        await service.start()
+        try:
             yield
+        finally:
+            await service.stop()
 
     app = FastAPI(
         title="adainkit",

@@ -5,6 +5,7 @@ Pure ASGI, so that uploads stream through it and a caller that leaves is seen.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,6 +34,8 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
 }
+_STALL_SECONDS = 30.0
+"""How long a caller may send nothing while its request is not whole."""
 _OPEN = {"/", "/favicon.ico", "/healthz", "/readyz"}
 
 
@@ -45,6 +48,7 @@ class Guard:
         self.opened = _OPEN | opened
         self.rates = Rates(settings.rate, settings.burst)
         self.failures = Rates(10 / 60, 10)  # wrong tokens of one address: ten at once, ten a minute
+        self._bodies = 0  # requests that bring something, from their first byte to their answer
         self.hosts = settings.hosts or (("localhost", "127.0.0.1", "::1") if is_loopback(settings.host) else ())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,13 +62,19 @@ class Guard:
             if scope["type"] == "http":
                 scope.setdefault("state", {})["caller"] = self._caller(headers, scope)
                 self._check_length(headers)
+                if scope["method"] == "POST" and self._bodies >= 2 * self.settings.waiting:
+                    raise Refusal(429, "too many requests are waiting", headers={"Retry-After": "1"})
         except Refusal as refused:
             await self._refuse(refused, scope, receive, send)
             return
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
         else:
-            await self.app(scope, self._counted(receive), self._answering(scope, send))
+            self._bodies += scope["method"] == "POST"
+            try:
+                await self.app(scope, self._counted(receive), self._answering(scope, send))
+            finally:
+                self._bodies -= scope["method"] == "POST"
 
     def _check_place(self, headers: Headers, scope: Scope) -> None:
         """No page of another origin, and no name that somebody else's DNS points here, speaks for a user."""
@@ -117,12 +127,16 @@ class Guard:
         )  # fmt: skip
 
     def _counted(self, receive: Receive) -> Receive:
-        """`receive`, which counts: a chunked body says nothing of its length."""
-        seen = 0
+        """`receive`, which counts, since a chunked body says nothing of its length, and does not wait for ever."""
+        seen, whole = 0, False
 
         async def counting() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, whole
+            try:
+                message = await (receive() if whole else asyncio.wait_for(receive(), _STALL_SECONDS))
+            except asyncio.TimeoutError as error:
+                raise Refusal(408, f"nothing came for {_STALL_SECONDS:g} s", "send the request again") from error
+            whole = not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > self.settings.bytes:
                 raise self._too_large()

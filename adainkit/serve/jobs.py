@@ -112,9 +112,11 @@ class Jobs:
             job.change(state="done", progress=1.0, result=result)
         except asyncio.CancelledError:
             job.change(state="stopped", error="the job was stopped", remedy="send it again")
-        except (Refusal, AdaINKitError, MemoryError) as error:
-            what, remedy = (str(error.detail), error.remedy) if isinstance(error, Refusal) else parted(error)
-            job.change(state="failed", error=what.replace(f"{job.folder}/", ""), remedy=remedy)
+        except Refusal as error:
+            job.change(state="failed", error=str(error.detail), remedy=error.remedy)
+        except (AdaINKitError, MemoryError) as error:
+            what, remedy = parted(error, job.folder.parent)
+            job.change(state="failed", error=what, remedy=remedy)
         except Exception:
             job.change(state="failed", error="a fault of adainkit", remedy="please report it with the service's log")
             raise

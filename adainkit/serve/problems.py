@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,7 +16,7 @@ from starlette.exceptions import HTTPException
 from ..errors import AdaINKitError, Cancelled, ImageError, OutOfMemoryError, StyleError, WeightsError
 from ..session import Busy
 
-__all__ = ["PROBLEMS", "Problem", "Refusal", "add_handlers", "problem"]
+__all__ = ["PROBLEMS", "Problem", "Refusal", "add_handlers", "parted", "problem"]
 
 log = logging.getLogger("adainkit.serve")
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
@@ -76,9 +78,12 @@ def problem(status: int, error: str, remedy: str = "", headers: dict[str, str] |
     return JSONResponse(body, status, {**more, **(headers or {})})
 
 
-def parted(error: BaseException) -> tuple[str, str]:
-    """What an error of adainkit's says, and its remedy, which stands behind a semicolon."""
+def parted(error: BaseException, folder: Path | None = None) -> tuple[str, str]:
+    """What an error of adainkit's says, and its remedy, which stands behind a semicolon. Of files in the service's
+    `folder` the name alone is told."""
     text = " ".join(str(error).split()) or type(error).__name__
+    if folder is not None:
+        text = re.sub(re.escape(str(folder)) + r"[/\\](?:[^/\\\s]+[/\\])?", "", text)
     what, _, remedy = text.partition("; ")
     return what, remedy
 
@@ -101,16 +106,11 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(AdaINKitError)
     @app.exception_handler(MemoryError)
-    async def _ours(_: Request, error: Exception) -> JSONResponse:
-        return answer_of(error)
+    async def _ours(request: Request, error: Exception) -> JSONResponse:
+        status = next(number for kind, number in _STATUS if isinstance(error, kind))
+        return problem(status, *parted(error, request.app.state.service.folder))
 
     @app.exception_handler(Exception)
     async def _fault(_: Request, error: Exception) -> JSONResponse:
         log.error("a fault of adainkit", exc_info=error)
         return problem(500, "a fault of adainkit", "please report it with the service's log")
-
-
-def answer_of(error: Exception) -> JSONResponse:
-    """The answer for one of adainkit's errors."""
-    status = next(number for kind, number in _STATUS if isinstance(error, kind))
-    return problem(status, *parted(error))

@@ -68,8 +68,9 @@ async def paint_series(job: Job, series: Series) -> Path:
 
     def tell(number: int, error: Exception | None, share: float) -> None:
         if error is not None:
-            what, remedy = parted(error)
-            job.pictures[number] |= {"error": what.replace(str(series.sources[number]), series.names[number]), "remedy": remedy}
+            what, remedy = parted(error, job.folder.parent)
+            named = what.replace(f"{series.sources[number].name}:", f"{series.names[number]}:", 1)
+            job.pictures[number] |= {"error": named, "remedy": remedy}
         job.change(state="running", progress=share)
 
     def ended(number: int, error: Exception | None) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -157,16 +156,6 @@ class Service:
                 await task
             with suppress(asyncio.CancelledError, Exception):
                 await watch
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Started within the block."""
-        await self.start()
-        try:
-            yield
-        finally:
-            with contextlib.suppress(asyncio.CancelledError):
-                await self.stop()
 
 
 async def _gone(request: Request) -> None:

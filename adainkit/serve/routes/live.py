@@ -47,18 +47,14 @@ async def live(socket: WebSocket) -> None:
     in work: of these the last is taken. Errors are `{error, remedy}` as text."""
     service: Service = socket.app.state.service
     await socket.accept()
-    if service.live >= service.settings.live or service.desk.draining:
-        await _refuse(socket, Refusal(429, f"{service.live} cameras are connected already", "try again later"))
-        return
-    service.live += 1
     try:
         await _Camera(socket, service).serve()
+    except asyncio.TimeoutError:
+        await _refuse(socket, Refusal(408, f"no look came within {_FIRST_SECONDS:g} s"))
     except (WebSocketDisconnect, RuntimeError):
         pass  # gone, perhaps while it was answered
     except (Refusal, AdaINKitError) as error:
         await _refuse(socket, error)
-    finally:
-        service.live -= 1
 
 
 class _Camera:
@@ -74,7 +70,11 @@ class _Camera:
     async def serve(self) -> None:
         """Until the caller leaves. `Refusal` for what ends the connection."""
         first = await asyncio.wait_for(self.socket.receive(), _FIRST_SECONDS)
-        await self._take(first)
+        await self._take(first)  # strangers take no place
+        service = self.service
+        if service.live >= service.settings.live or service.desk.draining:
+            raise Refusal(429, f"{service.live} cameras are connected already", "try again later")
+        service.live += 1
         tasks = {asyncio.create_task(self._read()), asyncio.create_task(self._paint())}
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -84,6 +84,7 @@ class _Camera:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            service.live -= 1
 
     async def _read(self) -> None:
         while True:
