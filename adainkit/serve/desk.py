@@ -68,8 +68,11 @@ class Desk:
 
     @contextmanager
     def place(self, caller: str) -> Iterator[None]:
-        """A place in the queue within the block. `Busy` where there is none, for anybody or for this caller."""
-        if self.taken >= self.waiting or self.draining:
+        """A place in the queue within the block. `Busy` where there is none, for anybody or for this caller;
+        `Cancelled` while the service stops."""
+        if self.draining:
+            raise Cancelled("the service is stopping; try again later")
+        if self.taken >= self.waiting:
             raise Busy(f"{self.taken} requests are waiting already; try again later")
         if self._taken[caller] >= self.each:
             raise Busy(f"{self.each} requests of this caller are waiting already; wait for their answers")

@@ -68,9 +68,9 @@ class Settings:
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
-            least = 0 if each.name in ("port", "grace") else 1
+            least = 0 if each.name in ("port", "grace") else 1 if isinstance(value, int) else 1e-3
             if isinstance(value, (int, float)) and not isinstance(value, bool) and not value >= least:
-                raise SettingsError(f"{each.name} must be {least} or more, got {value!r}")
+                raise SettingsError(f"{each.name} must be {least:g} or more, got {value!r}")
         if self.platform not in ("auto", "none", "sagemaker", "vertex"):
             raise SettingsError(f"platform must be auto, none, sagemaker or vertex, got {self.platform!r}")
 
