@@ -132,6 +132,8 @@ export async function refresh({ photo, controls, size, idle, only }) {
 
 function next(left) {
   const { innerHeight, innerWidth } = window;
+  const chosen = left.findIndex(({ style }) => style === look.a || style === look.b);
+  if (chosen >= 0) return left.splice(chosen, 1)[0];
   const seen = left.findIndex(({ box }) => {
     const at = box.getBoundingClientRect();
     return at.bottom > 0 && at.top < innerHeight && at.right > 0 && at.left < innerWidth;
@@ -154,6 +156,14 @@ async function renew(tile, { photo, controls, size, signal }) {
     tile.box.classList.add("failed");
     if (error.status === 0 || error.status === 401) throw error;
   }
+}
+
+/** Bring the chosen style's tile into sight, within the gallery only. */
+export function reveal() {
+  const box = tiles.get(look.a?.name)?.box;
+  if (!box) return;
+  const [inner, outer] = [box.getBoundingClientRect(), place.getBoundingClientRect()];
+  place.scrollBy({ left: inner.left - outer.left - outer.width / 3, top: inner.top - outer.top - outer.height / 3 });
 }
 
 /** Show which styles are chosen, and let Tab reach the first of them. */

@@ -4,7 +4,7 @@ import { ServiceError } from "./api.js";
 import { isBrushing, brushing, maskFile, newMask, startBrush } from "./brush.js";
 import { Camera } from "./camera.js";
 import { frameOf } from "./film.js";
-import { addPainting, all, loadStyles, mark, refresh, startGallery } from "./gallery.js";
+import { addPainting, all, loadStyles, mark, refresh, reveal, startGallery } from "./gallery.js";
 import { startIntake } from "./intake.js";
 import { changed, changes, inWords, look, weighted } from "./look.js";
 import { hush, say, tell } from "./notices.js";
@@ -86,6 +86,7 @@ async function openPicture(file, extra = {}) {
     if (error.status === 0 || error.status === 401) return tell(error, () => openPicture(file, extra));
     return tell(new ServiceError(t("error.show", { name: file.name }), error.remedy || t("error.show.remedy")));
   }
+  const firstTime = !open;
   if (extra.kind !== "camera") stopCamera();
   previews.drop();
   hush();
@@ -99,6 +100,7 @@ async function openPicture(file, extra = {}) {
   say(t("live.loaded", { name, w: seen.width, h: seen.height }));
   if (!look.a) look.a = all().find((style) => style.name === firstStyle) ?? all()[0];
   changed("styles");
+  if (firstTime) reveal();
   paintGallery();
 }
 
