@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Collection, Sequence
+from dataclasses import fields
+from functools import partial
 from typing import Any, NoReturn
 
 from ..formats import FORMATS
 from ..look.controls import CONTROLS, Control
+from ..serve.settings import Settings, value_of
 from . import values
 from .guesses import meant
 
@@ -50,6 +53,8 @@ _EXAMPLES = {
     "demo": "adainkit demo -o demo",
     "gimp": "adainkit gimp install\nadainkit gimp install --dir ~/.config/GIMP/3.0\nadainkit gimp doctor",
     "comfyui": "adainkit comfyui install ~/ComfyUI\nadainkit comfyui uninstall ~/ComfyUI",
+    "serve": "adainkit serve\nadainkit serve --host 0.0.0.0 --tokens tokens.txt --hosts paint.example",
+    "app": "adainkit app",
     "train": "adainkit train --config lite --content photos/ --style paintings/ --teacher vgg.safetensors --out run/",
 }
 
@@ -144,6 +149,8 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
     comfyui.add_argument("path", metavar="PATH", help="ComfyUI's folder, or its custom_nodes")
     for sub in (info, styles, models, doctor, demo, comfyui, gimp):
         sub.add_argument("--json", action="store_true", help="print one JSON document")
+    _serve_arguments(command("serve", "serve pictures over HTTP, with a web page: docs/service.md"))
+    _serve_arguments(command("app", "open the web page in a browser, for this user alone"), "device", "model")
     command("train", "train a model of your own: what follows goes to training.train")
     return parser, commands.choices
 
@@ -337,6 +344,32 @@ def _encoder_arguments(parser: argparse.ArgumentParser) -> None:
     add("--preset", metavar="NAME", help="of the encoder: slower is smaller")
     add("--fps", type=values.rate, metavar="N", help="of numbered pictures: 24, 30000/1001 (default: 25)")
     add("--no-sound", action="store_true", help="leave the sound out")
+
+
+def _serve_arguments(parser: argparse.ArgumentParser, *names: str) -> None:
+    """A flag for each setting of the service, or for those that are named; without one, its environment variable."""
+    if not names:
+        parser.epilog = f"{parser.epilog}\n\nEach setting may also be an environment variable: ADAINKIT_SERVE_PORT."
+    for each in fields(Settings):
+        if names and each.name not in names:
+            continue
+        facts: dict[str, Any] = {"default": None, "help": f"{each.metadata['help']}{_default(each.default)}"}
+        if isinstance(each.default, bool):
+            facts["action"] = argparse.BooleanOptionalAction
+        else:
+            facts |= {"type": partial(_setting, each.name), "metavar": each.name.upper()}
+        parser.add_argument(f"--{each.name.replace('_', '-')}", **facts)
+
+
+def _default(value: object) -> str:
+    return f" (default: {value:g})" if isinstance(value, float) else f" (default: {value})" if value else ""
+
+
+def _setting(name: str, text: str) -> Any:
+    try:
+        return value_of(name, text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _look_arguments(parser: argparse.ArgumentParser, *more: str) -> None:

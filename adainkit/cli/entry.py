@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import AdaINKitError
-from . import film, gimp, grid, info, model3d, stylize
+from . import film, gimp, grid, info, model3d, serve, stylize
 from .arguments import UsageError, parse_arguments
 from .console import complain, make_stylizer, one_line, print_failure, report_findings
 
@@ -32,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     as_json = "--json" in arguments
     try:
         args = parse_arguments(arguments)
-        # training has a log and a handler of SIGTERM of its own
-        with nullcontext() if args.command == "train" else _console(args.debug), _stopping(args.command != "train"):
+        own = args.command in ("train", "serve", "app")  # these handle SIGTERM themselves, and training has a log, too
+        with nullcontext() if args.command == "train" else _console(args.debug), _stopping(not own):
             code = _COMMANDS[args.command](args)
             sys.stdout.flush()
             return code
@@ -234,5 +234,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "demo": _demo,
     "gimp": gimp.run,
     "comfyui": _comfyui,
+    "serve": serve.run,
+    "app": serve.run,
     "train": _train,
 }
