@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import AdaINKitError
-from . import gimp, grid, info, model3d, stylize
+from . import editors, grid, info, model3d, stylize
 from .arguments import parse_arguments
 from .console import complain, make_stylizer, report_findings
 
@@ -222,7 +222,8 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "download": _download,
     "doctor": _doctor,
     "demo": _demo,
-    "gimp": gimp.run,
+    "gimp": editors.run,
+    "krita": editors.run,
     "comfyui": _comfyui,
     "train": _train,
 }
