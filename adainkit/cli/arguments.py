@@ -52,6 +52,7 @@ _EXAMPLES = {
     "doctor": "adainkit doctor",
     "demo": "adainkit demo -o demo",
     "gimp": "adainkit gimp install\nadainkit gimp install --dir ~/.config/GIMP/3.0\nadainkit gimp doctor",
+    "krita": "adainkit krita install\nadainkit krita install --dir ~/.local/share/krita\nadainkit krita doctor",
     "comfyui": "adainkit comfyui install ~/ComfyUI\nadainkit comfyui uninstall ~/ComfyUI",
     "serve": "adainkit serve\nadainkit serve --host 0.0.0.0 --tokens tokens.txt --hosts paint.example",
     "app": "adainkit app",
@@ -144,10 +145,13 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
     gimp = command("gimp", "put the filter into GIMP 3, take it out, or find what is wrong with it")
     gimp.add_argument("action", choices=("install", "uninstall", "doctor"), help="what to do")
     gimp.add_argument("--dir", metavar="DIR", help="GIMP's folder, .../GIMP/3.x (default: all that there are)")
+    krita = command("krita", "put the filter into Krita, take it out, or find what is wrong with it")
+    krita.add_argument("action", choices=("install", "uninstall", "doctor"), help="what to do")
+    krita.add_argument("--dir", metavar="DIR", help="Krita's resource folder (default: all that there are)")
     comfyui = command("comfyui", "put the node pack into a ComfyUI, upgrade it there, or take it out")
     comfyui.add_argument("action", choices=("install", "uninstall"), help="what to do")
     comfyui.add_argument("path", metavar="PATH", help="ComfyUI's folder, or its custom_nodes")
-    for sub in (info, styles, models, doctor, demo, comfyui, gimp):
+    for sub in (info, styles, models, doctor, demo, comfyui, gimp, krita):
         sub.add_argument("--json", action="store_true", help="print one JSON document")
     _serve_arguments(command("serve", "serve pictures over HTTP, with a web page: docs/service.md"))
     _serve_arguments(command("app", "open the web page in a browser, for this user alone"), "device", "model")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import AdaINKitError
-from . import film, gimp, grid, info, model3d, serve, stylize
+from . import editors, film, grid, info, model3d, serve, stylize
 from .arguments import UsageError, parse_arguments
 from .console import complain, make_stylizer, one_line, print_failure, report_findings
 
@@ -232,7 +232,8 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "download": _download,
     "doctor": _doctor,
     "demo": _demo,
-    "gimp": gimp.run,
+    "gimp": editors.run,
+    "krita": editors.run,
     "comfyui": _comfyui,
     "serve": serve.run,
     "app": serve.run,
