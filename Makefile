@@ -6,7 +6,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test lint format wheel clean
+.PHONY: help demo test lint format docs wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -25,6 +25,9 @@ lint: $(VENV)/dev.stamp  ## check style (ruff) and types (mypy)
 format: $(VENV)/dev.stamp  ## mend what ruff can mend
 	@$(VENV)/bin/ruff check --fix
 	@$(VENV)/bin/ruff format
+
+docs: $(VENV)/docs.stamp  ## build the handbook, in English and Chinese: build/handbook/index.html
+	@$(VENV)/bin/python docs/make_site.py
 
 wheel: $(VENV)/test.stamp  ## build dist/adainkit-*.whl
 	@rm -f dist/adainkit-*.whl

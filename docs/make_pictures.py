@@ -1,7 +1,7 @@
-"""Make the pictures of the README and of docs/controls.md: python docs/make_pictures.py [NAME ...]
+"""Make the pictures of the README and of the handbook: python docs/make_pictures.py [NAME ...]
 
-Needs scikit-image, whose wheel brings the photographs: a cat (chelsea) and a cup of coffee, both CC0, and an astronaut,
-in the public domain. Styles are presets.
+Needs scikit-image, whose wheel brings the photographs: a cat (chelsea) and a cup of coffee, both CC0, and an astronaut and
+a rocket, in the public domain. Styles are presets, and a landscape that is drawn by arithmetic.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from PIL import Image
 from skimage import data
 
 from adainkit import Stylizer, interpolate, save_image
+from adainkit.cli.demo import draw_landscape
 from adainkit.images.sheet import Cell, draw_sheet, thumbnail
 
 PRESETS = ("calanque", "ukiyo-e", "engraving", "maiolica", "pen-and-wash", "iris", "rivers", "ember")
@@ -104,6 +105,58 @@ def make_detail(stylizer: Stylizer) -> list[Row]:
     return [[Cell(stylizer.stylize(content, "iris", detail=d), f"detail={d}") for d in (0.0, 0.5, 1.0)]]
 
 
+def make_first_options(stylizer: Stylizer) -> list[Row]:
+    """What the four options of the first day do."""
+    image = photo("astronaut", 400)
+    content = stylizer.encode_content(image)
+    choices: list[dict[str, Any]] = [{}, {"alpha": 0.6}, {"preserve_color": "luma"}, {"detail": 0.5}]
+    cells = [Cell(stylizer.stylize(content, "iris", **c), _words(c) if c else "no option") for c in choices]
+    cells.insert(3, Cell(stylizer.stylize(image, "iris", scale=2), "scale=2"))
+    return [[Cell(image, "the photograph"), *cells[:2]], cells[2:]]
+
+
+def make_adain(stylizer: Stylizer) -> list[Row]:
+    """The formula on red, green and blue, and on features."""
+    image, style = photo("coffee", 400), draw_landscape(600, 400)
+    x, y = np.asarray(image, np.float32), np.asarray(style, np.float32)
+    moved = (x - x.mean((0, 1))) / x.std((0, 1)) * y.std((0, 1)) + y.mean((0, 1))
+    colors = Image.fromarray(moved.clip(0, 255).round().astype(np.uint8))
+    painted = stylizer.stylize(image, style)
+    cells = [Cell(image, "a photograph"), Cell(thumbnail(style, 400), "a style")]
+    return [cells, [Cell(colors, "AdaIN on red, green, blue"), Cell(painted, "AdaIN on features")]]
+
+
+def make_tiles(stylizer: Stylizer) -> list[Row]:
+    """Four tiles that know nothing of each other, and four that are exact."""
+    image = photo("rocket", 400)
+    width, height = image.size
+    style = stylizer.as_style("ukiyo-e")
+    apart = Image.new("RGB", image.size)
+    for left in (0, width // 2):
+        for top in (0, height // 2):
+            box = (left, top, left + width - width // 2 if left else width // 2, height if top else height // 2)
+            apart.paste(stylizer.stylize(image.crop(box), style), box[:2])
+    whole, exact = (stylizer.stylize(image, style, tile=tile) for tile in (None, 200))
+    off = abs(np.asarray(exact, np.int16) - np.asarray(whole, np.int16)) * 32
+    shown_off = Image.fromarray(off.clip(0, 255).astype(np.uint8))
+    cells = [Cell(apart, "each tile by itself"), Cell(exact, "exact tiles")]
+    return [[*cells, Cell(shown_off, "exact tiles minus whole, x 32")]]
+
+
+def make_weights(stylizer: Stylizer) -> list[Row]:
+    """Where the weights are weak, and what helps."""
+    image, dark = photo("astronaut", 400), photo("rocket", 400)
+    noisy = np.asarray(dark, np.float32) * 0.5 + np.random.default_rng(0).normal(0, 6, (dark.height, dark.width, 3))
+    dark = Image.fromarray(noisy.clip(0, 255).round().astype(np.uint8))
+    choices: list[dict[str, Any]] = [{}, {"detail": 0.5}, {"alpha": 0.6}]
+    rows = []
+    for content, style in ((image, "pen-and-wash"), (dark, "ukiyo-e")):
+        held = stylizer.encode_content(content)
+        cells = [Cell(stylizer.stylize(held, style, **c), _words(c) if c else style) for c in choices]
+        rows.append([Cell(content, "the photograph"), *cells])
+    return rows
+
+
 def _words(options: dict[str, Any]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in options.items()) or "the style's"
 
@@ -116,6 +169,10 @@ MAKERS: dict[str, Callable[[Stylizer], list[Row]]] = {
     "controls-color": make_color,
     "controls-scale": make_scale,
     "controls-detail": make_detail,
+    "first-options": make_first_options,
+    "explain-adain": make_adain,
+    "explain-tiles": make_tiles,
+    "explain-weights": make_weights,
 }
 
 

@@ -20,7 +20,7 @@ from ..install.finding import Finding
 __all__ = ["examine"]
 
 _NEEDED_LATER = {"torchvision"}  # nothing of the library imports it yet: broken, it is no harm
-_EXTRAS_OF_DEVELOPERS = {"test", "dev", "demo"}
+_EXTRAS_OF_DEVELOPERS = {"test", "dev", "demo", "docs"}
 _VARIABLES = re.compile(r"ADAINKIT_\w+|(https?|all|no)_proxy|OMP_NUM_THREADS|CUDA_VISIBLE_DEVICES", re.IGNORECASE)
 _REINSTALL = "pip install --force-reinstall --no-deps adainkit"
 

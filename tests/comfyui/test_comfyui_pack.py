@@ -189,9 +189,9 @@ def test_workflow_fits_the_nodes_and_names_no_file_but_comfyuis_example(schemas,
         assert number in nodes[source]["outputs"][out]["links"]
         assert nodes[target]["inputs"][slot]["link"] == number
         assert kind == nodes[source]["outputs"][out]["type"] == nodes[target]["inputs"][slot]["type"]
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"`{path.stem}`" in readme
-    assert "example.png" in readme
+    page = (ROOT / "docs" / "comfyui.md").read_text(encoding="utf-8")
+    assert f"`{path.stem}`" in page
+    assert "example.png" in page
 
 
 # ---- ComfyUI's loader and ComfyUI-Manager
