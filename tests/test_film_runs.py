@@ -19,7 +19,7 @@ import av
 from small_films import RATE, look_at, make_film, picture
 from test_stylizer import tiny
 
-from adainkit import Cancelled, FilmError, ImageError, Style, Stylizer, StyleError
+from adainkit import Cancelled, FilmError, ImageError, Style, StyleError, Stylizer
 from adainkit.cli import main
 from adainkit.film import segments
 
@@ -198,7 +198,7 @@ def test_bombs_are_refused(tmp_path: Path, stylizer: Stylizer, style: Style) -> 
         stylizer.stylize_film(source, tmp_path / "out.mp4", style, max_pixels=1000)
     shown = [Image.new("RGB", (1, 1), (i, 0, 0)) for i in range(64)]
     shown[0].save(tmp_path / "bomb.gif", save_all=True, append_images=shown[1:])
-    with pytest.raises(ImageError, match="64 frames of 1 x 1 .*pass a larger max_pixels"):
+    with pytest.raises(ImageError, match=r"64 frames of 1 x 1 .*pass a larger max_pixels"):
         stylizer.stylize_film(tmp_path / "bomb.gif", tmp_path / "out.mp4", style, max_pixels=1 << 17)
     with pytest.raises(FilmError, match="held until its end"):
         stylizer.stylize_film(source, tmp_path / "out.gif", style, max_pixels=64 * 48 * 3)
