@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from ..formats import FORMATS
 from ..look.controls import CONTROLS, Control
-from . import values
+from . import export, values
 
 __all__ = ["parse_arguments"]
 
@@ -26,6 +26,7 @@ _EXAMPLES = {
         "adainkit grid photo.jpg"
     ),
     "info": "adainkit info out.jpg",
+    "export": "adainkit export lite --to onnx -o lite-onnx/",
     "model3d": (
         "adainkit model3d duck.glb painting.jpg -o painted.glb\n"
         "adainkit model3d scene.gltf PRESET -o painted/scene.gltf --emissive --alpha 0.8"
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     _grid_arguments(command("grid", "paint pictures in many styles, strengths or blends, on one sheet with labels"))
     info = command("info", "tell what a picture is, and the settings that a result was made with")
     info.add_argument("pictures", nargs="+", metavar="FILE", help="picture files")
+    export.add_arguments(command("export", "write a model as ONNX or OpenVINO, for other programs"))
     _model3d_arguments(command("model3d", "paint a 3D model: the textures of its colors, without seams"))
     styles = command("styles", "list the presets")
     styles.add_argument("--model", default="lite", help="whose presets (default: lite)")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import AdaINKitError
-from . import gimp, grid, info, model3d, stylize
+from . import export, gimp, grid, info, model3d, stylize
 from .arguments import parse_arguments
 from .console import complain, make_stylizer, report_findings
 
@@ -217,6 +217,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "grid": grid.run,
     "info": info.run,
     "model3d": model3d.run,
+    "export": export.run,
     "styles": _styles,
     "models": _models,
     "download": _download,
