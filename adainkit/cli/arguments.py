@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from ..formats import FORMATS
 from ..look.controls import CONTROLS, Control
 from ..serve.settings import Settings, value_of
-from . import values
+from . import export, values
 from .guesses import meant
 
 __all__ = ["UsageError", "parse_arguments"]
@@ -42,6 +42,7 @@ _EXAMPLES = {
         "adainkit film frames/%05d.png PRESET --fps 24 -o painted.webm"
     ),
     "info": "adainkit info out.jpg",
+    "export": "adainkit export lite --to onnx -o lite-onnx/",
     "model3d": (
         "adainkit model3d duck.glb painting.jpg -o painted.glb\n"
         "adainkit model3d scene.gltf PRESET -o painted/scene.gltf --emissive --alpha 0.8"
@@ -131,6 +132,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
     info = command("info", "tell what a picture is, and the settings that a result was made with")
     info.add_argument("pictures", nargs="+", metavar="FILE", help="picture files")
     _film_arguments(command("film", "paint a film, with its sound: video files, animations, numbered pictures"))
+    export.add_arguments(command("export", "write a model as ONNX or OpenVINO, for other programs"))
     _model3d_arguments(command("model3d", "paint a 3D model: the textures of its colors, without seams"))
     styles = command("styles", "list the presets")
     styles.add_argument("--model", default="lite", help="whose presets (default: lite)")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import AdaINKitError
-from . import editors, film, grid, info, model3d, serve, stylize
+from . import editors, export, film, grid, info, model3d, serve, stylize
 from .arguments import UsageError, parse_arguments
 from .console import complain, make_stylizer, one_line, print_failure, report_findings
 
@@ -227,6 +227,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "film": film.run,
     "info": info.run,
     "model3d": model3d.run,
+    "export": export.run,
     "styles": _styles,
     "models": _models,
     "download": _download,

@@ -1,22 +1,21 @@
-"""What `net.adain`, `net.head` and `look` compute on tensors, on NumPy arrays: statistics, maps of styles, colors.
+"""What `net.adain` and `look` compute on tensors, on NumPy arrays: statistics, blends, colors.
 
 Pictures are `(1, 3, H, W)`, features `(1, C, h, w)`, statistics `(C,)`, all float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import StyleError
-from ..net.config import ModelConfig
 from .graph import Array
 
-__all__ = ["Moments", "cell_means", "keep_luma", "maps_of", "match_color", "mixed", "moments", "premixed", "resized"]
+__all__ = ["Moments", "cell_means", "keep_luma", "match_color", "mixed", "moments", "premixed", "resized"]
 
-EPS, BOUND, MOST = 1e-5, 3.0, 2.0  # of `net.adain` and `net.head.StyleHead`; a test holds them equal
+EPS = 1e-5  # of `net.adain`; a test holds all of these equal
 FEW_CELLS = 16  # of `look.regions`
 LUMA, RIDGE, LIVELY = (0.299, 0.587, 0.114), (1 / 1020) ** 2, 2  # of `look.color`
 _TINY = float(np.finfo(np.float32).tiny)
@@ -64,57 +63,6 @@ def mixed(values: Sequence[Array], weights: Sequence[float]) -> Array:
     if not weights or not 0 < total < float("inf") or any(not w >= 0 for w in weights):
         raise StyleError(f"style weights must be finite, 0 or more, and not all zero; got {list(weights)}")
     return np.asarray(sum(v * np.float32(w / total) for v, w in zip(values, weights, strict=True)), np.float32)
-
-
-def maps_of(
-    config: ModelConfig,
-    tensors: Mapping[str, Array],
-    content: Sequence[Moments],
-    style: Mapping[str, Array],
-    alphas: Sequence[float],
-) -> list[tuple[Array, Array, Array]]:
-    """Center, gain and shift `(C,)` of each of `config.places`: what `AdaINModel.modulate` gives."""
-    found = []
-    for i, (own, alpha) in enumerate(zip(content, alphas, strict=True)):
-        mean = own.mean.astype(np.float32)
-        ratio = style[f"std{i}"] / own.std
-        if config.gain_cap is not None:
-            ratio = np.minimum(ratio, np.float32(config.gain_cap))
-        found.append((mean, 1 + alpha * (ratio - 1), mean + alpha * (style[f"mean{i}"] - mean)))
-    return found + (_head_maps(config, tensors, content, style, alphas) if config.code else [])
-
-
-def _head_maps(
-    config: ModelConfig,
-    tensors: Mapping[str, Array],
-    content: Sequence[Moments],
-    style: Mapping[str, Array],
-    alphas: Sequence[float],
-) -> list[tuple[Array, Array, Array]]:
-    head = {k.removeprefix("decoder.head."): v for k, v in tensors.items() if k.startswith("decoder.head.")}
-    given = np.concatenate([p for m in content for p in (m.mean.astype(np.float32), np.log(m.std))])
-    wanted = np.concatenate([p for i in range(len(content)) for p in (style[f"mean{i}"], np.log(style[f"std{i}"]))])
-    if len(set(alphas)) > 1:
-        counts = [2 * level.channels for level in config.levels]
-        shares = np.concatenate([np.full(n, a / max(alphas)) for n, a in zip(counts, alphas, strict=True)])
-        wanted = given + shares.astype(np.float32) * (wanted - given)
-
-    def code(numbers: Array) -> Array:
-        x = np.clip((numbers - head["center"]) / head["scale"], -BOUND, BOUND)
-        for number in (0, 2):
-            x = head[f"layers.{number}.weight"] @ x + head[f"layers.{number}.bias"]
-            x = x / (1 + np.exp(-x))
-        return np.asarray(head["layers.4.weight"] @ x)
-
-    moved = MOST * np.tanh(head["maps.weight"] @ (code(wanted) - code(given)) / MOST)
-    found, start = [], 0
-    for step in config.mapped:
-        width = step.before.channels
-        alpha = alphas[config.level_of(step.before)]
-        gain, shift = (alpha * moved[start + k * width : start + (k + 1) * width] for k in (0, 1))
-        found.append((np.zeros_like(gain), step.row.rest + gain, shift))
-        start += 2 * width
-    return found
 
 
 def cell_means(weight: Array, stride: int, cells: Sequence[int]) -> Array:

@@ -1,7 +1,10 @@
-"""Encoder and decoder as two graphs, the same for every engine.
+"""Encoder, maps and decoder as three graphs, the same for every engine.
 
 `encoder`: "picture" `(batch, 3, height, width)`, RGB in [0, 1], sides from `config.min_size` on -> "level0", "level1"
 and so on, finest first, `(batch, C, ceil(height / stride), ceil(width / stride))`.
+
+`maps`: of content and style "content_mean0", "content_std0", "style_mean0" and so on, `(1 or batch, C)` of each level,
+and "alpha", a number for each level -> what the decoder takes beside features. Computed once for a picture.
 
 `decoder`: the same levels; for each of `config.places` "center", "gain" and "shift" with its number, `(1 or batch, C,
 1, 1)` or `(..., h, w)` for every cell (only AdaIN's levels have a center); "origin", row and column of the first cell
@@ -18,11 +21,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
 from ..net.config import ModelConfig, Step
 from .graph import Array, Graph
+from .head import head_maps
 from .layers import Layer, Map, build, shuffle_then_rgb
 
-__all__ = ["Precision", "decoder", "encoder", "moves", "parts_of", "place_sides"]
+__all__ = ["Precision", "decoder", "encoder", "maps", "moves", "parts_of", "place_sides"]
 
 Precision: TypeAlias = Literal["float32", "mixed", "bfloat16"]
 
@@ -40,6 +46,7 @@ def encoder(
         if step.name == "tap":
             told = graph.cast(x, False) if now else x
             name = graph.result(told, f"level{levels}")
+            x = x if now else name
             outputs[name] = ["batch", step.after.channels, f"height{levels}", f"width{levels}"]
             levels += 1
             continue
@@ -99,6 +106,34 @@ def decoder(
         x = build(layer, x)
     graph.result(x, "picture")
     return graph.model(inputs, {"picture": ["batch", 3, "height", "width"]}, dict(facts or {}))
+
+
+def maps(config: ModelConfig, tensors: Mapping[str, Array], facts: Mapping[str, str] | None = None) -> Any:
+    """The `onnx.ModelProto`, in float32: what `AdaINModel.modulate` computes."""
+    graph, inputs, outputs = Graph(), dict[str, Any](), dict[str, Any]()
+    for kind in ("content", "style"):
+        for i, level in enumerate(config.levels):
+            inputs |= {f"{kind}_{part}{i}": [f"{kind}s", level.channels] for part in ("mean", "std")}
+    inputs["alpha"] = [len(config.levels)]
+
+    def result(x: str, name: str, channels: int) -> None:
+        graph.result(graph.node("Reshape", x, graph.constant([-1, channels, 1, 1])), name)
+        outputs[name] = [f"batch_of_{name}", channels, 1, 1]
+
+    one = graph.constant(np.ones(1, np.float32))
+    alphas = [graph.node("Gather", "alpha", graph.constant([i])) for i in range(len(config.levels))]
+    for i, (level, alpha) in enumerate(zip(config.levels, alphas, strict=True)):
+        mean, ratio = f"content_mean{i}", graph.node("Div", f"style_std{i}", f"content_std{i}")
+        if config.gain_cap is not None:
+            ratio = graph.node("Min", ratio, graph.constant(np.full(1, config.gain_cap, np.float32)))
+        gain = graph.node("Add", one, graph.node("Mul", alpha, graph.node("Sub", ratio, one)))
+        moved = graph.node("Mul", alpha, graph.node("Sub", f"style_mean{i}", mean))
+        for name, x in (("center", mean), ("gain", gain), ("shift", graph.node("Add", mean, moved))):
+            result(x, f"{name}{i}", level.channels)
+    if config.code:
+        for i, (name, x, channels) in enumerate(head_maps(graph, config, _own(tensors, "decoder.head."), alphas)):
+            result(x, f"{name}{len(config.levels) + i // 2}", channels)
+    return graph.model(inputs, outputs, dict(facts or {}))
 
 
 def parts_of(place: int, levels: int) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ from .graph import Array
 __all__ = ["ENGINES", "Program", "engine_version", "here", "load_program"]
 
 log = logging.getLogger("adainkit")
-Program: TypeAlias = Callable[[Mapping[str, Array]], list[Array]]
-"""Runs a graph: its inputs by name -> its outputs in their order, each an array of its own. From any thread."""
+Program: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]
+"""Runs a graph: inputs by name -> outputs by name, in their order, each an array of its own. From any thread."""
 
 ENGINES = {"openvino": "openvino", "onnxruntime": "onnx"}
 """The extra of this package that installs each engine."""
@@ -63,13 +63,13 @@ def _openvino(package: Any, graph: bytes, threads: int, cache: Path | None) -> P
     compiled = core.compile_model(core.read_model(graph), "CPU", told)
     idle: list[Any] = []  # requests, of which each computes one picture at a time and keeps its memory for the next
 
-    def run(inputs: Mapping[str, Array]) -> list[Array]:
+    def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
         try:
             request = idle.pop()
         except IndexError:
             request = compiled.create_infer_request()
         found = request.infer(dict(inputs), share_inputs=True)
-        outputs = list(found.values())
+        outputs = {port.any_name: values for port, values in found.items()}
         idle.append(request)
         return outputs
 
@@ -82,8 +82,10 @@ def _onnxruntime(package: Any, graph: bytes, threads: int, cache: Path | None) -
     options.log_severity_level = 3
     session = package.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
-    def run(inputs: Mapping[str, Array]) -> list[Array]:
-        return list(session.run(None, dict(inputs)))
+    names = [output.name for output in session.get_outputs()]
+
+    def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return dict(zip(names, session.run(None, dict(inputs)), strict=True))
 
     return run
 

@@ -62,8 +62,13 @@ class Graph:
         return self.node("Cast", x, to=kind.BFLOAT16 if bfloat16 else kind.FLOAT)
 
     def result(self, x: str, name: str) -> str:
-        """`x` under the name of an output."""
-        self._nodes.append(self._onnx.helper.make_node("Identity", [x], [name], name=name))
+        """`x`, the result of a node, under the name of an output from now on: no node of its own, which engines remove
+        and whose names they then mix up."""
+        for node in self._nodes:
+            for names in (node.input, node.output):
+                for index, other in enumerate(names):
+                    if other == x:
+                        names[index] = name
         return name
 
     def model(

@@ -86,10 +86,11 @@ class LeanStylizer:
             raise AdaINKitError(f"the runtime {runtime!r} computes in float32, not in {precision}")
         found = read_model(resolve(model))
         self.config, self.digest, self.runtime = found.config, found.digest, runtime
-        self._tensors, self._halo = found.tensors, halo(found.config)
+        self._halo = halo(found.config)
         more: dict[str, Any] = {"threads": threads or os.cpu_count() or 1, "cache": cache_dir() / runtime}
         graphs = (make(found.config, found.tensors, precision) for make in (coders.encoder, coders.decoder))
         self._encoder, self._decoder = (load_program(runtime, g.SerializeToString(), **more) for g in graphs)
+        self._maps = load_program(runtime, coders.maps(found.config, found.tensors).SerializeToString(), **more)
         exact = coders.encoder(found.config, found.tensors).SerializeToString()
         self._exact = self._encoder if precision == "float32" else load_program(runtime, exact, **more)
 
@@ -156,7 +157,7 @@ class LeanStylizer:
         if cover is not None and counts is not None:
             own = self._statistics(features, counts[0, 0])
             found = [part.steadied(whole) for part, whole in zip(own, found, strict=True)]
-        maps = arrays.maps_of(self.config, self._tensors, found, chosen.tensors, alphas)
+        maps = self._modulated(found, chosen, alphas)
         output = self._painted(features, maps, rgb.shape[2:], tile)
         if controls.color == "luma":
             output = _between(output, arrays.keep_luma(output, rgb), color_strength)
@@ -175,7 +176,7 @@ class LeanStylizer:
         whole: list[Array] = []
         for part in parts:
             rows, columns = part.rows.seen(stride, height), part.columns.seen(stride, width)
-            seen = program({"picture": np.ascontiguousarray(rgb[:, :, rows, columns])})
+            seen = list(program({"picture": np.ascontiguousarray(rgb[:, :, rows, columns])}).values())
             if len(parts) == 1:
                 return seen
             for i, (level, new) in enumerate(zip(self.config.levels, seen, strict=True)):
@@ -200,24 +201,29 @@ class LeanStylizer:
             found.append(arrays.moments(f, cells))
         return found
 
+    def _modulated(
+        self, found: Sequence[arrays.Moments], style: LeanStyle, alphas: Sequence[float]
+    ) -> dict[str, Array]:
+        inputs = {f"style_{name}": v[None] for name, v in style.tensors.items()} | {
+            "alpha": np.array(alphas, np.float32)
+        }
+        for i, m in enumerate(found):
+            inputs |= {f"content_mean{i}": m.mean.astype(np.float32)[None], f"content_std{i}": m.std[None]}
+        return self._maps(inputs)
+
     def _painted(
-        self, features: Sequence[Array], maps: Sequence[tuple[Array, ...]], size: Sequence[int], tile: int | None
+        self, features: Sequence[Array], maps: Mapping[str, Array], size: Sequence[int], tile: int | None
     ) -> Array:
         stride, levels = self.config.stride, self.config.levels
         output = np.empty((1, 3, *size), np.float32)
-        shared: dict[str, Array] = {}
-        for i, parts_of in enumerate(maps):
-            values = dict(zip(("center", "gain", "shift"), parts_of, strict=True))
-            names = coders.parts_of(i, len(levels))
-            shared |= {f"{name}{i}": values[name].astype(np.float32).reshape(1, -1, 1, 1) for name in names}
         for part in self._plan(*features[-1].shape[2:], tile, self._halo.decode):
-            inputs = dict(shared)
+            inputs = dict(maps)
             for i, (level, f) in enumerate(zip(levels, features, strict=True)):
                 scale = stride // level.stride
                 inputs[f"level{i}"] = np.ascontiguousarray(f[:, :, part.rows.seen(scale), part.columns.seen(scale)])
             if coders.moves(self.config):
                 inputs["origin"] = np.array([part.rows.first, part.columns.first], np.int64)
-            (found,) = self._decoder(inputs)
+            found = self._decoder(inputs)["picture"]
             found = found[:, :, part.rows.inside(stride), part.columns.inside(stride)]
             top, left = part.rows.start * stride, part.columns.start * stride
             found = found[:, :, : max(0, size[0] - top), : max(0, size[1] - left)]

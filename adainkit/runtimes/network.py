@@ -64,7 +64,7 @@ class CompiledNetwork:
 
     def encode(self, x: Tensor) -> tuple[Tensor, ...]:
         """As `AdaINModel.encode`."""
-        return tuple(map(torch.from_numpy, self.encoder({"picture": _array(x)})))
+        return tuple(map(torch.from_numpy, self.encoder({"picture": _array(x)}).values()))
 
     def style_tensors(self, features: Sequence[Tensor], statistics: Sequence[Moments]) -> dict[str, Tensor]:
         """As `AdaINModel.style_tensors`."""
@@ -87,7 +87,7 @@ class CompiledNetwork:
                 inputs[f"{part}{i}"] = _array(values if values.ndim == 4 else values[:, :, None, None])
         if coders.moves(self.config):
             inputs["origin"] = torch.tensor([int(cell) for cell in origin]).numpy()
-        return torch.from_numpy(self.decoder(inputs)[0])
+        return torch.from_numpy(self.decoder(inputs)["picture"])
 
 
 def _array(x: Tensor) -> Any:
