@@ -46,6 +46,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings, tokens: Tokens, metrics: Metrics, opened: set[str]) -> None:
         self.app, self.settings, self.tokens, self.metrics = app, settings, tokens, metrics
         self.opened = _OPEN | opened
+        self.probed = {"/healthz", "/readyz"} | opened  # by machines, under whatever name they have for this one
         self.rates = Rates(settings.rate, settings.burst)
         self.failures = Rates(10 / 60, 10)  # wrong tokens of one address: ten at once, ten a minute
         self._bodies = 0  # requests that bring something, from their first byte to their answer
@@ -58,7 +59,8 @@ class Guard:
             return
         headers = Headers(scope=scope)
         try:
-            self._check_place(headers, scope)
+            if scope["path"] not in self.probed:
+                self._check_place(headers, scope)
             if scope["type"] == "http":
                 scope.setdefault("state", {})["caller"] = self._caller(headers, scope)
                 self._check_length(headers)

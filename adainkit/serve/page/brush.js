@@ -54,6 +54,7 @@ function showRing([x, y]) {
 
 async function finished() {
   enable();
+  frame.setAttribute("aria-busy", "true");
   const made = (newest = mask.file());
   const png = await made;
   if (made !== newest) return; // a later stroke has ended meanwhile

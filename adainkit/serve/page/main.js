@@ -34,7 +34,10 @@ const previews = new Previews({
     if (!draft) said();
   },
   fail: (error) => tell(error, () => repaint()),
-  busy: (on) => { get("busy").hidden = !on || open?.kind === "camera"; },
+  busy: (on, long) => {
+    get("frame").setAttribute("aria-busy", String(on));
+    get("busy").hidden = !long || open?.kind === "camera";
+  },
   fine: wanted,
 });
 

@@ -6,7 +6,8 @@ const SOON = 110; // milliseconds that a draft may take before the next is made 
 const LATE = 400; // and after which it is not worth waiting for
 
 export class Previews {
-  /** `make(size, signal)` gives a result, `show(result, draft)` takes it, `fail(error)` what went wrong. */
+  /** `make(size, signal)` gives a result, `show(result, draft)` takes it, `fail(error)` what went wrong; `busy(at all,
+   * with a large one)` is told, and `fine()` is the size of a large one. */
   constructor({ make, show, fail, busy, fine }) {
     Object.assign(this, { make, show, fail, busy, fine });
     this.size = 384; // of drafts; follows the machine
@@ -18,8 +19,8 @@ export class Previews {
   /** Ask for a preview of the look as it is now. */
   ask(draft) {
     this.next = { draft };
-    clearTimeout(this.rest);
-    if (draft) this.rest = setTimeout(() => this.ask(false), 220);
+    this.wake(draft ? 220 : 0);
+    this.tell();
     if (!this.running) return this.work();
     if (!this.running.draft || performance.now() - this.running.since > LATE) this.running.abort.abort();
   }
@@ -27,9 +28,19 @@ export class Previews {
   /** Break off whatever is on its way: the photograph is another one. */
   drop() {
     this.next = null;
-    clearTimeout(this.rest);
+    this.wake(0);
     this.running?.abort.abort();
+    this.tell();
   }
+
+  /** The large one follows after so many milliseconds; 0: it does not. */
+  wake(after) {
+    clearTimeout(this.rest);
+    this.rest = after ? setTimeout(() => { this.rest = 0; this.ask(false); }, after) : 0;
+  }
+
+  /** Say whether anything is still to come, and whether that takes long. */
+  tell() { this.busy(Boolean(this.running || this.next || this.rest), Boolean(this.running && !this.running.draft)); }
 
   /** A promise for the moment at which nothing is on its way. */
   idle() {
@@ -42,11 +53,11 @@ export class Previews {
       const { draft } = this.next;
       this.next = null;
       this.running = { draft, abort: new AbortController(), since: performance.now() };
-      this.busy(!draft);
+      this.tell();
       await this.one(this.running);
     }
     this.running = null;
-    this.busy(false);
+    this.tell();
     for (const resolve of this.waiters.splice(0)) resolve();
   }
 
