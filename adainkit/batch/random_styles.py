@@ -42,6 +42,11 @@ class RandomStyles:
         return [str(self.folder / style) for style in choose(self.names, name, self.seed, self.count)]
 
     @property
+    def name(self) -> str:
+        """That of the folder."""
+        return self.folder.resolve().name
+
+    @property
     def paths(self) -> list[str]:
         """The paths of all styles."""
         return [str(self.folder / name) for name in self.names]

@@ -172,6 +172,11 @@ def _data_set_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="styles for each CONTENT (default: 1)",
     )
+    for name, text in (
+        ("resize", "scale each CONTENT first, its shorter side to N pixels"),
+        ("crop", "then cut the middle N x N pixels out of it"),
+    ):
+        batch.add_argument(f"--{name}", type=values.positive, metavar="N", help=text)
 
 
 def _grid_arguments(parser: argparse.ArgumentParser) -> None:
