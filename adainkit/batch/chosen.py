@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from .jobs import Job, default_name
+from .jobs import default_name
 from .random_styles import RandomStyles, once_each
 
 if TYPE_CHECKING:
     from ..style import Style
     from ..stylizer import Regions
 
-__all__ = ["ChosenStyles"]
+__all__ = ["ChosenStyles", "Styled"]
+
+
+class Styled(Protocol):
+    """A job, here or on a cluster: `style` is what was chosen for it."""
+
+    @property
+    def style(self) -> str:
+        """A name, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +53,13 @@ class ChosenStyles:
         """The masks of the regions."""
         return [mask for mask, _ in self.regions]
 
-    def of(self, job: Job) -> dict[str, float]:
+    def of(self, job: Styled) -> dict[str, float]:
         """The styles of one job, and their weights."""
         if self.random is None:
             return self.fixed
         return {job.style: 1.0} if job.style else {}
 
-    def encoded(self, encode: Callable[[str], Style]) -> tuple[Callable[[Job], Style | None], Regions | None]:
+    def encoded(self, encode: Callable[[str], Style]) -> tuple[Callable[[Styled], Style | None], Regions | None]:
         """What gives the style of a job, and what all have as `regions`. All but random ones are encoded now, so that
         their errors come first."""
         from ..style import Style

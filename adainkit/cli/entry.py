@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import AdaINKitError
-from . import gimp, grid, info, model3d, stylize
+from . import cluster, gimp, grid, info, model3d, stylize
 from .arguments import parse_arguments
 from .console import complain, make_stylizer, report_findings
 
@@ -214,6 +214,7 @@ def _teller(before: Callable[..., None]) -> Callable[..., None]:
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "stylize": stylize.run,
+    "cluster": cluster.run,
     "grid": grid.run,
     "info": info.run,
     "model3d": model3d.run,

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Compute", "facts_of", "options_of", "plan", "record_of_run", "report", "run", "styles_of"]
 
-Ended: TypeAlias = "Callable[[Outcome[Job]], object]"
-Compute: TypeAlias = "Callable[[Sequence[Job], Ended, Progress], Generator[Outcome[Job], None, None]]"
-"""Does jobs, and calls the second argument as each ends."""
+Ended: TypeAlias = "Callable[[Outcome[Any]], object]"
+Compute: TypeAlias = "Callable[[Sequence[Any], Ended, Progress], Generator[Outcome[Any], None, None]]"
+"""Does jobs, which are `batch.Job` or what has its fields, and calls the second argument as each ends."""
 
 # What the result doesn't depend on, or what has a place of its own in the manifest; all the rest are its options.
 _NO_OPTIONS = {
@@ -44,6 +44,8 @@ _NO_OPTIONS = {
     "seed",
 }
 _NO_OPTIONS |= {"device", "tile", "max_pixels", "strip", "no_record"}
+_NO_OPTIONS |= {"address", "actors", "cpus_per_actor", "gpus_per_actor", "memory_per_actor", "batch", "window", "wait"}
+_NO_OPTIONS |= {"to", "shard_size"}  # `cluster` tells them where they count
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,7 +94,7 @@ def record_of_run(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def styles_of(args: argparse.Namespace) -> ChosenStyles:
+def styles_of(args: argparse.Namespace, random: Callable[[str, int, int], RandomStyles] = RandomStyles) -> ChosenStyles:
     """The styles that `args` name; wrong combinations are a usage error."""
     given = {"--style": args.style, "--region": args.region, "--random-style": args.random_style is not None}
     if len(names := [name for name, value in given.items() if value]) > 1:
@@ -100,7 +102,7 @@ def styles_of(args: argparse.Namespace) -> ChosenStyles:
     if names and not os.path.exists(args.pictures[-1]) and not Path(args.pictures[-1]).suffix:  # noqa: PTH110
         args.usage_error(f"{args.pictures[-1]}: no such file; if it is meant as a STYLE, it excludes {names[0]}")
     if args.random_style is not None:
-        return ChosenStyles({}, random=RandomStyles(args.random_style, args.seed, args.styles_per_image))
+        return ChosenStyles({}, random=random(args.random_style, args.seed, args.styles_per_image))
     if args.seed or args.styles_per_image > 1:
         args.usage_error("--seed and --styles-per-image go with --random-style DIR")
     if args.region:
@@ -156,7 +158,7 @@ def facts_of(args: argparse.Namespace, styles: ChosenStyles) -> dict[str, Any]:
     if styles.random is None:
         return {"style": styles.fixed, "options": options, "seed": None, "files": files}
     options["random_style"] = styles.random.facts
-    files[str(styles.random.folder)] = styles.random.digest
+    files[styles.random.where] = styles.random.digest
     return {"options": options, "seed": styles.random.seed, "files": files}
 
 
@@ -168,7 +170,7 @@ def _digest(path: str | Path) -> str | None:
         return None
 
 
-def _row(outcome: Outcome[Job], styles: ChosenStyles) -> dict[str, Any]:
+def _row(outcome: Outcome[Any], styles: ChosenStyles) -> dict[str, Any]:
     job, error = outcome.job, outcome.error
     return {
         "source": job.source,
@@ -180,7 +182,7 @@ def _row(outcome: Outcome[Job], styles: ChosenStyles) -> dict[str, Any]:
 
 
 def report(
-    jobs: Sequence[Job],
+    jobs: Sequence[Any],
     computing: Callable[[], AbstractContextManager[Compute]],
     styles: ChosenStyles,
     manifest: Manifest | None,
@@ -192,7 +194,7 @@ def report(
         told = f"{len(jobs) - len(left)} of {len(jobs)} pictures were done before, as {args.manifest} says"
         print(f"adainkit: {told}", file=sys.stderr)
 
-    def ended(outcome: Outcome[Job]) -> None:
+    def ended(outcome: Outcome[Any]) -> None:
         if manifest is not None:
             manifest.add(**_row(outcome, styles))
 
@@ -207,8 +209,8 @@ def _nothing(jobs: Sequence[Job], ended: Ended, progress: Progress) -> Generator
 
 
 def _told(
-    jobs: Sequence[Job],
-    outcomes: Callable[[Progress], Generator[Outcome[Job], None, None]],
+    jobs: Sequence[Any],
+    outcomes: Callable[[Progress], Generator[Outcome[Any], None, None]],
     styles: ChosenStyles,
     manifest: Manifest | None,
     args: argparse.Namespace,
@@ -231,14 +233,15 @@ def _told(
                     _tell(outcome, styles, args)
                 failed += outcome.error is not None
                 done += 1
+                bar.total = max(len(jobs), done)  # a shard is several pictures
                 bar.update(max(0.0, done - bar.n))
-    if len(jobs) > 1:
-        told = f"{len(jobs) - failed} of {len(jobs)} pictures done" + f", {failed} failed" * bool(failed)
+    if done > 1:
+        told = f"{done - failed} of {done} pictures done" + f", {failed} failed" * bool(failed)
         print(f"adainkit: {told}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _tell(outcome: Outcome[Job], styles: ChosenStyles, args: argparse.Namespace) -> None:
+def _tell(outcome: Outcome[Any], styles: ChosenStyles, args: argparse.Namespace) -> None:
     job, error = outcome.job, outcome.error
     if error is not None:
         complain(error, args.debug)
