@@ -24,7 +24,9 @@ class LocalCluster:
     """A head without cores and `count` nodes of one core each; all of its processes end with `close`."""
 
     def __init__(self, count: int) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # the nodes, and the workers of them, have this environment
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        os.environ["OMP_NUM_THREADS"] = "1"
         from ray.cluster_utils import Cluster
 
         self._before = processes()
@@ -96,12 +98,11 @@ def processes() -> dict[int, str]:
 
 def start(arguments: Sequence[object], folder: Path, log: Path) -> subprocess.Popen[bytes]:
     """`adainkit` with these words, in a process of its own."""
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     with log.open("ab") as stream:
         return subprocess.Popen(
             [sys.executable, "-m", "adainkit", *map(str, arguments)],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
             stdout=stream,
             stderr=stream,
         )

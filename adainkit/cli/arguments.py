@@ -201,7 +201,7 @@ def _cluster_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--window", type=values.positive, default=0, metavar="N", help="pictures that a worker has at once (default: 8)"
     )
-    add("--wait", type=values.positive, default=180, metavar="S", help="seconds for a worker to start (default: 180)")
+    add("--wait", type=values.positive, default=600, metavar="S", help="seconds for a worker to start (default: 600)")
     add(
         "--to",
         choices=("same", "tree", "tar", "parquet"),

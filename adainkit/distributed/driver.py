@@ -24,7 +24,7 @@ __all__ = ["Resources", "connected", "run_tasks", "sendable_style", "sweep_all"]
 _log = logging.getLogger("adainkit")
 
 _DEATHS = 4  # of workers over one task, the last ones while it was their only one, and it is to blame
-_STARTS = 5  # for each actor: so many that die before they are ready, one after the other, are no accident
+_STARTS = 2  # for each actor: so many that die before they are ready, one after the other, are no accident
 _LOOK = 1.0  # seconds between two looks at the clock
 
 
@@ -38,7 +38,7 @@ class Resources:
     gpus: float = 0
     memory: int = 0
     window: int = 0
-    wait: float = 180
+    wait: float = 600
 
 
 @contextmanager
@@ -196,7 +196,8 @@ class _Run:
         """A worker has died: what it held goes back, but for what killed several."""
         with suppress(Exception):  # if it only cannot be reached, it must not go on beside its successor
             self.ray.kill(hand.actor)
-        why = " ".join(str(death).split())[:300]
+        why = " ".join(str(death).split())
+        why = why if len(why) < 400 else f"{why[:100]} ... {why[-300:]}"  # what was raised stands at the end
         if hand.held:
             _log.warning("worker %d died with %d pictures, which are done again: %s", hand.number, len(hand.held), why)
         if not hand.ready:

@@ -8,11 +8,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from ..batch.finding import find, find_pictures
+from ..batch.finding import find
 from ..batch.jobs import named_after, plan_jobs, with_format
 from ..batch.manifest import is_file_newer
 from ..batch.random_styles import RandomStyles
@@ -248,11 +247,8 @@ def _of_path(content: str, output: str) -> Iterator[Item]:
     if path.suffix.lower() in SHARDS and path.is_file():
         yield Item(content, path.name)
         return
-    shards: list[Path] = []
-    if path.is_dir():
-        with suppress(ValueError):  # none
-            shards = find_pictures(path, SHARDS)
-        yield from (Item(str(path / inner), inner.as_posix()) for inner in shards)
+    shards = list(_shards(path)) if path.is_dir() else []
+    yield from (Item(str(shard), shard.relative_to(path).as_posix()) for shard in shards)
     for each in find([content], None if is_uri(output) else output):
         if each.problem and not shards:
             yield _Missing(str(each.source), each.inner.as_posix(), problem=each.problem)
@@ -262,9 +258,13 @@ def _of_path(content: str, output: str) -> Iterator[Item]:
 
 def _has_shards(content: str) -> bool:
     path = Path(content)
-    if path.is_dir():
-        try:
-            return bool(find_pictures(path, SHARDS))
-        except ValueError:
-            return False
-    return path.suffix.lower() in SHARDS
+    return next(_shards(path), None) is not None if path.is_dir() else path.suffix.lower() in SHARDS
+
+
+def _shards(root: Path) -> Iterator[Path]:
+    """Those of a folder and of all below it, by name; hidden ones do not count."""
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in sorted(names):
+            if Path(name).suffix.lower() in SHARDS and not name.startswith("."):
+                yield Path(folder, name)
