@@ -27,6 +27,8 @@ class LocalCluster:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # the nodes, and the workers of them, have this environment
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         os.environ["OMP_NUM_THREADS"] = "1"
+        for name in ("raylet_start_wait_time_s", "gcs_server_request_timeout_seconds"):  # of a machine with other work
+            os.environ.setdefault(f"RAY_{name}", "240")
         from ray.cluster_utils import Cluster
 
         self._before = processes()
