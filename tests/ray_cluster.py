@@ -27,8 +27,7 @@ class LocalCluster:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # the nodes, and the workers of them, have this environment
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         os.environ["OMP_NUM_THREADS"] = "1"
-        for name in ("raylet_start_wait_time_s", "gcs_server_request_timeout_seconds"):  # of a machine with other work
-            os.environ.setdefault(f"RAY_{name}", "240")
+        os.environ.setdefault("RAY_gcs_server_request_timeout_seconds", "240")  # of a machine with other work
         from ray.cluster_utils import Cluster
 
         self._before = processes()
@@ -39,8 +38,14 @@ class LocalCluster:
             self.add_node()
 
     def add_node(self) -> None:
-        """One node more."""
-        self.nodes.append(self.cluster.add_node(num_cpus=1, **SMALL))
+        """One node more. On a machine with other work it may not be there in Ray's 30 seconds: then another one is."""
+        for left in range(6, -1, -1):
+            try:
+                self.nodes.append(self.cluster.add_node(num_cpus=1, **SMALL))
+                return
+            except Exception:
+                if not left:
+                    raise
 
     def kill_node(self, index: int) -> None:
         """As if its plug were pulled."""

@@ -1,4 +1,4 @@
-"""Styles for those who train: a torchvision v2 transform, and a data set that stylizes its pictures as they are read."""
+"""Styles for those who train: a torchvision v2 transform, and a data set that stylizes pictures as they are read."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

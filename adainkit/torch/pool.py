@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torchvision.tv_tensors import wrap
 
 from ..batch.finding import find_pictures
 from ..errors import StyleError
@@ -16,7 +17,7 @@ from ..store.weights import cache_dir
 from ..style import Style
 from ..stylizer import Stylizer
 
-__all__ = ["StylePool", "alpha_range"]
+__all__ = ["StylePool", "alpha_range", "stylized", "uniform"]
 
 _KEPT = 4096  # styles in memory, some kilobytes each
 
@@ -97,3 +98,22 @@ def alpha_range(alpha: float | tuple[float, float]) -> tuple[float, float]:
 def uniform(generator: torch.Generator | None, low: float, high: float) -> float:
     """A number from `low` to `high`, from torch's own generator by default."""
     return low + (high - low) * float(torch.rand((), generator=generator))
+
+
+def stylized(pool: StylePool, picture: Any, number: int, alpha: float) -> Any:
+    """A PIL image, or a tensor `(..., 1 | 3 | 4, H, W)` of uint8 or of floats in [0, 1], in a style; of the same type.
+
+    A gray tensor stays gray: it has the mean of the result's channels.
+    """
+    style = pool[number]
+    if not isinstance(picture, torch.Tensor):
+        made = pool.stylizer.stylize(picture, style, alpha=alpha)
+        return made.convert(picture.mode) if picture.mode in ("L", "RGB", "RGBA") else made
+    plain = picture.as_subclass(torch.Tensor)
+    *lead, channels, height, width = plain.shape
+    made = pool.stylizer.stylize(plain.reshape(-1, channels, height, width), style, alpha=alpha)
+    if channels == 1:
+        mean = made.float().mean(1, keepdim=True)
+        made = mean.round().to(plain.dtype) if plain.dtype == torch.uint8 else mean.to(plain.dtype)
+    made = made.reshape(*lead, channels, height, width)
+    return made if type(picture) is torch.Tensor else wrap(made, like=picture)
