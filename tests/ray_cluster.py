@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +31,17 @@ class LocalCluster:
         os.environ.setdefault("RAY_gcs_server_request_timeout_seconds", "240")  # of a machine with other work
         from ray.cluster_utils import Cluster
 
+        _be_patient()
         self._before = processes()
-        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **SMALL})
+        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **SMALL, **_ports()})
         self.address: str = self.cluster.address
         self.nodes: list[Any] = []
         for _ in range(count):
             self.add_node()
 
     def add_node(self) -> None:
-        """One node more. On a machine with other work it may not be there in Ray's 30 seconds: then another one is."""
-        for left in range(6, -1, -1):
-            try:
-                self.nodes.append(self.cluster.add_node(num_cpus=1, **SMALL))
-                return
-            except Exception:
-                if not left:
-                    raise
+        """One node more."""
+        self.nodes.append(self.cluster.add_node(num_cpus=1, **SMALL, **_ports()))
 
     def kill_node(self, index: int) -> None:
         """As if its plug were pulled."""
@@ -72,6 +68,37 @@ class LocalCluster:
         for pid in left:  # they are this cluster's: none of them was there before it
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def _ports() -> dict[str, int]:
+    """Ports that are free now. A raylet that must learn them from its agents dies after 15 seconds without."""
+    names = ("metrics_agent_port", "runtime_env_agent_port", "dashboard_agent_listen_port", "metrics_export_port")
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in names]
+        for each in sockets:
+            each.bind(("", 0))
+        return {name: each.getsockname()[1] for name, each in zip(names, sockets, strict=True)}
+
+
+def _be_patient() -> None:
+    """Nodes may take four minutes to start, instead of Ray's fixed 30 seconds: the machine may have other work."""
+    from ray._private import services
+
+    get_node = services.get_node
+    if get_node.__name__ == "patient":
+        return
+
+    def patient(*arguments: Any, **more: Any) -> Any:
+        deadline = time.monotonic() + 240
+        while True:
+            try:
+                return get_node(*arguments, **more)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    services.get_node = patient
 
 
 @contextmanager
