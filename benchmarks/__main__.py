@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks` for inference; `training`, `precision`, `memory` or `flicker` behind it for these."""
+"""The command: `python -m benchmarks` for inference; `training`, `precision`, `memory` or `flicker` for these."""
 
 from __future__ import annotations
 
