@@ -51,7 +51,7 @@ border of a smaller one), to the levels:
 
 {levels}
 
-**maps**, from `content_meanI`, `content_stdI`, `style_meanI` and `style_stdI`, `(1 or batch, channels)` of every level I
+**maps**, from `content_meanI`, `content_stdI`, `style_meanI` and `style_stdI`, `(1 or batch, channels)` of each level I
 (the deviation is the root of the variance plus 1e-5), and `alpha`, a strength in [0, 1] for every level, to what the
 decoder takes beside the levels: `centerI`, `gainI` and `shiftI`, `(1 or batch, channels, 1, 1)`.
 
