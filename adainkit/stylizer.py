@@ -605,6 +605,10 @@ class Stylizer:
             raise StyleError(f"the style {style.name or '(without a name)'} is damaged; encode its picture again")
         return style
 
+    def executor(self, tile: TileSize = "auto") -> Executor:
+        """What encodes and decodes, on tensors; `tile` as in `stylize`. It stays as it is when this one moves."""
+        return self._executor(tile)
+
     def _executor(self, tile: TileSize) -> Executor:
         return Executor(self._compiled or self.model, self.device, self.dtype, tile)
 
