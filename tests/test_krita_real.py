@@ -83,14 +83,14 @@ class RealKrita:
     def driven(self) -> dict[str, Any]:
         """What the driver saw in the whole program."""
         resources = self.folder / "home" / ".local" / "share" / "krita"
-        resources.mkdir(parents=True)
+        resources.mkdir(parents=True, exist_ok=True)
         (resources / "pykrita").symlink_to(self.pykrita)
         (self.pykrita / DRIVER.stem).mkdir()
         shutil.copy(DRIVER, self.pykrita / DRIVER.stem / "__init__.py")
         desktop = (self.pykrita / "adainkit_krita.desktop").read_text(encoding="utf-8")
         (self.pykrita / f"{DRIVER.stem}.desktop").write_text(desktop.replace("adainkit_krita", DRIVER.stem))
         settings = self.folder / "home" / ".config"
-        settings.mkdir(parents=True)
+        settings.mkdir(exist_ok=True)
         (settings / "kritarc").write_text(f"[python]\nenable_adainkit_krita=true\nenable_{DRIVER.stem}=true\n")
         told = self.run("krita", "--nosplash", inside=str(self.folder))
         assert (self.folder / "driven.json").is_file(), told
@@ -129,7 +129,7 @@ def test_the_pixels_are_those_of_the_core(krita: RealKrita, found_headless: dict
     assert np.abs(got[..., :3].astype(int) - expected).max() <= 1
 
 
-def test_the_dialog_and_all_that_a_person_clicks(krita: RealKrita, found_headless: dict[str, str]):
+def test_the_dialog_and_all_that_a_person_clicks(krita: RealKrita):
     found = krita.driven()
     if keep := os.environ.get("ADAINKIT_KEEP_SCREENSHOTS"):
         for path in krita.folder.glob("*.png"):
