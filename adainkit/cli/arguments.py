@@ -15,6 +15,7 @@ __all__ = ["parse_arguments"]
 
 _EXAMPLES = {
     "stylize": (
+        "adainkit stylize photo.jpg\n"
         "adainkit stylize photo.jpg painting.jpg -o out.png\n"
         "adainkit stylize holiday/ --style wave.jpg:0.7 --style PRESET:0.3 -o painted/ --alpha 0.8\n"
         "adainkit stylize photos/ --random-style paintings/ --seed 1 -o augmented/ --manifest run.jsonl"
@@ -116,6 +117,7 @@ def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
         "CONTENT... --style STYLE[:WEIGHT] [--style ...]",
         "CONTENT... --region MASK=STYLE [--region ...]",
         "CONTENT... --random-style DIR",
+        "CONTENT",
     )
     parser.usage = "\n       ".join(f"adainkit stylize {form} [-o OUT] [options]" for form in forms)
     add(

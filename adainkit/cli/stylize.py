@@ -16,8 +16,11 @@ from ..batch.jobs import Job, default_name, plan_jobs
 from ..batch.manifest import Manifest
 from ..batch.pipeline import Outcome, run_jobs
 from ..batch.random_styles import RandomStyles, once_each
+from ..errors import ImageError
 from ..store.fetch import file_digest
 from ..store.weights import models
+from . import grid
+from .arguments import parse_arguments
 from .console import complain, make_stylizer, one_line
 
 if TYPE_CHECKING:
@@ -94,6 +97,8 @@ class _Styles:
 
 def run(args: argparse.Namespace) -> int:
     """Do as `args` say: 0, or 1 if a picture failed."""
+    if _wants_to_choose(args):
+        return _show_presets(args)
     styles = _styles(args)
     manifest = None if args.manifest is None else Manifest(args.manifest, _facts(args, styles))
     jobs = _plan(args, styles, manifest)
@@ -120,6 +125,27 @@ def run(args: argparse.Namespace) -> int:
             return stylize_files(stylizer, left, style_of, progress=progress, **more)
 
         return _report(left, outcomes, styles, manifest, args)
+
+
+def _wants_to_choose(args: argparse.Namespace) -> bool:
+    """Whether a picture alone is named, and nothing that only a result in some style has a use for."""
+    named = (args.style, args.region, args.random_style, args.mask, args.manifest, args.output)
+    (first, *rest) = args.pictures
+    return not any(named) and not rest and Path(first).is_file() and Path(first).suffix.lower() != ".safetensors"
+
+
+def _show_presets(args: argparse.Namespace) -> int:
+    """The picture in all presets, on one sheet with their names, and what to type next."""
+    (job,) = plan_jobs(args.pictures, None, style_name="presets", format=args.format, overwrite=args.overwrite)
+    if job.problem or job.target is None:
+        raise ImageError(f"{job.source}: {job.problem}")
+    asked = parse_arguments(["grid", str(job.source), "-o", str(job.target)])
+    for name in vars(asked).keys() & vars(args).keys() - {"command", "pictures", "output", "usage_error"}:
+        setattr(asked, name, getattr(args, name))
+    code = grid.run(asked)
+    told = f"no style was named, so the sheet shows the presets; next: adainkit stylize {job.source} PRESET"
+    print(f"adainkit: {told}", file=sys.stderr)
+    return code
 
 
 def _record(shares: dict[str, float], stylizer: Stylizer, args: argparse.Namespace) -> dict[str, Any]:
