@@ -23,6 +23,7 @@ _START = """first steps:
   adainkit photos/ ukiyo-e -o painted/    a folder"""
 _EXAMPLES = {
     "stylize": (
+        "adainkit stylize photo.jpg\n"
         "adainkit stylize photo.jpg painting.jpg -o out.png\n"
         "cat photo.jpg | adainkit stylize - ukiyo-e -o - --format jpg > out.jpg\n"
         "adainkit stylize holiday/ --style wave.jpg:0.7 --style PRESET:0.3 -o painted/ --alpha 0.8\n"
@@ -176,6 +177,7 @@ def _stylize_arguments(parser: argparse.ArgumentParser, name: str = "stylize") -
         "CONTENT... --style STYLE[:WEIGHT] [--style ...]",
         "CONTENT... --region MASK=STYLE [--region ...]",
         "CONTENT... --random-style DIR",
+        "CONTENT",
     )
     parser.usage = "\n       ".join(f"adainkit {name} {form} [-o OUT] [options]" for form in forms)
     add(

@@ -22,6 +22,8 @@ from ..batch.records import complete_record
 from ..errors import ImageError, StyleError
 from ..store.fetch import file_digest
 from ..store.weights import models
+from . import grid
+from .arguments import parse_arguments
 from .console import complain, make_stylizer, one_line
 from .pipes import Pipes
 from .progress import Meter
@@ -57,6 +59,8 @@ _NO_OPTIONS |= {"to", "shard_size"}  # `cluster` tells them where they count
 
 def run(args: argparse.Namespace) -> int:
     """Do as `args` say: 0, or 1 if a picture failed."""
+    if _wants_to_choose(args):
+        return _show_presets(args)
     with Pipes(args) as pipes:
         args.pipes = pipes
         code = _run(args)
@@ -89,6 +93,27 @@ def _here(args: argparse.Namespace, styles: ChosenStyles) -> Iterator[Compute]:
             return stylize_files(stylizer, jobs, style_of, progress=progress, ended=ended, **more)
 
         yield compute
+
+
+def _wants_to_choose(args: argparse.Namespace) -> bool:
+    """Whether a picture alone is named, and nothing that only a result in some style has a use for."""
+    named = (args.style, args.region, args.random_style, args.mask, args.manifest, args.output)
+    (first, *rest) = args.pictures
+    return not any(named) and not rest and Path(first).is_file() and Path(first).suffix.lower() != ".safetensors"
+
+
+def _show_presets(args: argparse.Namespace) -> int:
+    """The picture in all presets, on one sheet with their names, and what to type next."""
+    (job,) = plan_jobs(args.pictures, None, style_name="presets", format=args.format, overwrite=args.overwrite)
+    if job.problem or job.target is None:
+        raise ImageError(f"{job.source}: {job.problem}")
+    asked = parse_arguments(["grid", str(job.source), "-o", str(job.target)])
+    for name in vars(asked).keys() & vars(args).keys() - {"command", "pictures", "output", "usage_error"}:
+        setattr(asked, name, getattr(args, name))
+    code = grid.run(asked)
+    told = f"no style was named, so the sheet shows the presets; next: adainkit stylize {job.source} PRESET"
+    print(f"adainkit: {told}", file=sys.stderr)
+    return code
 
 
 def record_of_run(args: argparse.Namespace) -> dict[str, Any]:
