@@ -9,8 +9,10 @@ from adainkit.cli import arguments
 
 HEAD = """# The command
 
-What `adainkit COMMAND --help` says, on one page. Exit codes: 0, done; 1, something failed; 2, wrong usage; 130, Ctrl-C; 143, SIGTERM.
-With `--json` the result on standard output is JSON, and what is said to people goes to standard error.
+What `adainkit COMMAND --help` says, on one page.
+
+Exit codes: 0, done; 1, something failed; 2, wrong usage; 130, Ctrl-C; 143, SIGTERM. With `--json` the result
+on standard output is JSON, and what is said to people goes to standard error.
 """
 TRAIN = "`adainkit train` takes the options of `python -m training.train`; `adainkit train --help` lists them."
 

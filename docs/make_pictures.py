@@ -1,7 +1,7 @@
 """Make the pictures of the README and of the handbook: python docs/make_pictures.py [NAME ...]
 
-Needs scikit-image, whose wheel brings the photographs: a cat (chelsea) and a cup of coffee, both CC0, and an astronaut and
-a rocket, in the public domain. Styles are presets, and a landscape that is drawn by arithmetic.
+Needs scikit-image, whose wheel brings the photographs: a cat (chelsea) and a cup of coffee, both CC0, an astronaut and
+a rocket, in the public domain, and a stained tissue without known restrictions. Styles are presets and the tissue.
 """
 
 from __future__ import annotations

@@ -76,7 +76,11 @@ def make_files(folder: Path) -> None:
     for number in range(3):
         picture(f"frames/{number}.png", "coffee")
     ramp = Image.linear_gradient("L").resize(SIZE)
-    for name, mask in (("sky.png", ramp), ("trees.png", ramp.transpose(Image.Transpose.ROTATE_180)), ("where.png", ramp)):
+    for name, mask in (
+        ("sky.png", ramp),
+        ("trees.png", ramp.transpose(Image.Transpose.ROTATE_180)),
+        ("where.png", ramp),
+    ):
         mask.save(folder / name)
     Image.fromarray(random.integers(0, 65536, SIZE[::-1], dtype=np.uint16)).save(folder / "scan-16-bit.png")
     frames = [Image.fromarray(np.roll(data.coffee(), step, 1)).resize(SIZE) for step in (0, 60)]

@@ -1,4 +1,4 @@
-"""Every block of code of README and handbook: run, or, where it says why not, its words checked as far as they can be."""
+"""Every block of code of README and handbook: run, or, where it says why not, checked as far as it can be."""
 
 import contextlib
 import io
