@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from .engine.whole import Content
     from .errors import (
         AdaINKitError,
+        BatchError,
         Cancelled,
         DownloadError,
+        FilmError,
         ImageError,
         Model3DError,
         ModelError,
@@ -29,9 +31,10 @@ if TYPE_CHECKING:
     from .model3d import stylize_model3d
     from .net.config import ModelConfig
     from .net.model import AdaINModel
+    from .preset_list import styles
     from .store.style_cache import StyleCache
     from .store.weights import clear_cache, download, models, register_model
-    from .style import Style, interpolate, styles
+    from .style import Style, interpolate
     from .stylizer import Stylizer
     from .verb import stylize
 
@@ -50,7 +53,7 @@ _HOME = {
     "open_image": "images",
     "register_model": "store.weights",
     "save_image": "images",
-    "styles": "style",
+    "styles": "preset_list",
     "stylize": "verb",
     "stylize_files": "batch.run",
     "stylize_model3d": "model3d",
@@ -59,9 +62,11 @@ _HOME = {
 __all__ = [
     "AdaINKitError",
     "AdaINModel",
+    "BatchError",
     "Cancelled",
     "Content",
     "DownloadError",
+    "FilmError",
     "ImageError",
     "Model3DError",
     "ModelConfig",

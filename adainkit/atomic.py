@@ -9,7 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["temporary_beside", "write_atomically"]
+__all__ = ["obstacle", "temporary_beside", "write_atomically"]
+
+
+def obstacle(path: str | os.PathLike[str]) -> str:
+    """Why no file can be made at `path`, in words, or nothing where nothing speaks against it. Makes nothing."""
+    folder = Path(os.path.realpath(path)).parent
+    try:
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        if not folder.is_dir():
+            return f"{folder} is a file, not a folder"
+    except OSError as error:  # a name that is too long, or a folder that may not be entered
+        return f"{folder}: {error.strerror or error}"
+    return "" if os.access(folder, os.W_OK | os.X_OK) else f"the folder {folder} cannot be written to"
 
 
 @contextmanager

@@ -1,12 +1,14 @@
 """Every error that adainkit raises on purpose: what, where, expected against got, and the next step. And `Progress`."""
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 __all__ = [
     "AdaINKitError",
+    "BatchError",
     "Cancelled",
     "DownloadError",
+    "FilmError",
     "ImageError",
     "Model3DError",
     "ModelError",
@@ -25,8 +27,25 @@ class ImageError(AdaINKitError):
     """A picture cannot be read, written or used: broken file, wrong shape, range or type."""
 
 
+class BatchError(ImageError):
+    """Some pictures of a batch failed, and the others are done.
+
+    `results`: in the order of the pictures, with its error where one failed. `errors`: these errors alone, by place.
+    """
+
+    def __init__(self, results: Sequence[Any], errors: Mapping[int, ImageError]) -> None:
+        place, first = next(iter(errors.items()))
+        many = f"{len(errors)} of {len(results)} pictures failed, first number {place + 1}: {first}"
+        super().__init__(f"{many}; the others are in this error's `results`")
+        self.results, self.errors = list(results), dict(errors)
+
+
 class ModelError(AdaINKitError):
     """A model or its configuration cannot be used as asked: unknown layer, wrong tensor, wrong size."""
+
+
+class FilmError(AdaINKitError):
+    """A film cannot be read, painted or written: damaged, without pictures, HDR, or its codec or PyAV is missing."""
 
 
 class Model3DError(AdaINKitError):

@@ -18,7 +18,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "comfyui_install": ("install.comfyui",),
     "commands": ("cli",),
     "commands.console": ("cli.console",),
-    "commands.gimp": ("cli.gimp",),
+    "commands.gimp": ("cli.editors",),
     "commands.grid": ("cli.grid",),
     "commands.stylize": ("cli.stylize",),
     "controls": ("look.controls",),

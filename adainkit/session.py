@@ -46,13 +46,15 @@ LIMITS = Limits()
 
 
 class Session:
-    """Stylizers by the name of their model, or by the path and the state of its file, on one `device`.
+    """Stylizers by the name of their model, or by the path and the state of its file, on one `device` in one `runtime`.
 
     Have a turn (`turns.take`) while a Stylizer works: they share the memory of the device. A context manager.
     """
 
-    def __init__(self, device: str = "auto", *, limits: Limits = LIMITS, cache: StyleCache | None = None) -> None:
-        self.device, self.limits = device, limits
+    def __init__(
+        self, device: str = "auto", *, limits: Limits = LIMITS, cache: StyleCache | None = None, runtime: str = "auto"
+    ) -> None:
+        self.device, self.limits, self.runtime = device, limits, runtime
         self.cache = StyleCache(folder=cache_dir() / "styles") if cache is None else cache
         self.turns = Turns(limits.waiting)
         self._stylizers: OrderedDict[tuple[str, int, int], Stylizer] = OrderedDict()
@@ -67,7 +69,7 @@ class Session:
             )
         key = (model, *_state(model)) if known is None else (model, 0, 0)
         if key not in self._stylizers:
-            self._stylizers[key] = Stylizer(model, device=self.device, cache=self.cache)
+            self._stylizers[key] = Stylizer(model, device=self.device, cache=self.cache, runtime=self.runtime)
         self._stylizers.move_to_end(key)
         while len(self._stylizers) > self.limits.models:
             self._stylizers.popitem(last=False)[1].close()

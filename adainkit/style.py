@@ -15,10 +15,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from . import preset_list
 from .atomic import write_atomically
 from .errors import StyleError
 from .moved import moved_name
 from .net.adain import blend
+from .preset_list import STYLE_VERSIONS, Preset, check_version, presets_file, styles
 
 __all__ = [
     "Preset",
@@ -29,9 +31,7 @@ __all__ = [
     "write_presets",
 ]
 
-FORMAT_VERSION = "1"
-"""The version of style files that hold means and deviations alone, and of files of presets."""
-_MORE_VERSION = "2"  # of those that hold more tensors: an older adainkit would leave these out
+FORMAT_VERSION, _MORE_VERSION = STYLE_VERSIONS
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -141,7 +141,7 @@ class Style:
     def preset(cls, name: str, model: str = "lite") -> Style:
         """A style that comes with the package; `styles(model)` lists them. An unknown name is a `StyleError`, which
         names the styles that there are."""
-        file = presets_file(model)
+        file = preset_list.presets_file(model)
         known = styles(model)
         if name not in known:
             there = ", ".join(known) if known else f"none for the model {model!r}"
@@ -181,36 +181,6 @@ def _mixed(corners: Sequence[Style], shares: Sequence[float]) -> Style:
     return parts[0][0] if len(parts) == 1 else Style.blend(parts)
 
 
-@dataclass(frozen=True)
-class Preset:
-    """A named style of the package: what it looks like, and the public-domain picture its statistics come from."""
-
-    name: str
-    description: str
-    source: str
-
-
-def presets_file(model: str) -> Path:
-    """The place of a model's presets, whether there are any or not."""
-    return Path(__file__).parent / "presets" / f"{model}.safetensors"
-
-
-def styles(model: str = "lite", *, digest: str | None = None) -> dict[str, Preset]:
-    """The presets of a model by name; empty for a model that has none, or whose encoder is not the one of `digest`.
-
-    >>> styles("a model without presets")
-    {}
-    """
-    file = presets_file(model)
-    if not file.is_file():
-        return {}
-    facts, _ = _read(file)
-    if digest not in (None, facts["encoder_sha256"]):
-        return {}
-    rows = json.loads(facts["presets"])
-    return {row["name"]: Preset(row["name"], row["description"], row["source"]) for row in rows}
-
-
 def write_presets(model: str, found: Mapping[Preset, Style]) -> Path:
     """Write a model's presets, statistics of pictures and nothing else, into the package; the path back."""
     tensors = {k: v for preset, style in found.items() for k, v in _tensors(style, f"{preset.name}.").items()}
@@ -219,7 +189,7 @@ def write_presets(model: str, found: Mapping[Preset, Style]) -> Path:
     if len(digests) != 1:
         raise StyleError(f"presets of one encoder expected, got {len(digests)}")
     facts = {"format_version": FORMAT_VERSION, "encoder_sha256": digests.pop(), "presets": json.dumps(rows)}
-    return write_atomically(presets_file(model), save(tensors, facts))
+    return write_atomically(preset_list.presets_file(model), save(tensors, facts))
 
 
 def _tensors(style: Style, prefix: str) -> dict[str, Tensor]:
@@ -248,9 +218,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[str, Tenso
             tensors = {k: file.get_tensor(k).clone() for k in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, SafetensorError) as error:
         raise StyleError(f"{path}: cannot be read as a style ({error}); encode its picture again") from error
-    version = facts.get("format_version", FORMAT_VERSION)
-    if version not in (FORMAT_VERSION, _MORE_VERSION):
-        raise StyleError(f"{path}: format {version}, expected {FORMAT_VERSION} or {_MORE_VERSION}; update adainkit")
+    check_version(path, facts)
     return facts, tensors
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from .errors import StyleError
 from .net.config import ModelConfig
-from .style import Style, styles
+from .preset_list import styles
+from .style import Style
 
 __all__ = ["find_style", "fits"]
 

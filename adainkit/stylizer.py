@@ -11,24 +11,26 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
+from .batch.jobs import may_replace
 from .batch.pipeline import END, Outcome, run_pipeline
 from .engine.content_statistics import ContentStatistics, check_binding
 from .engine.file_to_file import fits_whole, stream_file
-from .engine.film import stylize_film
+from .engine.film import check_film_size, stylize_film
 from .engine.memory import ordinary_tensors
 from .engine.two_pass import Executor, TileSize
 from .engine.whole import Content, encode_picture, joined_pictures, render, without_pixels
-from .errors import AdaINKitError, ImageError, Progress, StyleError
+from .errors import AdaINKitError, BatchError, ImageError, Progress, StyleError
 from .images import (
     FILM_KINDS,
     MAX_PIXELS,
     ImageLike,
     Picture,
+    Target,
     check_target,
     close_image,
     find_film,
@@ -39,13 +41,15 @@ from .images import (
 from .look.color import premix
 from .look.controls import Alpha, Controls, PreserveColor
 from .look.masks import fitted, resize
-from .look.previews import bounded, prepare_preview, reduced
+from .look.previews import bounded, limited, prepare_preview, reduced
 from .look.regions import RegionPlan
 from .net.adain import Moments, merge_moments, split_moments
 from .net.devices import find_device, find_precision
 from .net.model import AdaINModel
+from .runtimes.choice import find_runtime
+from .runtimes.network import CompiledNetwork
 from .store.style_cache import StyleCache, style_key
-from .store.weights import load_model
+from .store.weights import cache_dir, load_model
 from .style import Style
 from .style_sources import find_style, fits
 
@@ -68,6 +72,11 @@ class Stylizer:
     decoder in bfloat16, but for styles and the last layer; "auto" is float16 on cuda; on a CPU with instructions for
     bfloat16 it is "mixed" for models with a `gain_cap`, as `lite` is; else float32. `cache`: where encoded styles are
     kept; None keeps none.
+
+    `runtime`: what the convolutions run in: "torch", or on a CPU "openvino" or "onnxruntime", of the extras `openvino`
+    and `onnx`. "auto" is OpenVINO where it is installed and faster (`runtimes.choice.gains`), else torch. OpenVINO's
+    "auto" precision is then "bfloat16", with AdaIN and the last layer in float32 all the same (`runtimes.coders`).
+    Styles are encoded by torch, in float32.
     """
 
     dtype: torch.dtype
@@ -81,6 +90,7 @@ class Stylizer:
         device: str | torch.device = "auto",
         dtype: str | torch.dtype = "auto",
         cache: StyleCache | Literal["auto"] | None = "auto",
+        runtime: str = "auto",
     ) -> None:
         with ordinary_tensors():
             loaded = copy.deepcopy(model) if isinstance(model, AdaINModel) else load_model(model)
@@ -91,6 +101,8 @@ class Stylizer:
         self._rounded: dict[bool, frozenset[str]] = {False: frozenset(), True: frozenset()}  # of the model, of `_exact`
         self.device: torch.device = find_device("cpu")
         self.dtype = self.decoder_dtype = torch.float32
+        self._wanted = runtime
+        self._compiled: CompiledNetwork | None = None
         self.to(device, dtype)
 
     @property
@@ -103,7 +115,14 @@ class Stylizer:
     @property
     def precision(self) -> str:
         """The name of what it runs in, as `dtype` takes it: never "auto"."""
+        if self._compiled is not None:
+            return self._compiled.precision
         return str(self.dtype).removeprefix("torch.") if self.dtype == self.decoder_dtype else "mixed"
+
+    @property
+    def runtime(self) -> str:
+        """The name of what the convolutions run in: never "auto"."""
+        return "torch" if self._compiled is None else self._compiled.engine
 
     def to(self, device: str | torch.device | None = None, dtype: str | torch.dtype | None = None) -> Stylizer:
         """Move to a device and precision, as in the constructor; returns itself. None keeps the present one.
@@ -111,7 +130,9 @@ class Stylizer:
         Weights that were rounded stay rounded: for more precision than a Stylizer has, make a new one.
         """
         target = self.device if device is None else find_device(device)
-        kinds = (self.dtype, self.decoder_dtype) if dtype is None else find_precision(dtype, target, self.model.config)
+        dtype = self.precision if dtype is None else dtype
+        engine, precision = find_runtime(self._wanted, target, dtype, self.model.config)
+        kinds = find_precision(dtype if engine == "torch" else torch.float32, target, self.model.config)
         with ordinary_tensors():
             if kinds[0] == kinds[1]:
                 self._exact = None
@@ -124,11 +145,16 @@ class Stylizer:
                 own.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.model.cast(*kinds)
         self.device, (self.dtype, self.decoder_dtype) = target, kinds
+        if engine == "torch":
+            self._compiled = None
+        elif (self.runtime, self.precision) != (engine, precision):
+            threads, kept = torch.get_num_threads(), cache_dir() / engine
+            self._compiled = CompiledNetwork(self.model, engine, precision, threads, kept)
         return self
 
     def close(self) -> None:
         """Release the model and its memory. It is safe to call this twice."""
-        self._model = self._exact = None
+        self._model = self._exact = self._compiled = None
 
     def __enter__(self) -> Stylizer:
         return self
@@ -337,28 +363,29 @@ class Stylizer:
         batch_size: int = 8,
         tile: TileSize = "auto",
         max_pixels: int | None = MAX_PIXELS,
+        return_errors: bool = False,
         progress: Progress | None = None,
     ) -> list[Any]:
         """`stylize` for many pictures: one style for all, or one `Style` for each. Results in the order of `images`.
 
         Pictures of equal size run together, `batch_size` at most and on the CPU no more than is fast; the others alone.
         They are opened as their turn comes: no more than a few batches of them are held.
+
+        A picture that cannot be used stops nothing: the others are made. Then its `ImageError` is at its place in the
+        results with `return_errors`, else a `BatchError` is raised, which has the results and the errors.
         """
         controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
         check_binding(content_statistics, self.digest, scale)
-        if isinstance(style, (list, tuple)) and all(isinstance(s, Style) for s in style):
-            if len(style) != len(images):
-                raise StyleError(
-                    f"{len(images)} pictures and {len(style)} styles; give one style, or one for each picture"
-                )
-            styles_of = [self.as_style(s) for s in style]
-        else:
-            styles_of = [self.as_style(style, style_size=style_size, max_pixels=max_pixels)] * len(images)
+        styles_of = self._style_of_each(style, len(images), style_size, max_pixels)
         results: list[Any] = [None] * len(images)
-        done = 0
+        errors: dict[int, ImageError] = {}
+        count = _Count(progress, len(images))
+
+        def failed(place: int, error: ImageError) -> None:
+            errors[place] = results[place] = error
+            count.add(1)
 
         def work(group: list[tuple[int, Picture]]) -> None:
-            nonlocal done
             chosen, pictures = [index for index, _ in group], [picture for _, picture in group]
             with ordinary_tensors():
                 joined = joined_pictures(pictures, self.device)
@@ -369,14 +396,23 @@ class Stylizer:
             with ordinary_tensors():
                 for i, picture, output in zip(chosen, pictures, outputs, strict=True):
                     results[i] = close_image(output, picture)
-            done += len(chosen)
-            if progress is not None:
-                progress("stylize", done, len(images))
+            count.add(len(chosen))
 
-        for group in _alike(images, max(1, batch_size), self._executor(tile).fast_batch, max_pixels):
+        for group in _alike(images, max(1, batch_size), self._executor(tile).fast_batch, max_pixels, failed):
             work(group)
             del group  # its pictures need not stay while the next ones are opened
+        if errors and not return_errors:
+            raise BatchError(results, errors)
         return results
+
+    def _style_of_each(
+        self, style: StyleLike | Sequence[Style], pictures: int, style_size: int | None, max_pixels: int | None
+    ) -> list[Style]:
+        if not (isinstance(style, (list, tuple)) and all(isinstance(s, Style) for s in style)):
+            return [self.as_style(style, style_size=style_size, max_pixels=max_pixels)] * pictures
+        if len(style) != pictures:
+            raise StyleError(f"{pictures} pictures and {len(style)} styles; give one style, or one for each picture")
+        return [self.as_style(s) for s in style]
 
     def stylize_frames(
         self,
@@ -431,8 +467,8 @@ class Stylizer:
 
     def stylize_file(
         self,
-        source: str | os.PathLike[str],
-        target: str | os.PathLike[str],
+        source: str | os.PathLike[str] | bytes | IO[bytes],
+        target: Target,
         style: StyleLike | None,
         *,
         alpha: Alpha = 1.0,
@@ -447,9 +483,10 @@ class Stylizer:
         tile: TileSize = "auto",
         format: str | None = None,
         quality: int | None = None,
-        overwrite: bool = True,
+        overwrite: bool | None = None,
         strip: bool = False,
         record: Mapping[str, Any] | None = None,
+        max_size: int | None = None,
         max_pixels: int | None = MAX_PIXELS,
         progress: Progress | None = None,
     ) -> Path:
@@ -463,32 +500,88 @@ class Stylizer:
         An animated GIF, PNG or WebP becomes a film in any of the three: every frame under the statistics of all of them
         (`engine.film.stylize_film`). Into another format goes its first frame, and the log says so.
 
-        `format`, `quality`, `strip` and `record` as in `images.save_image`; with `overwrite` False an existing target
-        is an `ImageError`.
+        `format`, `quality`, `strip`, `record` and a file object as `target` as in `images.save_image`; a `source` of
+        bytes or a file object is held whole, and of an animation it is the first frame. `max_size`: a picture whose
+        longer side has more pixels is scaled down to that first. What exists is an `ImageError` with `overwrite` False,
+        and with None is replaced for one release more, with a `FutureWarning`; what is read here is replaced for
+        `overwrite=True` alone.
         """
         controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
         check_binding(content_statistics, self.digest, scale)
-        if not isinstance(source, (str, os.PathLike)):
-            raise ImageError(f"stylize_file expects the path of a picture, got {type(source).__name__}; use stylize")
-        saving: dict[str, Any] = {"format": format, "quality": quality, "overwrite": overwrite}
+        saving: dict[str, Any] = {"format": format, "quality": quality}
+        saving["overwrite"] = may_replace(target, overwrite, [source, mask, *_named(style, regions)])
         kind = check_target(target, **saving)  # before the work, not after it
         saving |= {"strip": strip, "record": record}
         limits: dict[str, Any] = {"max_pixels": max_pixels, "progress": progress}
-        film = find_film(source, max_pixels) if kind in FILM_KINDS else None
+        from_file = isinstance(source, (str, os.PathLike))
+        film = find_film(source, max_pixels) if from_file and kind in FILM_KINDS else None  # type: ignore[arg-type]
         if film is not None:
+            check_film_size(film, max_size)
             where: dict[str, Any] = {"mask": mask, "regions": regions, "style_size": style_size, "tile": tile}
             numbers = {"color_strength": color_strength, "scale": scale, "detail": detail}
             where |= {"content_statistics": content_statistics, "preserve_color": preserve_color, **numbers}
             return stylize_film(self, film, target, style, alpha=alpha, **where, **saving, **limits)
         plan = self._plan(style, regions, mask, style_size, max_pixels)
-        executor = self._executor(tile)
-        if tile is not None and not fits_whole(executor, *picture_size(source, max_pixels), scale):
-            known = None if content_statistics is None else self._checked_statistics(content_statistics)
+        picture = source if max_size is None else _limited(source, max_size, max_pixels)
+        return self._to_file(picture, target, plan, controls, content_statistics, tile, saving, limits)
+
+    def _to_file(
+        self,
+        source: ImageLike,
+        target: Target,
+        plan: RegionPlan,
+        controls: Controls,
+        fixed: Sequence[Moments] | None,
+        tile: TileSize,
+        saving: Mapping[str, Any],
+        limits: Mapping[str, Any],
+    ) -> Path:
+        """A picture, in strips where it and `target` are files and it doesn't fit into the memory."""
+        executor, max_pixels = self._executor(tile), limits["max_pixels"]
+        if (
+            isinstance(source, (str, os.PathLike))
+            and isinstance(target, (str, os.PathLike))
+            and tile is not None
+            and not fits_whole(executor, *picture_size(source, max_pixels), controls.scale)
+        ):
+            known = None if fixed is None else self._checked_statistics(fixed)
             return stream_file(executor, source, target, plan, controls, content_statistics=known, **saving, **limits)
-        result, picture = self._painted(source, plan, controls, content_statistics, tile, max_pixels, progress)
+        result, picture = self._painted(source, plan, controls, fixed, tile, max_pixels, limits["progress"])
         closed = close_image(result, picture, deep=True)
         assert not isinstance(closed, Tensor)  # a path gives an image, or an array where it has 16 bits
         return save_image(closed, target, info=picture.info, **saving)
+
+    def stylize_film(
+        self,
+        source: str | os.PathLike[str],
+        target: str | os.PathLike[str],
+        style: StyleLike | Mapping[float, StyleLike],
+        **options: Any,
+    ) -> Path:
+        """A film in a style, from file to file, with its sound; the path of the result, which appears when it is whole.
+
+        In: MP4, MOV, MKV, WebM, AVI; animated GIF, PNG, WebP; numbered pictures like `frames/%05d.png`. Out: the same
+        but AVI. Every frame keeps its time; colors, pixel aspect, more than 8 bits and alpha are kept, frames stand
+        upright; sound, subtitles, chapters and texts are copied as they are. Needs the extra `film`.
+
+        - `style`: as in `stylize`, or `{seconds: style, ...}`, between which it fades; `alpha`: likewise.
+        - `preserve_color`, `color_strength`, `scale`, `detail`, `style_size`: as in `stylize`. `mask`: too, or a film.
+        - `statistics`: of the content, "scene" (default: two passes, cuts are found), "clip", "frame" (each frame its
+          own) or "live" (one pass, running, a few frames of delay).
+        - `steady`: 0 to 1, how much of the last frame is kept along the content's motion (the extra `steady`).
+        - `start`, `stop`: seconds, of video files. `fps`: of numbered pictures (25).
+        - `codec`: "h264", "h265", "vp9", "av1", "prores", "ffv1" (None: what suits the name and the film); `crf`,
+          `preset`: of the encoder. `sound`: False leaves it out.
+        - `resume`: go on where a run that was stopped or killed has come to; the result is the same, bit for bit.
+        - `overwrite`; `max_pixels` of a frame (2^26), `max_frames` (2^20); `progress`: stages "scan", "measure" and
+          "stylize", in frames.
+
+        Errors: `FilmError` for films that are damaged, hold no pictures or are HDR, and where PyAV is missing;
+        `StyleError`, `ImageError` as `stylize`. Damage that can be passed over is told in the log.
+        """
+        from .film import stylize_film
+
+        return stylize_film(self, source, target, style, **options)
 
     def as_style(self, style: StyleLike, *, style_size: int | None = 512, max_pixels: int | None = MAX_PIXELS) -> Style:
         """A `Style` of this model from anything that `stylize` takes as one. `StyleError` if it is none, or another
@@ -513,7 +606,7 @@ class Stylizer:
         return style
 
     def _executor(self, tile: TileSize) -> Executor:
-        return Executor(self.model, self.device, self.dtype, tile)
+        return Executor(self._compiled or self.model, self.device, self.dtype, tile)
 
     def _controls(self, *options: Any) -> Controls:
         """Checked, and their number of alphas too, before any of the work."""
@@ -585,14 +678,34 @@ class Stylizer:
         return RegionPlan([m for m, _ in pairs], styles_of, mask)
 
 
+class _Count:
+    """How many pictures of a batch are done."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def add(self, done: int) -> None:
+        self._done += done
+        if self._progress is not None:
+            self._progress("stylize", self._done, self._total)
+
+
 def _alike(
-    images: Sequence[ImageLike], most: int, fast_batch: Callable[[int, int], int], max_pixels: int | None
+    images: Sequence[ImageLike],
+    most: int,
+    fast_batch: Callable[[int, int], int],
+    max_pixels: int | None,
+    failed: Callable[[int, ImageError], None],
 ) -> Iterator[list[tuple[int, Picture]]]:
     """Groups of pictures of one size, `most` at most, each picture with its place in `images`; it is opened when its
-    turn comes. `fast_batch(height, width)`: how many of a size should run together."""
+    turn comes, or `failed` is told. `fast_batch(height, width)`: how many of a size should run together."""
     waiting: dict[tuple[Any, ...], list[tuple[int, Picture]]] = {}
     for index, image in enumerate(images):
-        p = open_image(image, max_pixels=max_pixels)
+        try:
+            p = open_image(image, max_pixels=max_pixels)
+        except ImageError as error:
+            failed(index, error)
+            continue
         alone = -1 if len(p.rgb) == 1 else index  # a batch tensor runs by itself
         kind = (p.height, p.width, p.alpha is None, alone)
         waiting.setdefault(kind, []).append((index, p))
@@ -611,6 +724,26 @@ def _scale_of(image: ImageLike | Content, scale: float) -> float:
     if scale not in (1, image.scale):
         raise ImageError(f"this Content is of scale {image.scale:g}, not {scale:g}; encode it with this one")
     return image.scale
+
+
+def _limited(source: Any, max_size: int, max_pixels: int | None) -> Any:
+    """A picture that is small enough as it was given, which may be too much for the memory; another one smaller."""
+    if isinstance(source, (str, os.PathLike)) and max(picture_size(source, max_pixels)) <= max_size:
+        return source
+    return limited(open_image(source, max_pixels=max_pixels), max_size)
+
+
+def _named(style: Any, regions: Any) -> list[Any]:
+    """What may be files of styles and of masks; `Stylizer._plan` says what is wrong with any of them."""
+    flat: list[Any] = []
+    waiting: list[Any] = [style, regions]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, (list, tuple)):
+            waiting.extend(each)
+        else:
+            flat.append(each)
+    return flat
 
 
 def _frame(number: int) -> str:

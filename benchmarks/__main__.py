@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks` for inference, with `training`, `precision` or `memory` behind it for these."""
+"""The command: `python -m benchmarks` for inference; `training`, `precision`, `memory` or `flicker` behind it for these."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from adainkit.errors import AdaINKitError
 from adainkit.net.devices import find_device
 
-from . import inference, large_files, precision, training_speed
+from . import flicker, inference, large_files, precision, training_speed
 from .cases import CANDIDATES
 from .report import environment, table, write_json
 from .timing import CLOCKS
@@ -35,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif args.what == "precision":
         results = precision.run(args.device, 2 if args.quick else args.presets, args.pictures)
         text = precision.show(results)
+    elif args.what == "flicker":
+        results = flicker.run(args.clips, args.styles, args.frames, args.side, str(args.device))
+        text = flicker.show(results)
     elif args.what == "memory":
         results = large_files.run(args.device, args.quick)
         text = large_files.show(results)
@@ -82,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Median and quartiles of interleaved runs; ratios are taken round by round.",
     )
     parser.add_argument(
-        "what", nargs="?", choices=["inference", "training", "precision", "memory"], default="inference"
+        "what", nargs="?", choices=["inference", "training", "precision", "memory", "flicker"], default="inference"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, too")
     parser.add_argument("--device", type=_device, default="cpu")
@@ -102,6 +105,11 @@ def _parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("precision")
     group.add_argument("--presets", type=_positive, default=5, metavar="N", help="of the first N presets (5)")
     group.add_argument("--pictures", type=Path, metavar="FOLDER", help="photographs instead of scikit-image's")
+    group = parser.add_argument_group("flicker")
+    group.add_argument("--clips", nargs="+", default=[], metavar="FILE[@SECOND]", help="films, or frames/%%05d.png")
+    group.add_argument("--styles", nargs="+", default=["ember", "iris", "ukiyo-e"], metavar="STYLE")
+    group.add_argument("--frames", type=_positive, default=12, metavar="N", help="of each clip (12)")
+    group.add_argument("--side", type=_positive, default=512, metavar="N", help="pixels of the longer side (512)")
     group = parser.add_argument_group("training")
     group.add_argument("--batch", type=_positive, default=8)
     group.add_argument("--crop", type=_crop, default=256, help="pixels a side, a multiple of 8 from 16 on")

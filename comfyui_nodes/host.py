@@ -40,18 +40,18 @@ class LoadedModel:
         return self.stylizer.to(device)  # low-VRAM modes load a part of it; nothing moves when all of it is there
 
 
-def load_model(name: str, path: str, precision: str = "auto") -> LoadedModel:
-    """The model of a .safetensors file, loaded once per server and precision until the file is written again."""
+def load_model(name: str, path: str, precision: str = "auto", runtime: str = "auto") -> LoadedModel:
+    """The model of a .safetensors file, loaded once per server and settings until the file is written again."""
     device = mm.get_torch_device()
     if precision == "auto":
         precision = "float16" if mm.should_use_fp16(device) else "auto" if device.type == "cpu" else "float32"
-    return _load(name, path, stamp(path), device, precision)
+    return _load(name, path, stamp(path), device, precision, runtime)
 
 
 @lru_cache(maxsize=4)
-def _load(name: str, path: str, stamp: object, device: torch.device, precision: str) -> LoadedModel:
+def _load(name: str, path: str, stamp: object, device: torch.device, precision: str, runtime: str) -> LoadedModel:
     offload = mm.unet_offload_device()
-    stylizer = adainkit.Stylizer(path, device=device, dtype=precision).to(offload)
+    stylizer = adainkit.Stylizer(path, device=device, dtype=precision, runtime=runtime).to(offload)
     return LoadedModel(name, stylizer, ModelPatcher(stylizer.model, load_device=device, offload_device=offload))
 
 

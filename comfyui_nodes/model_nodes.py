@@ -46,6 +46,14 @@ class AdaINLoadModel(io.ComfyNode):
                     tooltip="auto is float16 where ComfyUI prefers it for the graphics card, else float32. bfloat16 is "
                     "quicker on recent processors, with differences of about half a step of 255.",
                 ),
+                io.Combo.Input(
+                    "runtime",
+                    options=["auto", "torch", "openvino", "onnxruntime"],
+                    default="auto",
+                    optional=True,
+                    tooltip="What computes on a processor. auto takes OpenVINO where it is installed and faster. On a "
+                    "graphics card it is always torch.",
+                ),
             ],
             outputs=[
                 Model.Output(display_name="MODEL", tooltip="The model, for the nodes that encode styles and paint.")
@@ -53,16 +61,17 @@ class AdaINLoadModel(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, model: str, allow_download: bool, precision: str) -> object:
+    def fingerprint_inputs(cls, model: str, allow_download: bool, precision: str, runtime: str = "auto") -> object:
         """A file that was replaced is another model."""
         return None if model in PUBLISHED else stamp(folder_paths.get_full_path(MODELS, model))
 
     @classmethod
-    def execute(cls, model: str, allow_download: bool, precision: str) -> io.NodeOutput:
+    def execute(cls, model: str, allow_download: bool, precision: str, runtime: str = "auto") -> io.NodeOutput:
         """Load it, unless this server has it already."""
         if model in PUBLISHED:
-            return io.NodeOutput(load_model(model, _published(model, allow_download), precision))
-        return io.NodeOutput(load_model(model, folder_paths.get_full_path_or_raise(MODELS, model), precision))
+            return io.NodeOutput(load_model(model, _published(model, allow_download), precision, runtime))
+        path = folder_paths.get_full_path_or_raise(MODELS, model)
+        return io.NodeOutput(load_model(model, path, precision, runtime))
 
 
 def _published(name: str, allow_download: bool) -> str:

@@ -96,6 +96,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     path = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("ADAINKIT_HOME", str(path))
     monkeypatch.setenv("ADAINKIT_OFFLINE", "1")
+    monkeypatch.setenv("ADAINKIT_RUNTIME", "torch")  # results bit for bit, whatever is installed; see test_runtimes.py
     return path
 
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import adainkit
-from adainkit import style
+from adainkit import preset_list, style
 from adainkit.batch import jobs
 from adainkit.batch import run as batch_run
 from adainkit.batch.jobs import default_name, plan_jobs, split_weight
@@ -493,7 +493,6 @@ def test_debug_shows_the_traceback(run: Run, here: Path):
 @pytest.mark.parametrize(
     "arguments",
     [
-        "",
         "no-such-command",
         "stylize",
         "stylize a.png",
@@ -525,7 +524,10 @@ def test_debug_shows_the_traceback(run: Run, here: Path):
 def test_wrong_usage_is_exit_code_2(run: Run, here: Path, arguments: str):
     found = run(*arguments.split())
     assert (found.code, found.out) == (2, "")
-    assert found.err.startswith("usage: adainkit")
+    assert found.err.startswith("adainkit")
+    assert ": error: " in found.err
+    assert found.err.count("\n") == 1
+    assert "--help` tells more" in found.err
     assert files_below(here) == {"a.png", "b.jpg", "art.png"}
 
 
@@ -617,7 +619,7 @@ def test_doctor_finds_damaged_weights(run: Run, tmp_path: Path, monkeypatch: pyt
 
 
 def test_doctor_finds_foreign_and_missing_presets(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(style, "presets_file", lambda model: tmp_path / f"{model}.safetensors")
+    monkeypatch.setattr(preset_list, "presets_file", lambda model: tmp_path / f"{model}.safetensors")
     assert findings(run)[1]["presets of lite"]["status"] == "broken"
     one = adainkit.Style((torch.zeros(3),), (torch.ones(3),), "another encoder's digest")
     style.write_presets("lite", {style.Preset("odd", "odd", "nowhere"): one})
@@ -686,7 +688,7 @@ def test_demo_needs_nothing(run: Run, tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_demo_without_presets_is_one_error(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(style, "presets_file", lambda model: tmp_path / "none.safetensors")
+    monkeypatch.setattr(preset_list, "presets_file", lambda model: tmp_path / "none.safetensors")
     found = run("demo")
     assert found.code == 1
     assert "no presets" in found.err
@@ -775,7 +777,10 @@ def test_help_names_every_command(run: Run):
     assert run("--version").out == f"adainkit {adainkit.__version__}\n"
 
 
-@pytest.mark.parametrize("line", ["--help", "--version", "stylize --help", "models", "stylize a.png art.png --alpha 2"])
+_QUICK = ["", "--help", "--version", "stylize --help", "models", "styles", "styles --json", "stylize a b --alpha 2"]
+
+
+@pytest.mark.parametrize("line", _QUICK)
 def test_quick_answers_need_no_torch(line: str):
     code = (
         "import sys\nfrom adainkit.cli import main\ntry: main(sys.argv[1:])\n"

@@ -16,18 +16,20 @@ from worker_client import PLUGIN, ROOT, load_link
 import adainkit
 from adainkit.cli import main
 from adainkit.errors import AdaINKitError
+from adainkit.install import editors
 from adainkit.install import gimp as gimp_install
 from adainkit.install.gimp import gimp_folders, install, plugin_source, uninstall
 
 FILES = {path.name for path in PLUGIN.glob("*.py")} | {"worker.json"}
-HANDSHAKE = gimp_install._handshake
+FLATPAK = "flatpak override --user --talk-name=org.freedesktop.Flatpak org.gimp.GIMP"
+HANDSHAKE = editors.handshake
 
 
 @pytest.fixture(autouse=True)
 def handshakes(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The folders whose worker was tried: starting a real one takes seconds, so one test does it."""
     tried: list[Path] = []
-    monkeypatch.setattr(gimp_install, "_handshake", tried.append)
+    monkeypatch.setattr(editors, "handshake", lambda folder, _: tried.append(folder))
     return tried
 
 
@@ -110,11 +112,11 @@ def test_the_configuration_says_how_to_start_the_worker(person: Path, home: Path
 
 
 def test_a_checkout_that_is_not_installed_is_found_by_the_worker(person: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(gimp_install.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1, stdout=""))
+    monkeypatch.setattr(editors.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1, stdout=""))
     install()
     assert json.loads((plugins(person) / "worker.json").read_text())["environment"]["PYTHONPATH"] == str(ROOT)
     answer = SimpleNamespace(returncode=0, stdout=f"{ROOT / 'adainkit'}\n")
-    monkeypatch.setattr(gimp_install.subprocess, "run", lambda *_, **__: answer)
+    monkeypatch.setattr(editors.subprocess, "run", lambda *_, **__: answer)
     install()
     assert "PYTHONPATH" not in json.loads((plugins(person) / "worker.json").read_text())["environment"]
 
@@ -146,7 +148,7 @@ def test_installing_again_upgrades_in_place(person: Path):
 def test_what_is_not_the_plug_in_s_is_never_touched(
     listed: bool, person: Path, run: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(gimp_install, "_environment", dict)  # which asks a Python, a second each time
+    monkeypatch.setattr(editors, "environment", dict)  # which asks a Python, a second each time
     install()
     folder = plugins(person)
     if not listed:  # as the first release wrote it
@@ -185,7 +187,7 @@ def test_a_link_in_its_place_is_refused_and_its_target_left_alone(tmp_path: Path
 
 @pytest.mark.parametrize("config", [{"command": "python"}, {"command": [1]}, {"command": []}, {"command": True}, []])
 def test_a_damaged_configuration_is_in_nobody_s_way(config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(gimp_install, "_environment", dict)
+    monkeypatch.setattr(editors, "environment", dict)
     (folder,) = (each.folder for each in install(tmp_path))
     (folder / "worker.json").write_text(json.dumps(config))
     assert any("damaged" in finding.value for finding in gimp_install.examine(tmp_path))
@@ -237,16 +239,16 @@ def test_flatpak_users_are_told_what_to_allow(person: Path, run: Any):
 @pytest.mark.parametrize("where", ["user", "system"])
 def test_doctor_sees_that_flatpak_allows_it(where: str, person: Path, run: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    monkeypatch.setattr(gimp_install, "_FLATPAK_SYSTEM", person / "system")
+    monkeypatch.setattr(editors, "_FLATPAK_SYSTEM", person / "system")
     (person / ".var" / "app" / "org.gimp.GIMP" / "config" / "GIMP" / "3.0").mkdir(parents=True)
     overrides = {"user": person / ".local" / "share" / "flatpak", "system": person / "system"}[where] / "overrides"
     overrides.mkdir(parents=True)
     file = overrides / "org.gimp.GIMP"
     file.write_text("[Context]\nfilesystems=/x;\n\n[Session Bus Policy]\norg.freedesktop.Flatpak=talk\n")
-    assert gimp_install.FLATPAK not in run("doctor").out
+    assert FLATPAK not in run("doctor").out
     for text in ("[Session Bus Policy]\norg.freedesktop.Flatpak=none\n", "", "nonsense"):
         file.write_text(text)
-        assert gimp_install.FLATPAK in run("doctor").out
+        assert FLATPAK in run("doctor").out
 
 
 def test_uninstall_leaves_nothing_and_may_be_run_again(person: Path, run: Any):
@@ -313,10 +315,10 @@ def test_doctor_names_what_is_wrong(person: Path, monkeypatch: pytest.MonkeyPatc
 def test_doctor_tells_when_the_worker_does_not_start(person: Path, monkeypatch: pytest.MonkeyPatch):
     install()
 
-    def fail(_: Path) -> None:
+    def fail(*_: Any) -> None:
         raise AdaINKitError("the worker is unwell; do this")
 
-    monkeypatch.setattr(gimp_install, "_handshake", fail)
+    monkeypatch.setattr(editors, "handshake", fail)
     assert remedies(person)["does not answer"] == "the worker is unwell; do this"
 
 
@@ -350,7 +352,7 @@ def wheel(tmp_path: Path) -> Path:
 
 
 def test_the_wheel_carries_the_plug_in(wheel: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(gimp_install, "__file__", str(wheel / "adainkit" / "install" / "gimp.py"))
+    monkeypatch.setattr(editors, "__file__", str(wheel / "adainkit" / "install" / "editors.py"))
     assert plugin_source() == wheel / "adainkit" / "gimp_plugin" / "adainkit"
     for path in PLUGIN.glob("*.py"):
         assert (plugin_source() / path.name).read_bytes() == path.read_bytes()
@@ -366,7 +368,7 @@ def test_the_checkout_has_it_too():
 
 
 def test_install_shakes_hands_with_the_real_worker_and_lets_it_go(person: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(gimp_install, "_handshake", HANDSHAKE)
+    monkeypatch.setattr(editors, "handshake", HANDSHAKE)
     install()
     worker = load_link().Worker(plugins(person))
     assert not worker.is_there()

@@ -16,6 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import adainkit
+from adainkit import preset_list
 from adainkit import style as style_module
 from adainkit.errors import StyleError
 from adainkit.net.config import ModelConfig
@@ -256,7 +257,7 @@ def test_impossible_interpolations_are_style_errors() -> None:
 @pytest.fixture
 def presets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[Preset, Style]:
     """Two presets of a model named lite, in a folder of the test's own."""
-    monkeypatch.setattr(style_module, "presets_file", lambda model: tmp_path / "presets" / f"{model}.safetensors")
+    monkeypatch.setattr(preset_list, "presets_file", lambda model: tmp_path / "presets" / f"{model}.safetensors")
     found = {
         Preset("red-harbor", "evening", "a painting"): make(1, name="red-harbor"),
         Preset("red-harbor-2", "morning", "another painting"): make(2, name="red-harbor-2"),

@@ -18,9 +18,8 @@ from precisions import skip_without
 from torch import Tensor
 
 import adainkit
-from adainkit import style as style_module
+from adainkit import preset_list, verb
 from adainkit import stylizer as stylizer_module
-from adainkit import verb
 from adainkit.engine.whole import Content, without_pixels
 from adainkit.errors import AdaINKitError, Cancelled, ImageError, OutOfMemoryError, StyleError
 from adainkit.images import open_image, save_image
@@ -73,7 +72,7 @@ def style(stylizer: Stylizer) -> Style:
 @pytest.fixture
 def presets(stylizer: Stylizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Style]:
     """Two presets in a folder of the test's own."""
-    monkeypatch.setattr(style_module, "presets_file", lambda model: tmp_path / "presets" / f"{model}.safetensors")
+    monkeypatch.setattr(preset_list, "presets_file", lambda model: tmp_path / "presets" / f"{model}.safetensors")
     found = {name: stylizer.encode_style(noise(48, 48, seed=i)) for i, name in enumerate(("red-harbor", "pines"))}
     write_presets("lite", {Preset(name, "", "drawn by a test"): s for name, s in found.items()})
     return found

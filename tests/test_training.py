@@ -249,7 +249,7 @@ def test_settings_are_checked_and_written_out_in_full(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(config.to_yaml())
     assert load_config(tmp_path / "config.yaml") == config
     packaged = sorted((Path(export.__file__).parent / "configs").glob("*.yaml"))
-    assert [path.stem for path in packaged] == ["classic", "few-shot", "guide", "lite"]
+    assert [path.stem for path in packaged] == ["classic", "few-shot", "first-look", "guide", "lite"]
     for path in packaged:
         text = path.read_text()
         assert all(f"\n{field.name}:" in text for field in dataclasses.fields(TrainConfig)), f"not whole: {path}"
@@ -356,6 +356,9 @@ def test_sigterm_saves_and_ends_cleanly(teacher: Path, pictures, tmp_path: Path)
     assert b"the same command goes on from there" in errors
     assert torch.load(checkpoints.newest(out / "checkpoints"), weights_only=True)["step"] >= 5
     assert not list(out.rglob(".*")), "a temporary file was left"
+    model = AdaINModel.load(out / "model.safetensors")
+    assert int(model.metadata["steps"]) >= 5
+    assert str(out / "model.safetensors") in errors.decode()
 
 
 def test_the_command_names_what_is_wrong(teacher: Path, pictures, tmp_path: Path, caplog) -> None:
@@ -372,7 +375,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list
     folder = tmp_path / "adainkit"
     monkeypatch.setattr(export, "HERE", tmp_path / "training")
     monkeypatch.setattr("adainkit.store.weights._PACKAGE", folder)
-    monkeypatch.setattr("adainkit.style.presets_file", lambda model: folder / "presets" / f"{model}.safetensors")
+    monkeypatch.setattr("adainkit.preset_list.presets_file", lambda model: folder / "presets" / f"{model}.safetensors")
     (tmp_path / "training").mkdir()
     listing = tmp_path / "presets.yaml"
     listing.write_text('- {name: stripes, file: a.png, description: "red, with stripes"}\n')

@@ -21,7 +21,7 @@ from adainkit.net.config import LITE
 from .loss_network import DEEP_LAYERS, LAYERS
 from .losses import CONTENT_NORMS, STYLE_NORMS
 
-__all__ = ["EXECUTION", "ConfigError", "Stage", "TrainConfig", "load_config"]
+__all__ = ["EXECUTION", "ConfigError", "Stage", "TrainConfig", "load_config", "packaged_names"]
 
 PACKAGED = Path(__file__).parent / "configs"
 _CHOICES = {
@@ -108,7 +108,8 @@ class TrainConfig:
     for every picture; layer weights are those of relu1_1, relu2_1, relu3_1, relu4_1, and are scaled to sum 1. A fifth
     is of relu5_1, for loss networks that have it; for others, it is left out."""
 
-    # the model; replaced by that of --init
+    init: str = ""  # the model to begin with, its file or its name, as --init; empty: random weights
+    # the model; replaced by that of init
     name: str = LITE.name
     license: str = "unspecified"  # of the weights, for the file's metadata
     encoder: str = LITE.encoder
@@ -310,8 +311,7 @@ def load_config(source: str | Path | None = None, overrides: Mapping[str, Any] |
     if source is not None:
         path = Path(source) if Path(source).is_file() else PACKAGED / f"{source}.yaml"
         if not path.is_file():
-            names = ", ".join(sorted(p.stem for p in PACKAGED.glob("*.yaml")))
-            raise ConfigError(f"{source}: neither a file nor a packaged configuration ({names})")
+            raise ConfigError(f"{source}: neither a file nor a packaged configuration ({packaged_names()})")
         loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
         if not isinstance(loaded, dict):
             raise ConfigError(f"{path}: expected settings as 'name: value' lines")
@@ -319,6 +319,11 @@ def load_config(source: str | Path | None = None, overrides: Mapping[str, Any] |
     values.update(overrides or {})
     config: TrainConfig = _make(TrainConfig, values, str(source or "settings"))
     return config
+
+
+def packaged_names() -> str:
+    """The packaged configurations, for a sentence."""
+    return ", ".join(sorted(path.stem for path in PACKAGED.glob("*.yaml")))
 
 
 def _make(kind: type, values: Any, where: str) -> Any:

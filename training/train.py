@@ -1,7 +1,7 @@
 """Train a model: `python -m training.train --config lite --content DIR --style DIR --teacher FILE --out RUN`.
 
 RUN gets config.yaml, log.jsonl, checkpoints/*.pt (everything to go on from: run the same command again), sheets/*.png,
-curves.png and, at the end, model.safetensors. With `--minutes N` a run takes so long, whatever a step takes.
+curves.png and, with every checkpoint, model.safetensors. With `--minutes N` a run takes so long, whatever a step takes.
 `torchrun --nproc-per-node N -m training.train ...` trains with N processes.
 """
 
@@ -14,6 +14,7 @@ import json
 import logging
 import signal
 import sys
+import textwrap
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -32,9 +33,10 @@ from adainkit.net.config import LITE, ModelConfig
 from adainkit.net.devices import find_device
 from adainkit.net.model import AdaINModel
 from adainkit.net.words import WORDS, read_words
+from adainkit.store.weights import resolve
 
 from . import checkpoints, losses
-from .config import EXECUTION, ConfigError, TrainConfig, load_config
+from .config import EXECUTION, ConfigError, TrainConfig, load_config, packaged_names
 from .data import Batch, Batches, find_pictures, manifest_hash, split
 from .engine import Engine
 from .feeds import Feed, LoaderFeed, StoreFeed, make_feed
@@ -46,6 +48,7 @@ from .pace import Pace
 from .processes import Processes
 from .schedule import Schedule
 from .sheet import save_sheet
+from .telling import Telling
 from .vgg import fill_encoder, read_vgg
 
 __all__ = ["Trainer", "main"]
@@ -61,6 +64,15 @@ _PLAINLY = {  # how validation pictures are shown
     "style_invert_share": 0.0,
     "style_turn": False,
 }
+_HELP = """Train a model of your own, from a folder of photographs and one of paintings.
+
+  first look    --config first-look --content PHOTOS --style PAINTINGS --teacher torchvision --out RUN
+                half an hour on two cores: begins from the model lite, and bends it towards your paintings
+  from nothing  --config lite ... : 40,000 steps, a job for a GPU; --minutes N takes N minutes instead
+
+After a minute it says how long it takes on this machine. RUN/sheets/*.png show content, style and results while it
+runs; RUN/model.safetensors is there from the first checkpoint on. Ctrl-C saves and stops, the same command goes on.
+docs/training.md says what to expect."""
 _LOG_EVERY = 50
 _LOG_SECONDS = 2.0  # at least, in a run by the clock: reading figures waits for the device
 _AHEAD = 4  # steps that may wait on a GPU's queue: then the clock is the device's, and nothing waits for Python
@@ -75,7 +87,8 @@ class Trainer:
 
     `content`: a folder of photographs, or several, each with its own held-out ones. `teacher` and `vgg` as in
     `vgg.read_vgg`: the loss network (or several), and the encoder to begin with. A frozen encoder given by `vgg` is its
-    own loss network when `teacher` is None. `init`: a model file to begin with.
+    own loss network when `teacher` is None. `init`: a model to begin with, its file or its name; None: what the
+    settings say.
     """
 
     def __init__(
@@ -85,7 +98,7 @@ class Trainer:
         style: Path,
         teacher: str | Path | Sequence[str | Path] | None,
         out: Path,
-        init: Path | None = None,
+        init: str | Path | None = None,
         vgg: str | Path | None = None,
         allow_changes: bool = False,
     ) -> None:
@@ -95,7 +108,8 @@ class Trainer:
         self.processes.join(self.device)
         self.out, self.allow_changes = out, allow_changes
         torch.manual_seed(config.seed)
-        config, self.model = _build(config, init, vgg)
+        begin = resolve(init or config.init) if init or config.init else None
+        config, self.model = _build(config, begin, vgg)
         if teacher is None and not (config.freeze_encoder and vgg):
             raise ConfigError("no loss network: give --teacher FILE, or --teacher torchvision to download VGG-19")
         sources = _as_list(vgg if teacher is None else teacher)
@@ -126,14 +140,15 @@ class Trainer:
         self.feed: LoaderFeed | StoreFeed = make_feed(config, self.batches, self.content, self.style, self.device)
         self.check = Batches(check, check_c or self.content, check_s or self.style)[0]
         self.held_out = bool(check_c and check_s)
-        self.settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in EXECUTION}
+        self.settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in (*EXECUTION, "init")}
         self.settings["sources"] = _fingerprint(
-            [*sorted(self.content), *sorted(self.style), *_as_list(teacher), vgg, init]
+            [*sorted(self.content), *sorted(self.style), *_as_list(teacher), vgg, begin]
         )
         self.changes: list[str] = []
         self.step = 0
         self.schedule = Schedule(config, setup=time.monotonic() - started)
         self.broken: set[str] = set()
+        self._read: dict[str, float] = {}  # the figures that were read last
         self._stop, self._saved = False, 0.0
 
     def run(self) -> None:
@@ -150,7 +165,8 @@ class Trainer:
         handlers = {s: signal.signal(s, self._request_stop) for s in (signal.SIGTERM, signal.SIGINT)}
         try:
             if not self._train(journal):
-                log.info("stopped at step %d; the same command goes on from there", self.step)
+                told = "stopped at step %d; %s has the averaged weights so far; the same command goes on from there"
+                log.info(told, self.step, self.out / "model.safetensors")
                 return
             if leads:
                 self.checkpoint()
@@ -188,6 +204,7 @@ class Trainer:
         )
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # shapes stay the same for thousands of steps
+        telling = Telling(self.config.steps, self.config.minutes, self.step, lines=bar.disable)
         queue: deque[torch.cuda.Event] = deque()
         feeds, pace = self.feed.feeds(self.step, self.schedule), Pace()
         while not self.schedule.over(self.step):
@@ -200,6 +217,7 @@ class Trainer:
             stop = self.processes.any(self._stop, self.device)
             if journal is not None:
                 self._tell(journal, bar, pace)
+                telling.at(self.step, self.schedule.seconds, self._read)
                 self._keep(journal, stop)
             if stop:
                 return False
@@ -209,7 +227,7 @@ class Trainer:
         """A row of the log, if it is time for one."""
         if self.step % _LOG_EVERY or (self.schedule.timed and pace.seconds < _LOG_SECONDS):
             return
-        parts = self.engine.read()
+        parts = self._read = self.engine.read()
         journal.add(self.step, {**self._counters(), **pace.figures()}, parts)
         bar.set_postfix({k: f"{v:.3f}" for k, v in parts.items()})
 
@@ -219,13 +237,13 @@ class Trainer:
             return
         minutes, started = self.config.checkpoint_minutes, self.schedule.seconds
         timed = minutes > 0 and started >= self._saved + 60 * minutes
+        figures: dict[str, float] = {}
         if (self.step % self.config.sample_every == 0 or timed) and not stop:
             figures = self.sample(journal)
         if self.step % self.config.checkpoint_every == 0 or stop or timed:
             self._saved = started
             self.checkpoint()
-            if timed and not stop:
-                self.export(figures)
+            self.export(figures)
             self.schedule.closing(self.schedule.seconds - started)
 
     def _hold_back(self, queue: deque[torch.cuda.Event]) -> None:
@@ -330,7 +348,8 @@ class Trainer:
         log.info("going on from step %d", self.step)
 
     def export(self, figures: dict[str, float]) -> Path:
-        """Write model.safetensors: averaged weights with the recipe, the data's hashes and the figures."""
+        """Write model.safetensors: averaged weights with the recipe, the data's hashes and the figures, which are empty
+        where none were made at this step."""
         facts = {
             "license": self.config.license,
             "recipe": json.dumps(dataclasses.asdict(self.config)),
@@ -342,9 +361,10 @@ class Trainer:
             **({"changes": json.dumps(self.changes)} if self.changes else {}),
         }
         path = self.averaged().save(self.out / "model.safetensors", facts, self._file_dtype)
-        log.info("wrote %s", path)
-        for name in sorted(self.broken):
-            log.warning("%s could not be read and was passed over", name)
+        if self.schedule.over(self.step):
+            log.info("wrote %s", path)
+            for name in sorted(self.broken):
+                log.warning("%s could not be read and was passed over", name)
         return path
 
     @cached_property
@@ -449,8 +469,9 @@ def _fingerprint(sources: Sequence[str | Path | None]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="training.train", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--config", help="a YAML file, or the name of a packaged one (classic, few-shot, guide, lite)")
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="training.train", description=_HELP, formatter_class=form)
+    parser.add_argument("--config", help=f"a YAML file, or the name of a packaged one ({packaged_names()})")
     parser.add_argument(
         "--content",
         type=Path,
@@ -473,7 +494,9 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, required=True, metavar="RUN", help="folder of the run; an earlier run there goes on"
     )
     parser.add_argument(
-        "--init", type=Path, metavar="MODEL", help="start from this .safetensors instead of random weights"
+        "--init",
+        metavar="MODEL",
+        help="start from this model, a name like lite or a .safetensors, instead of random weights",
     )
     parser.add_argument("--vgg", metavar="FILE", help="take this VGG-19 as the encoder: a file, or torchvision")
     parser.add_argument(
@@ -481,11 +504,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--steps", type=int, metavar="N", help="so many steps on the last stage's crops, no stages")
     group = parser.add_argument_group("settings (over the configuration's)")
-    names = [field.name for field in dataclasses.fields(TrainConfig)]
+    names = [field.name for field in dataclasses.fields(TrainConfig) if field.name != "init"]
     flags = [f"--{name.replace('_', '-')}" for name in names]
     for name, flag in zip(names, flags, strict=True):
         group.add_argument(flag, metavar="YAML", dest=f"set_{name}", help=argparse.SUPPRESS)
-    parser.epilog = f"settings, each also a flag: {', '.join(flags)}"
+    parser.epilog = textwrap.fill(f"settings, each also a flag: {', '.join(flags)}", 100)
     return parser
 
 

@@ -11,14 +11,17 @@ from __future__ import annotations
 import math
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..atomic import obstacle
+from ..errors import ImageError
 from ..formats import FORMATS, PICTURES
 from .finding import Found, find
 
-__all__ = ["Job", "default_name", "plan_jobs", "same_file", "split_weight"]
+__all__ = ["Job", "default_name", "may_replace", "plan_jobs", "same_file", "split_weight"]
 
 _SAME = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "tiff": "tif", "heif": "heic"}
 
@@ -119,6 +122,25 @@ def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> boo
     return _identity(Path(one)) == _identity(Path(other))
 
 
+def may_replace(target: object, overwrite: bool | None, inputs: Iterable[object]) -> bool:
+    """`overwrite` as True or False: None, for one release more, replaces with a `FutureWarning`.
+
+    `ImageError` where `target` is one of the `inputs`, a file that is read, unless `overwrite` is True; what is no path
+    does not count.
+    """
+    if not overwrite and isinstance(target, (str, os.PathLike)):
+        paths = [each for each in inputs if isinstance(each, (str, os.PathLike))]
+        if any(os.path.exists(each) and same_file(each, target) for each in paths):
+            raise ImageError(
+                f"{os.fspath(target)}: would replace a picture that is read here; choose another name, or pass "
+                "overwrite=True"
+            )
+        if overwrite is None and os.path.lexists(target):
+            told = "exists already and is replaced; the next release refuses that: pass overwrite=True, or another name"
+            warnings.warn(f"{os.fspath(target)}: {told}", FutureWarning, stacklevel=3)
+    return overwrite is not False
+
+
 def _is_folder(output: str, *, several: bool) -> bool:
     """Whether `-o` means a folder: it is one, ends like one or has no extension, or several pictures are to come."""
     separators = tuple(filter(None, (os.sep, os.altsep)))
@@ -172,6 +194,8 @@ def _problem(target: Path, taken: dict[object, str], overwrite: bool) -> str:
         return f"its result {target} would replace a folder; choose another -o"
     if os.path.lexists(target) and not overwrite:
         return f"{target} exists already; --overwrite replaces it, another -o keeps it"
+    if why := obstacle(target):
+        return f"its result {target} cannot be written: {why}; choose another -o"
     return ""
 
 

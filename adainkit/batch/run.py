@@ -27,6 +27,7 @@ from ..images import (
     save_image,
 )
 from ..look.controls import Alpha, Controls
+from ..look.previews import limited
 from .jobs import Job
 from .pipeline import Alone, Outcome, in_flight, run_jobs
 
@@ -50,6 +51,7 @@ def stylize_files(
     overwrite: bool = True,
     strip: bool = False,
     record_of: Callable[[Job], Mapping[str, Any] | None] | None = None,
+    max_size: int | None = None,
     max_pixels: int | None = MAX_PIXELS,
     progress: Progress | None = None,
     ended: Callable[[Outcome[Job]], object] = lambda outcome: None,
@@ -61,8 +63,8 @@ def stylize_files(
     which all together keep to the budget of one; a picture that is too large for that goes through `stylize_file`
     alone. `style_of(job)`, called in another thread, is the style of each; `options` are those of `Stylizer.stylize`;
     `ended` as in `pipeline.run_jobs`; `strip` and `record_of(job)`, the record, as in `images.save_image`.
-    Close the iterator to stop: no file is ever half-written. Options that no picture can be made with, and masks that
-    cannot be opened, are an `AdaINKitError` of this call.
+    `max_size` as in `stylize_file`. Close the iterator to stop: no file is ever half-written. Options that no picture
+    can be made with, and masks that cannot be opened, are an `AdaINKitError` of this call.
     """
     _check(stylizer, max_pixels, **options)
     on_cpu = stylizer.device.type == "cpu"  # where the network itself uses the other cores
@@ -79,16 +81,16 @@ def stylize_files(
         kind = check_target(_target(job), **saving)  # type: ignore[arg-type]  # before the work, not after it
         height, width = picture_size(job.source, max_pixels)
         style = style_of(job)
-        if kind in FILM_KINDS and is_film(job.source):
+        film = kind in FILM_KINDS and is_film(job.source)
+        if film or not fits_whole(executor, height * in_flight(threads), width, scale):
             return Alone((style, None))
-        if not fits_whole(executor, height * in_flight(threads), width, scale):
-            return Alone((style, None))
-        return style, _for_file(open_image(job.source, max_pixels=max_pixels))
+        picture = _for_file(open_image(job.source, max_pixels=max_pixels))
+        return style, picture if max_size is None else limited(picture, max_size)
 
     def work(job: Job, found: tuple[Style | None, Picture | None]) -> tuple[Any, Picture] | None:
         style, picture = found
         if picture is None:
-            told = {**computing, **saving, **words(job)}
+            told = {**computing, **saving, **words(job), "max_size": max_size}
             stylizer.stylize_file(job.source, _target(job), style, **told)
             return None
         return stylizer.stylize(picture, style, **computing), picture

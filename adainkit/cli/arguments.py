@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import fields
+from functools import partial
 from typing import Any, NoReturn
 
 from ..formats import FORMATS
 from ..look.controls import CONTROLS, Control
-from . import values
+from ..serve.settings import Settings, value_of
+from . import export, values
+from .guesses import meant
 
-__all__ = ["parse_arguments"]
+__all__ = ["UsageError", "parse_arguments"]
 
+_START = """first steps:
+  adainkit photo.jpg ukiyo-e              one of the presets; adainkit styles lists them
+  adainkit photo.jpg painting.jpg         any picture is a style
+  adainkit photos/ ukiyo-e -o painted/    a folder"""
 _EXAMPLES = {
     "stylize": (
         "adainkit stylize photo.jpg painting.jpg -o out.png\n"
+        "cat photo.jpg | adainkit stylize - ukiyo-e -o - --format jpg > out.jpg\n"
         "adainkit stylize holiday/ --style wave.jpg:0.7 --style PRESET:0.3 -o painted/ --alpha 0.8\n"
         "adainkit stylize photos/ --random-style paintings/ --seed 1 -o augmented/ --manifest run.jsonl"
     ),
@@ -25,7 +34,15 @@ _EXAMPLES = {
         "adainkit grid photo.jpg --style a.jpg --style b.jpg --style c.jpg --style d.jpg --interpolate 5\n"
         "adainkit grid photo.jpg"
     ),
+    "film": (
+        "adainkit film clip.mp4 painting.jpg -o painted.mp4\n"
+        "adainkit film clip.mov PRESET -o painted.mov --steady 0.8 --codec prores\n"
+        "adainkit film clip.mp4 --style a.jpg@0 --style b.jpg@12.5 --alpha 0@0,1@3 -o painted.mp4\n"
+        "adainkit film clip.mp4 PRESET --preview 5 -o sheet.jpg\n"
+        "adainkit film frames/%05d.png PRESET --fps 24 -o painted.webm"
+    ),
     "info": "adainkit info out.jpg",
+    "export": "adainkit export lite --to onnx -o lite-onnx/",
     "model3d": (
         "adainkit model3d duck.glb painting.jpg -o painted.glb\n"
         "adainkit model3d scene.gltf PRESET -o painted/scene.gltf --emissive --alpha 0.8"
@@ -36,33 +53,65 @@ _EXAMPLES = {
     "doctor": "adainkit doctor",
     "demo": "adainkit demo -o demo",
     "gimp": "adainkit gimp install\nadainkit gimp install --dir ~/.config/GIMP/3.0\nadainkit gimp doctor",
+    "krita": "adainkit krita install\nadainkit krita install --dir ~/.local/share/krita\nadainkit krita doctor",
     "comfyui": "adainkit comfyui install ~/ComfyUI\nadainkit comfyui uninstall ~/ComfyUI",
+    "serve": "adainkit serve\nadainkit serve --host 0.0.0.0 --tokens tokens.txt --hosts paint.example",
+    "app": "adainkit app",
     "train": "adainkit train --config lite --content photos/ --style paintings/ --teacher vgg.safetensors --out run/",
 }
 
 
-def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """What was asked: `command`, its options by name, `debug`, and `usage_error(message)`, which exits with 2.
+class UsageError(Exception):
+    """Wrong usage: its text is the whole line for a terminal, `message` what is wrong."""
 
-    `SystemExit` for wrong usage, `--help` and `--version`.
+    def __init__(self, program: str, message: str) -> None:
+        super().__init__(f"{program}: error: {message}; `{program} --help` tells more")
+        self.message = message
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that says in one line what is wrong: its caller writes it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(self.prog, message)
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """What was asked: `command`, its options by name, `debug`, and `usage_error(message)`, which raises `UsageError`.
+
+    `UsageError` for wrong usage, `SystemExit` for `--help` and `--version`, and, with the help, where nothing is given.
     """
+    parser, names = _parser()
+    if not arguments:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+    try:
+        arguments = meant(arguments, names)
+    except ValueError as error:
+        parser.error(str(error))
     if arguments[:1] == ["train"]:  # the rest is not ours to parse, --help included
         return argparse.Namespace(command="train", rest=list(arguments[1:]), debug=False)
-    args, rest = _parser().parse_known_args(arguments)
+    args, rest = parser.parse_known_args(arguments)
     # argparse ends a list of pictures at the first option: `photo.jpg -o out.png painting.jpg` leaves one over
     if args.command not in ("stylize", "grid") or any(text.startswith("-") for text in rest):
         if rest:
-            args.usage_error(f"unrecognized arguments: {' '.join(rest)}")
+            flags = [text for text in rest if text.startswith("-")] or rest
+            args.usage_error(f"unrecognized arguments: {' '.join(flags)}")
     else:
         args.pictures += rest
     return args
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
+    """The parser, and the names of the commands."""
     description = "Any picture in the style of any other, offline. `adainkit COMMAND --help` tells more."
-    parser = argparse.ArgumentParser("adainkit", description=description, allow_abbrev=False)
+    form = argparse.RawDescriptionHelpFormatter
+    parser = _Parser("adainkit", description=description, epilog=_START, allow_abbrev=False, formatter_class=form)
+    parser.usage = "adainkit COMMAND ...\n       adainkit CONTENT... STYLE [-o OUT] [options of stylize]"
     parser.add_argument("--version", action=_Version)
-    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(
+        dest="command", title="commands", metavar="COMMAND", required=True, prog="adainkit"
+    )
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         title = "examples" if "\n" in _EXAMPLES[name] else "example"
@@ -72,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
             description=f"{text[0].upper()}{text[1:]}.",
             epilog=f"{title}:\n  " + _EXAMPLES[name].replace("\n", "\n  "),
             allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=form,
         )
         sub.set_defaults(usage_error=sub.error)
         sub.add_argument("--debug", action="store_true", help="show where an error comes from, and what is done")
@@ -82,6 +131,8 @@ def _parser() -> argparse.ArgumentParser:
     _grid_arguments(command("grid", "paint pictures in many styles, strengths or blends, on one sheet with labels"))
     info = command("info", "tell what a picture is, and the settings that a result was made with")
     info.add_argument("pictures", nargs="+", metavar="FILE", help="picture files")
+    _film_arguments(command("film", "paint a film, with its sound: video files, animations, numbered pictures"))
+    export.add_arguments(command("export", "write a model as ONNX or OpenVINO, for other programs"))
     _model3d_arguments(command("model3d", "paint a 3D model: the textures of its colors, without seams"))
     styles = command("styles", "list the presets")
     styles.add_argument("--model", default="lite", help="whose presets (default: lite)")
@@ -96,13 +147,18 @@ def _parser() -> argparse.ArgumentParser:
     gimp = command("gimp", "put the filter into GIMP 3, take it out, or find what is wrong with it")
     gimp.add_argument("action", choices=("install", "uninstall", "doctor"), help="what to do")
     gimp.add_argument("--dir", metavar="DIR", help="GIMP's folder, .../GIMP/3.x (default: all that there are)")
+    krita = command("krita", "put the filter into Krita, take it out, or find what is wrong with it")
+    krita.add_argument("action", choices=("install", "uninstall", "doctor"), help="what to do")
+    krita.add_argument("--dir", metavar="DIR", help="Krita's resource folder (default: all that there are)")
     comfyui = command("comfyui", "put the node pack into a ComfyUI, upgrade it there, or take it out")
     comfyui.add_argument("action", choices=("install", "uninstall"), help="what to do")
     comfyui.add_argument("path", metavar="PATH", help="ComfyUI's folder, or its custom_nodes")
-    for sub in (info, styles, models, doctor, demo, comfyui, gimp):
+    for sub in (info, styles, models, doctor, demo, comfyui, gimp, krita):
         sub.add_argument("--json", action="store_true", help="print one JSON document")
+    _serve_arguments(command("serve", "serve pictures over HTTP, with a web page: docs/service.md"))
+    _serve_arguments(command("app", "open the web page in a browser, for this user alone"), "device", "model")
     command("train", "train a model of your own: what follows goes to training.train")
-    return parser
+    return parser, commands.choices
 
 
 def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,15 +174,17 @@ def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
         "pictures",
         nargs="+",
         metavar="CONTENT",
-        help="files, folders (and all below), patterns like *.jpg",
+        help="files, folders (and all below), patterns like *.jpg; - is standard input",
     )
-    add("-o", "--output", metavar="OUT", help="file for one picture, else folder (default: a new name beside CONTENT)")
+    out = "file for one picture, else folder; - is standard output (default: a new name beside CONTENT)"
+    add("-o", "--output", metavar="OUT", help=out)
     add(
+        "-s",
         "--style",
         action="append",
         type=values.style_share,
         metavar="STYLE[:WEIGHT]",
-        help="a picture, a saved style or a preset; several are mixed by their weights (default 1)",
+        help="a picture, a folder of them, a saved style or a preset; several are mixed by their weights (default 1)",
     )
     add(
         "--region",
@@ -145,6 +203,8 @@ def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N|none|auto",
         help="pixels a side worked on at once (default: auto, what memory allows); the result is the same",
     )
+    longest = "scale a larger picture down first, so that its longer side has N pixels"
+    add("--max-size", type=values.positive, metavar="N", help=longest)
     add("--format", type=values.extension, choices=FORMATS, help="default: as OUT, else as CONTENT")
     add("--quality", type=values.quality, metavar="1-100", help="of JPEG, WebP and AVIF (default: visually lossless)")
     add("--strip", action="store_true", help="leave out EXIF, XMP, IPTC and texts (the color profile stays)")
@@ -189,6 +249,7 @@ def _grid_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("-o", "--output", metavar="OUT", default="adainkit-grid.png", help="file (default: adainkit-grid.png)")
     add(
+        "-s",
         "--style",
         action="append",
         type=values.style_share,
@@ -226,6 +287,97 @@ def _model3d_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print one JSON document")
 
 
+def _film_arguments(parser: argparse.ArgumentParser) -> None:
+    forms = ("FILM STYLE", "FILM --style STYLE[:WEIGHT][@SECONDS] [--style ...]")
+    parser.usage = "\n       ".join(f"adainkit film {form} -o OUT [options]" for form in forms)
+    add = parser.add_argument
+    add("source", metavar="FILM", help="a video file, an animated GIF, PNG or WebP, or pictures like frames/%%05d.png")
+    add("given_style", nargs="?", metavar="STYLE", help="a picture, a saved style or a preset")
+    add("-o", "--output", metavar="OUT", required=True, help="mp4, mov, mkv, webm, gif, png, webp or frames/%%05d.png")
+    add(
+        "--style",
+        action="append",
+        type=values.style_at,
+        metavar="STYLE[:WEIGHT][@SECONDS]",
+        help="several of one time are mixed by their weights; the film fades from one time to the next",
+    )
+    add(
+        "--alpha",
+        type=values.alphas_over_time,
+        default=CONTROLS["alpha"].default,
+        metavar="A|A,B,...|A@S,B@S,...",
+        help=f"{CONTROLS['alpha'].help}; or strengths at seconds, like 0@0,1@3",
+    )
+    _look_arguments(parser)
+    add("--mask", metavar="FILE", help="gray picture or film: white is stylized, black stays")
+    add(
+        "--statistics",
+        choices=("scene", "clip", "frame"),
+        default="scene",
+        help="what the tone is measured over (default: scene; cuts are found)",
+    )
+    add("--live", action="store_true", help="measure as the frames come: one pass over the film, not three")
+    add(
+        "--steady",
+        nargs="?",
+        type=values.fraction,
+        const=0.8,
+        default=0.0,
+        metavar="0-1",
+        help="keep so much of the last frame along the motion (alone: 0.8; needs OpenCV)",
+    )
+    add("--from", dest="start", type=values.seconds, default=0.0, metavar="S", help="begin at this second")
+    add("--to", dest="stop", type=values.seconds, metavar="S", help="end at this second")
+    add("--preview", type=values.positive, metavar="N", help="paint N frames only, as one sheet in the picture OUT")
+    add("--resume", action="store_true", help="go on where a run that was stopped or killed has come to")
+    _encoder_arguments(parser)
+    _machine_arguments(parser, pixels=26)
+    add(
+        "--max-frames",
+        type=values.count,
+        default=1 << 20,
+        metavar="N|none",
+        help="refuse longer films (default: 2^20)",
+    )
+    add("--overwrite", action="store_true", help="replace OUT if it exists")
+    add("--json", action="store_true", help="print one JSON document")
+
+
+def _encoder_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("encoding").add_argument
+    add("--codec", metavar="NAME", help="h264, h265, vp9, av1, prores, ffv1 (default: what suits OUT and FILM)")
+    add("--crf", type=int, metavar="N", help="quality: less is better and larger")
+    add("--preset", metavar="NAME", help="of the encoder: slower is smaller")
+    add("--fps", type=values.rate, metavar="N", help="of numbered pictures: 24, 30000/1001 (default: 25)")
+    add("--no-sound", action="store_true", help="leave the sound out")
+
+
+def _serve_arguments(parser: argparse.ArgumentParser, *names: str) -> None:
+    """A flag for each setting of the service, or for those that are named; without one, its environment variable."""
+    if not names:
+        parser.epilog = f"{parser.epilog}\n\nEach setting may also be an environment variable: ADAINKIT_SERVE_PORT."
+    for each in fields(Settings):
+        if names and each.name not in names:
+            continue
+        facts: dict[str, Any] = {"default": None, "help": f"{each.metadata['help']}{_default(each.default)}"}
+        if isinstance(each.default, bool):
+            facts["action"] = argparse.BooleanOptionalAction
+        else:
+            facts |= {"type": partial(_setting, each.name), "metavar": each.name.upper()}
+        parser.add_argument(f"--{each.name.replace('_', '-')}", **facts)
+
+
+def _default(value: object) -> str:
+    return f" (default: {value:g})" if isinstance(value, float) else f" (default: {value})" if value else ""
+
+
+def _setting(name: str, text: str) -> Any:
+    try:
+        return value_of(name, text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _look_arguments(parser: argparse.ArgumentParser, *more: str) -> None:
     for control in CONTROLS.values():
         if control.name != "alpha" or "alpha" in more:  # `grid` has more to say about it
@@ -235,7 +387,7 @@ def _look_arguments(parser: argparse.ArgumentParser, *more: str) -> None:
 def _add_control(parser: argparse._ActionsContainer, control: Control, help: str = "") -> None:
     facts: dict[str, Any] = {"default": control.default, "help": help or control.help}
     if control.kind == "choice":
-        facts["choices"] = control.choices
+        facts |= {"choices": control.choices, "nargs": "?", "const": control.alone}
     elif control.kind == "pixels":
         facts |= {"type": values.count, "metavar": "N|none"}
     elif control.by_level:
@@ -251,6 +403,8 @@ def _machine_arguments(parser: argparse.ArgumentParser, pixels: int = 28) -> Non
     add("--model", default="lite", help="a name of `adainkit models`, or a file (default: lite)")
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
     add("--dtype", choices=("auto", "mixed", "float32", "float16", "bfloat16"), default="auto", help="precision")
+    runtimes = ("auto", "torch", "openvino", "onnxruntime")
+    add("--runtime", choices=runtimes, default="auto", help="what computes on a CPU (default: the faster one)")
     add(
         "--max-pixels",
         type=values.count,

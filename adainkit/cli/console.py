@@ -5,30 +5,36 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..install.finding import Finding
     from ..stylizer import Stylizer
 
-__all__ = ["complain", "make_stylizer", "one_line", "report_findings"]
+__all__ = ["complain", "make_stylizer", "one_line", "print_failure", "report_findings"]
 
-_FLAGS = {"overwrite=True": "--overwrite", "max_pixels": "--max-pixels"}
+_FLAGS = {
+    "overwrite=True": "--overwrite",
+    "max_pixels": "--max-pixels",
+    "max_size": "--max-size",
+    "max_frames": "--max-frames",
+}
 
 
-def make_stylizer(model: str, device: str, dtype: str) -> Stylizer:
+def make_stylizer(model: str, device: str, dtype: str, runtime: str = "auto") -> Stylizer:
     """A Stylizer that keeps its styles on disk."""
     from ..store.style_cache import StyleCache
     from ..store.weights import cache_dir
     from ..stylizer import Stylizer
 
-    return Stylizer(model, device=device, dtype=dtype, cache=StyleCache(folder=cache_dir() / "styles"))
+    cache = StyleCache(folder=cache_dir() / "styles")
+    return Stylizer(model, device=device, dtype=dtype, cache=cache, runtime=runtime)
 
 
-def complain(error: BaseException, debug: bool) -> None:
-    """One line on stderr and, to debug, where it comes from."""
-    print(f"adainkit: error: {one_line(error)}", file=sys.stderr)
+def complain(error: BaseException, debug: bool, named: Callable[[str], str] = str) -> None:
+    """One line on stderr, with names as `named` gives them, and, to debug, where it comes from."""
+    print(f"adainkit: error: {named(one_line(error))}", file=sys.stderr)
     if debug:
         traceback.print_exception(error, file=sys.stderr)
 
@@ -39,6 +45,11 @@ def one_line(error: BaseException) -> str:
     for argument, flag in _FLAGS.items():
         text = text.replace(argument, flag)
     return text
+
+
+def print_failure(message: str) -> None:
+    """The one JSON document of a command that failed as a whole; its names are also those of a row of `stylize`."""
+    print(json.dumps({"input": None, "output": None, "error": message}), flush=True)
 
 
 def report_findings(found: Iterable[Finding], as_json: bool) -> int:

@@ -110,8 +110,9 @@ def _models() -> Iterator[Finding]:
     """The weights that are here must load (which checks their sum), and their presets must be of the same encoder."""
     from ..errors import AdaINKitError
     from ..net.model import AdaINModel
+    from ..preset_list import presets_file, styles
     from ..store.weights import models
-    from ..style import Style, presets_file, styles
+    from ..style import Style
 
     for name, weights in models().items():
         status: Literal["missing", "broken"] = "missing" if weights.sources else "broken"

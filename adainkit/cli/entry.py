@@ -19,24 +19,33 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import AdaINKitError
-from . import gimp, grid, info, model3d, stylize
-from .arguments import parse_arguments
-from .console import complain, make_stylizer, report_findings
+from . import editors, export, film, grid, info, model3d, serve, stylize
+from .arguments import UsageError, parse_arguments
+from .console import complain, make_stylizer, one_line, print_failure, report_findings
 
 __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (default: the process's own); the exit code. `SystemExit` for usage and --help."""
-    args = parse_arguments(sys.argv[1:] if argv is None else argv)
+    arguments = sys.argv[1:] if argv is None else argv
+    as_json = "--json" in arguments
     try:
-        # training has a log and a handler of SIGTERM of its own
-        with nullcontext() if args.command == "train" else _console(args.debug), _stopping(args.command != "train"):
+        args = parse_arguments(arguments)
+        own = args.command in ("train", "serve", "app")  # these handle SIGTERM themselves, and training has a log, too
+        with nullcontext() if args.command == "train" else _console(args.debug), _stopping(not own):
             code = _COMMANDS[args.command](args)
             sys.stdout.flush()
             return code
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        if as_json:
+            print_failure(error.message)
+        raise SystemExit(2) from None
     except AdaINKitError as error:
         complain(error, args.debug)
+        if as_json:
+            print_failure(one_line(error))
     except BrokenPipeError:  # the reader, `head` say, has had enough: no words about it, now or at the exit
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -48,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _styles(args: argparse.Namespace) -> int:
+    from ..preset_list import styles
     from ..store.weights import load_model, models
-    from ..style import styles
 
     if args.model in models():
         found = styles(args.model)
@@ -109,7 +118,7 @@ def _comfyui(args: argparse.Namespace) -> int:
 
 
 def _demo(args: argparse.Namespace) -> int:
-    from ..style import styles
+    from ..preset_list import styles
     from .demo import run_demo
 
     started = time.perf_counter()
@@ -215,14 +224,19 @@ def _teller(before: Callable[..., None]) -> Callable[..., None]:
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "stylize": stylize.run,
     "grid": grid.run,
+    "film": film.run,
     "info": info.run,
     "model3d": model3d.run,
+    "export": export.run,
     "styles": _styles,
     "models": _models,
     "download": _download,
     "doctor": _doctor,
     "demo": _demo,
-    "gimp": gimp.run,
+    "gimp": editors.run,
+    "krita": editors.run,
     "comfyui": _comfyui,
+    "serve": serve.run,
+    "app": serve.run,
     "train": _train,
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from ..batch.finding import find_contents, find_pictures
 from ..batch.jobs import same_file
 from ..errors import AdaINKitError, ImageError, StyleError
 from .console import complain, make_stylizer, one_line
+from .progress import Meter
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     started = time.perf_counter()
     check_target(args.output, overwrite=args.overwrite)  # before the work, not after it
-    with make_stylizer(args.model, args.device, args.dtype) as stylizer:
+    with make_stylizer(args.model, args.device, args.dtype, args.runtime) as stylizer:
         painter = _Painter(stylizer, args)
         if args.interpolate and len(names) == 4:
             rows = _square(painter, contents[0], names, args.interpolate)
@@ -193,12 +193,11 @@ def _columns(painter: _Painter, names: Sequence[str], args: argparse.Namespace) 
 
 def _table(painter: _Painter, contents: Sequence[Path], corner: Cell, columns: Sequence[_Column]) -> list[list[Cell]]:
     """A row for every content, under the heads of the columns; below each other where there are many columns."""
-    from tqdm import tqdm
-
     from ..images.sheet import Cell
 
     rows: list[list[Cell]] = []
-    with tqdm(total=len(contents) * len(columns), leave=False, disable=None, file=sys.stderr) as bar:
+    done = 0
+    with Meter(len(contents) * len(columns), "cells") as meter:
         for path in contents:
             picture = painter.attempt(painter.open, path)
             if picture is None:
@@ -206,7 +205,8 @@ def _table(painter: _Painter, contents: Sequence[Path], corner: Cell, columns: S
             row, paint = [Cell(painter.thumbnail(picture), path.name)], painter.painter_of(picture)
             for column in columns:
                 row.append(paint(column.style, column.alpha))
-                bar.update()
+                done += 1
+                meter.at(done)
             rows.append(row)
     if not rows or not columns:
         raise ImageError("nothing is left to be shown: none of the pictures could be used")

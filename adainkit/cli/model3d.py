@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 
 from .console import make_stylizer
+from .progress import Meter
 
 __all__ = ["run"]
 
 
 def run(args: argparse.Namespace) -> int:
     """Do as `args` say: 0; `AdaINKitError` for what fails."""
-    from tqdm import tqdm
-
     from ..model3d import stylize_model3d
 
     started = time.perf_counter()
     names = ("alpha", "preserve_color", "color_strength", "scale", "detail", "style_size", "emissive")
     options = {name: getattr(args, name) for name in (*names, "overwrite", "max_pixels")}
     with (
-        make_stylizer(args.model, args.device, args.dtype) as stylizer,
-        tqdm(leave=False, disable=None, file=sys.stderr) as bar,
+        make_stylizer(args.model, args.device, args.dtype, args.runtime) as stylizer,
+        Meter(1) as meter,
     ):
 
         def progress(stage: str, done: int, total: int) -> None:
-            bar.set_description(stage, refresh=False)
-            bar.total, bar.n = total, done
-            bar.refresh()
+            meter.at(done, total, stage)
 
         written = stylize_model3d(
             args.model_file, args.output, args.style, stylizer=stylizer, progress=progress, **options

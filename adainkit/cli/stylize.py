@@ -12,13 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..atomic import obstacle
+from ..batch.finding import find_pictures
 from ..batch.jobs import Job, default_name, plan_jobs
 from ..batch.manifest import Manifest
 from ..batch.pipeline import Outcome, run_jobs
 from ..batch.random_styles import RandomStyles, once_each
+from ..errors import ImageError, StyleError
 from ..store.fetch import file_digest
 from ..store.weights import models
 from .console import complain, make_stylizer, one_line
+from .pipes import Pipes
+from .progress import Meter
 
 if TYPE_CHECKING:
     from ..errors import Progress
@@ -39,6 +44,7 @@ _NO_OPTIONS = {
     "manifest",
     "style",
     "seed",
+    "pipes",
 }
 _NO_OPTIONS |= {"device", "tile", "max_pixels", "strip", "no_record"}
 
@@ -94,6 +100,15 @@ class _Styles:
 
 def run(args: argparse.Namespace) -> int:
     """Do as `args` say: 0, or 1 if a picture failed."""
+    with Pipes(args) as pipes:
+        args.pipes = pipes
+        code = _run(args)
+        if not code:
+            pipes.give()
+    return code
+
+
+def _run(args: argparse.Namespace) -> int:
     styles = _styles(args)
     manifest = None if args.manifest is None else Manifest(args.manifest, _facts(args, styles))
     jobs = _plan(args, styles, manifest)
@@ -110,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
         return _report(left, lambda _: run_jobs(left, _never, _never, _never, ended=ended), styles, manifest, args)
     from ..batch import stylize_files
 
-    with make_stylizer(args.model, args.device, args.dtype) as stylizer:
+    with make_stylizer(args.model, args.device, args.dtype, args.runtime) as stylizer:
         sizes = {"style_size": args.style_size, "max_pixels": args.max_pixels}
         style_of, regions = styles.encoded(lambda name: stylizer.as_style(name, **sizes))
         record_of = None if args.no_record else lambda job: _record(styles.of(job), stylizer, args)
@@ -127,7 +142,7 @@ def _record(shares: dict[str, float], stylizer: Stylizer, args: argparse.Namespa
     from .. import __version__
 
     options = {"style_size": args.style_size, **_options(args)}
-    left_out = ("mask", "tile", "format", "quality", "overwrite", "strip", "max_pixels")
+    left_out = ("mask", "tile", "format", "quality", "overwrite", "strip", "max_pixels", "max_size")
     names = {"mask": args.mask and Path(args.mask).name, "model": Path(args.model).name}
     return {
         "adainkit": __version__,
@@ -157,12 +172,29 @@ def _styles(args: argparse.Namespace) -> _Styles:
         if len(args.pictures) < 2:
             args.usage_error("a style is missing: CONTENT... STYLE, --style STYLE, or --random-style DIR")
         shares = [(args.pictures.pop(), 1.0)]
+        if Path(folder := shares[0][0]).is_dir():
+            args.usage_error(
+                f"{folder} is a folder, and the last word is the STYLE: --random-style {folder} gives each picture one "
+                f"of its pictures, --style {folder} gives all of them their mean"
+            )
     if not any(weight for _, weight in shares):
         args.usage_error("at least one --style needs a weight above 0")
     blend: dict[str, float] = {}
     for name, weight in shares:
-        blend[name] = blend.get(name, 0.0) + weight
+        of_folder = _pictures_of(name)
+        for each in of_folder:
+            blend[each] = blend.get(each, 0.0) + weight / len(of_folder)
     return _Styles(blend)
+
+
+def _pictures_of(style: str) -> list[str]:
+    """The pictures of a folder that is given as a style, or the style itself."""
+    if not Path(style).is_dir():
+        return [style]
+    try:
+        return [str(Path(style) / name) for name in find_pictures(style)]
+    except ValueError as error:
+        raise StyleError(str(error)) from error
 
 
 def _plan(args: argparse.Namespace, styles: _Styles, manifest: Manifest | None) -> list[Job]:
@@ -171,6 +203,8 @@ def _plan(args: argparse.Namespace, styles: _Styles, manifest: Manifest | None) 
         more["styles_of"] = styles.random.of
     if manifest is not None:
         more["is_done"] = manifest.is_done
+    if args.output is not None and (why := obstacle(args.output)):  # once, and not for every picture
+        raise ImageError(f"-o {args.output}: cannot be written, {why}; choose another -o")
     try:
         return plan_jobs(
             args.pictures,
@@ -182,13 +216,15 @@ def _plan(args: argparse.Namespace, styles: _Styles, manifest: Manifest | None) 
             **more,
         )
     except ValueError as error:
-        args.usage_error(str(error))
+        args.usage_error(args.pipes.told(error))
         raise  # it has not come so far
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
     """The options that `stylize_files` takes."""
-    names = "alpha preserve_color color_strength mask scale detail tile format quality overwrite strip max_pixels"
+    names = (
+        "alpha preserve_color color_strength mask scale detail tile format quality overwrite strip max_pixels max_size"
+    )
     return {name: getattr(args, name) for name in names.split()}
 
 
@@ -236,12 +272,11 @@ def _report(
     from tqdm import tqdm
 
     done = failed = 0
-    form = "{percentage:3.0f}%|{bar}| {n:.1f}/{total} pictures [{elapsed}<{remaining}]"
-    with tqdm(total=len(jobs), bar_format=form, leave=False, disable=None, file=sys.stderr) as bar:
+    with Meter(len(jobs), "pictures" if len(jobs) > 1 else "") as meter:
 
         def progress(stage: str, now: int, total: int) -> None:
             part = now / total if stage == "stylize" else (now / total + (stage == "decode")) / 2  # else two passes
-            bar.update(max(0.0, done + part - bar.n))  # the one before may be on its way to the disk
+            meter.at(min(done + part, len(jobs)))  # the one before may be on its way to the disk
 
         found = outcomes(progress)  # what no picture can be made with is told here: before there is a manifest
         with manifest or nullcontext(), closing(found):
@@ -250,7 +285,7 @@ def _report(
                     _tell(outcome, styles, args)
                 failed += outcome.error is not None
                 done += 1
-                bar.update(max(0.0, done - bar.n))
+                meter.at(done)
     if len(jobs) > 1:
         told = f"{len(jobs) - failed} of {len(jobs)} pictures done" + f", {failed} failed" * bool(failed)
         print(f"adainkit: {told}", file=sys.stderr)
@@ -258,16 +293,17 @@ def _report(
 
 
 def _tell(outcome: Outcome[Job], styles: _Styles, args: argparse.Namespace) -> None:
-    job, error = outcome.job, outcome.error
+    job, error, named = outcome.job, outcome.error, args.pipes.told
     if error is not None:
-        complain(error, args.debug)
+        complain(error, args.debug, named)
     if args.json:
         target = None if error or job.target is None else str(job.target)
-        row = {"input": str(job.source), "output": target, "style": styles.of(job)}
-        told = None if error is None else one_line(error)
+        row = {"input": named(job.source), "output": target, "style": styles.of(job)}
+        told = None if error is None else named(one_line(error))
         print(json.dumps({**row, "seconds": round(outcome.seconds, 3), "error": told}), flush=True)
     elif error is None:
-        print(f"{job.source} -> {job.target}  ({outcome.seconds:.1f} s)", flush=True)
+        told, stream = f"{job.source} -> {job.target}", sys.stderr if args.pipes.piped else sys.stdout
+        print(f"{named(told)}  ({outcome.seconds:.1f} s)", file=stream, flush=True)
 
 
 def _never(*_: object) -> None:

@@ -8,20 +8,25 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from fractions import Fraction
 from typing import TypeVar
 
 from ..batch.jobs import split_weight
 
 __all__ = [
     "alphas",
+    "alphas_over_time",
     "count",
     "extension",
     "fraction",
     "fractions",
     "positive",
     "quality",
+    "rate",
     "region",
+    "seconds",
     "steps",
+    "style_at",
     "style_share",
     "tile",
     "within",
@@ -44,6 +49,58 @@ def alphas(text: str) -> float | list[float]:
 def fractions(text: str) -> list[float]:
     """Numbers from 0 to 1 with commas between them, one or more."""
     return [fraction(part) for part in text.split(",")]
+
+
+def alphas_over_time(text: str) -> float | list[float] | dict[float, float]:
+    """As `alphas`; or a strength at each of several seconds.
+
+    >>> alphas_over_time("0@0,1@2.5")
+    {0.0: 0.0, 2.5: 1.0}
+    """
+    if "@" not in text:
+        return alphas(text)
+    keys = {}
+    for part in text.split(","):
+        value, sign, second = part.partition("@")
+        if not sign:
+            raise argparse.ArgumentTypeError(f"expected strengths at seconds, like 0@0,1@3, got {text!r}")
+        keys[seconds(second)] = fraction(value)
+    return keys
+
+
+def style_at(text: str) -> tuple[str, float, float]:
+    """A style, its weight, and the second that it belongs to: 0 where none is given.
+
+    >>> style_at("a.jpg:0.5@12.5")
+    ('a.jpg', 0.5, 12.5)
+    """
+    name, sign, second = text.rpartition("@")
+    time = 0.0
+    if sign and name and not os.path.isfile(text):  # noqa: PTH113 - Path.is_file may raise
+        with suppress(argparse.ArgumentTypeError):
+            time = seconds(second)
+            text = name
+    return (*style_share(text), time)
+
+
+def seconds(text: str) -> float:
+    """Seconds from 0, or minutes and hours with colons: 75, 1:15, 0:01:15.
+
+    >>> seconds("1:15.5")
+    75.5
+    """
+    total = 0.0
+    for part in text.split(":"):
+        total = 60 * total + _number(part, float, 0)
+    return total
+
+
+def rate(text: str) -> Fraction:
+    """Frames per second: a number or a fraction."""
+    with suppress(ValueError, ZeroDivisionError):
+        if 0 < (found := Fraction(text)) <= 1000:
+            return found
+    raise argparse.ArgumentTypeError(f"expected frames per second like 24 or 30000/1001, got {text!r}")
 
 
 def steps(text: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -10,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from ..errors import Progress
-from ..images import MAX_PIXELS, Film, write_film
+from ..errors import ImageError, Progress
+from ..images import MAX_PIXELS, Film, Target, write_film
 from ..net.adain import Moments
 
 if TYPE_CHECKING:
     from ..stylizer import StyleLike, Stylizer
     from .two_pass import TileSize
 
-__all__ = ["stylize_film"]
+__all__ = ["check_film_size", "stylize_film"]
 
 _MEASURED = 32  # frames at most that the statistics are of: more change them by nothing that is seen
 
@@ -26,7 +25,7 @@ _MEASURED = 32  # frames at most that the statistics are of: more change them by
 def stylize_film(
     stylizer: Stylizer,
     film: Film,
-    target: str | os.PathLike[str],
+    target: Target,
     style: StyleLike | None,
     *,
     scale: float = 1.0,
@@ -66,6 +65,15 @@ def stylize_film(
     saving = {"format": format, "quality": quality, "overwrite": overwrite, "strip": strip, "record": record}
     with closing(painted):
         return write_film(steps.counted(painted, 2), target, film, **saving)  # type: ignore[arg-type]
+
+
+def check_film_size(film: Film, max_size: int | None) -> None:
+    """`ImageError` for a film that would have to be scaled down."""
+    if max_size is not None and max(film.width, film.height) > max_size:
+        raise ImageError(
+            f"{film.path}: an animation of {film.width} x {film.height} keeps its size; make it smaller before, or "
+            "leave max_size out"
+        )
 
 
 class _Steps:

@@ -6,8 +6,9 @@ from ..moved import moved_name
 from .animation import FILM_KINDS, Film, find_film, is_film, write_film
 from .describe import describe
 from .door import MAX_PIXELS, ImageLike, alpha_as_given, close_image, mask_of, open_image
+from .exif import without_sides
 from .facts import read_record
-from .files import check_target, facts_to_write, save_image
+from .files import Target, check_target, facts_to_write, name_of, save_image
 from .picture import Picture
 from .tiff import need_tifffile, write_tiff_rows
 from .windows import Strips, open_strips, picture_size
@@ -19,6 +20,7 @@ __all__ = [
     "ImageLike",
     "Picture",
     "Strips",
+    "Target",
     "alpha_as_given",
     "check_target",
     "close_image",
@@ -27,12 +29,14 @@ __all__ = [
     "find_film",
     "is_film",
     "mask_of",
+    "name_of",
     "need_tifffile",
     "open_image",
     "open_strips",
     "picture_size",
     "read_record",
     "save_image",
+    "without_sides",
     "write_film",
     "write_tiff_rows",
 ]

@@ -14,7 +14,7 @@ from PIL import Image
 from ..errors import ImageError
 from .decoders import identify
 from .facts import read_facts
-from .files import DEFAULT_QUALITY, check_target, facts_to_write, writing
+from .files import DEFAULT_QUALITY, Target, check_target, facts_to_write, name_of, writing
 from .packing import pillow_options
 from .pil import turned
 from .reading import opened, reading
@@ -155,7 +155,7 @@ def _surveyed(film: Film) -> Film:
 
 def write_film(
     images: Iterable[Image.Image],
-    path: str | os.PathLike[str],
+    path: Target,
     like: Film,
     *,
     format: str | None = None,
@@ -188,7 +188,7 @@ def write_film(
         options["quality"] = quality or DEFAULT_QUALITY[kind]
     with writing(path, kind) as stream:
         held[0].save(stream, kind, save_all=True, append_images=held[1:], **options)
-    return Path(path)
+    return Path(name_of(path))
 
 
 def _options(kind: str, film: Film, info: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,8 +39,8 @@ def open_image(source: ImageLike, *, max_pixels: int | None = MAX_PIXELS) -> Pic
       ICC profile (or the code points of PNG, AVIF and HEIF) to sRGB. F is [0, 1], I and I;16 are 0..65535. Of an
       animation, the first frame. More than 8 bits are kept for PNG, for TIFF (with the extra ``tiff``, floats too) and
       for HEIF; where they are not, in AVIF, JPEG 2000 and under profiles that are tables, the log says so.
-    - array ``(H, W)`` or ``(H, W, 1 | 3 | 4)``: uint8, uint16 or float in [0, 1]; the fourth channel is
-      alpha, not premultiplied.
+    - array ``(H, W)``, ``(H, W, 1 | 3 | 4)`` or, as a batch, ``(B, H, W, 1 | 3 | 4)``: uint8, uint16 or float in
+      [0, 1]; the fourth channel is alpha, not premultiplied.
     - tensor ``(C, H, W)`` or ``(B, C, H, W)`` with 1, 3 or 4 channels: any float dtype in [0, 1], or uint8.
     - `Picture`: one that is open already, which may happen in another thread; itself.
 
@@ -97,16 +97,22 @@ def _open_tensor(source: Tensor, max_pixels: int | None) -> Picture:
 
 def _open_array(source: np.ndarray[Any, Any], max_pixels: int | None) -> Picture:
     shape = source.shape
-    if source.ndim not in (2, 3) or (source.ndim == 3 and shape[2] not in (1, 3, 4)):
-        raise ImageError(f"array: expected shape (H, W) or (H, W, 1 | 3 | 4), got {shape}")
+    if source.ndim not in (2, 3, 4) or (source.ndim > 2 and shape[-1] not in (1, 3, 4)):
+        remedy = "; channels come last: np.moveaxis(x, -3, -1)" if source.ndim > 2 and shape[-3] in (3, 4) else ""
+        raise ImageError(
+            f"array: expected shape (H, W), (H, W, 1 | 3 | 4) or (B, H, W, 1 | 3 | 4), got {shape}{remedy}"
+        )
     if source.dtype.kind != "f" and (source.dtype.kind != "u" or source.dtype.itemsize > 2):
         remedy = "; for a mask of 0 and 1 pass array.astype('float32')" if source.dtype == bool else ""
         raise ImageError(f"array: expected uint8, uint16 or float in [0, 1], got {source.dtype}{remedy}")
-    check_size("array", shape[1], shape[0], max_pixels)
-    x = source if source.ndim == 3 else source[:, :, None]
+    x = source[:, :, None] if source.ndim == 2 else source
+    check_size("array", x.shape[-2], x.shape[-3], max_pixels)
+    if 0 in shape:
+        raise ImageError(f"array: expected at least one picture, got shape {shape}")
     wide = from_numpy(x, "array")
-    alpha, raw = (wide[:, 3:], x[:, :, 3:].copy()) if x.shape[2] == 4 else (None, None)
-    return Picture(wide[:, :3].expand(-1, 3, -1, -1), alpha, "array", source.dtype, raw_alpha=raw)
+    alpha, raw = (wide[:, 3:], x[..., 3:].copy()) if x.shape[-1] == 4 else (None, None)
+    rgb = wide[:, :3].expand(-1, 3, -1, -1)
+    return Picture(rgb, alpha, "array", source.dtype, batched=x.ndim == 4 and x is source, raw_alpha=raw)
 
 
 def close_image(rgb: Tensor, picture: Picture, *, deep: bool = False) -> Image.Image | np.ndarray[Any, Any] | Tensor:
@@ -118,7 +124,7 @@ def close_image(rgb: Tensor, picture: Picture, *, deep: bool = False) -> Image.I
       ``save`` writes the right colors; with `Picture.info` in ``.info`` (`save_image` writes it; Pillow's own savers
       want it as keywords). With `deep`, or for a `Picture` of kind "file": what `save_image` wants for a file of the
       same kind, in the picture's own ICC profile, and for more than 8 bits a uint16 array ``(H, W, 3 | 4)``.
-    - array: ``(H, W, 3)``, or 4 with the source's alpha, of the same dtype; rounded to nearest.
+    - array: ``(H, W, 3)``, or 4 with the source's alpha, of the same dtype and batch dimension; rounded to nearest.
     - tensor: the same dtype, device and batch dimension; 3 channels, or 4 with the source's alpha.
     """
     expected = (picture.rgb.shape[0], 3, picture.height, picture.width)
@@ -129,8 +135,9 @@ def close_image(rgb: Tensor, picture: Picture, *, deep: bool = False) -> Image.I
     if isinstance(picture.dtype, torch.dtype):
         return _close_tensor(rgb, picture, picture.dtype)
     dtype, for_file = picture.dtype, picture.kind == "file" or (deep and picture.kind == "pil")
-    if picture.kind != "array":
-        dtype = np.dtype(np.uint16 if for_file and dtype != np.uint8 else np.uint8)
+    if picture.kind == "array":
+        return _close_array(rgb, picture, dtype)
+    dtype = np.dtype(np.uint16 if for_file and dtype != np.uint8 else np.uint8)
     out = np.empty((picture.height, picture.width, 3 if picture.alpha is None else 4), dtype)
     profile = matrix_profile(picture.profile) if picture.profile and dtype == np.uint16 else None
     if profile is None:
@@ -141,9 +148,19 @@ def close_image(rgb: Tensor, picture: Picture, *, deep: bool = False) -> Image.I
         out[:, :, 3:] = picture.raw_alpha
     elif picture.alpha is not None:
         pack(picture.alpha[0], out[:, :, 3:])
-    if picture.kind == "array" or dtype == np.uint16:
+    if dtype == np.uint16:
         return out
     return close_pil(out, picture, own=for_file)
+
+
+def _close_array(rgb: Tensor, picture: Picture, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    channels = 3 if picture.raw_alpha is None else 4
+    out = np.empty((len(rgb), picture.height, picture.width, channels), dtype)
+    for each, into in zip(rgb, out, strict=True):
+        pack(each, into[:, :, :3])
+    if picture.raw_alpha is not None:
+        out[..., 3:] = picture.raw_alpha
+    return out if picture.batched else out[0]
 
 
 def _close_tensor(rgb: Tensor, picture: Picture, dtype: torch.dtype) -> Tensor:
@@ -163,9 +180,10 @@ def alpha_as_given(alpha: Tensor, picture: Picture) -> np.ndarray[Any, Any] | Te
         return (full.round() if raw.dtype == torch.uint8 else full).to(raw.device, raw.dtype)
     if raw is None:
         return None
-    out = np.empty((*alpha.shape[2:], 1), raw.dtype)
-    pack(alpha[0], out)
-    return out
+    out = np.empty((len(alpha), *alpha.shape[2:], 1), raw.dtype)
+    for each, into in zip(alpha, out, strict=True):
+        pack(each, into)
+    return out if raw.ndim == 4 else out[0]
 
 
 def mask_of(picture: Picture) -> Tensor:

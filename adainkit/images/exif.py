@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import struct
 from contextlib import suppress
 from typing import IO, Any
 
@@ -11,7 +12,7 @@ from PIL import Image, TiffTags
 
 from .ifd import EXIF, GPS, Directory, Entry, read_directory, read_header
 
-__all__ = ["exif_of", "left_to_turn", "parse_exif"]
+__all__ = ["exif_of", "left_to_turn", "parse_exif", "without_sides"]
 
 _log = logging.getLogger("adainkit")
 
@@ -95,6 +96,19 @@ def _kept(found: Directory, name: str, only: set[int] | None = None) -> tuple[by
     if not main and not any(folder.entries for folder in folders.values()):
         return None, orientation
     return _PREFIX + Directory(found.order, main, folders).tobytes(), orientation
+
+
+def without_sides(raw: bytes) -> bytes:
+    """EXIF data without the sides of the picture in pixels; as they are where they cannot be read."""
+    try:
+        found = parse_exif(raw)
+    except (ValueError, struct.error):
+        return raw
+    if EXIF not in found.folders or not found.folders[EXIF].entries.keys() & {40962, 40963}:
+        return raw
+    folder = found.folders[EXIF]
+    folder.entries = {tag: entry for tag, entry in folder.entries.items() if tag not in (40962, 40963)}
+    return _PREFIX + found.tobytes()
 
 
 def _classic(kind: int) -> bool:

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 from PIL import Image, features
 from torch import Tensor
 
-from ..atomic import temporary_beside
+from ..atomic import obstacle, temporary_beside
 from ..errors import AdaINKitError, ImageError
 from ..formats import EXTRAS, KINDS
 from .facts import with_record
@@ -23,7 +23,9 @@ from .packing import append_facts, pillow_options
 from .png16 import write_png16
 from .tiff import write_tiff16
 
-__all__ = ["DEFAULT_QUALITY", "check_target", "facts_to_write", "save_image", "writing"]
+__all__ = ["DEFAULT_QUALITY", "Target", "check_target", "facts_to_write", "name_of", "save_image", "writing"]
+
+Target: TypeAlias = "str | os.PathLike[str] | IO[bytes]"
 
 _log = logging.getLogger("adainkit")
 
@@ -33,7 +35,7 @@ DEFAULT_QUALITY = {"JPEG": 95, "WEBP": 92, "AVIF": 88, "HEIF": 90, "JXL": 92}
 
 def save_image(
     result: Image.Image | np.ndarray[Any, Any] | Tensor,
-    path: str | os.PathLike[str],
+    path: Target,
     *,
     format: str | None = None,
     quality: int | None = None,
@@ -57,6 +59,8 @@ def save_image(
 
     A temporary file in the same folder (made if missing) takes the name at the end, so that the name holds the old file
     or the whole new one. Returns `path`. Raises ImageError for whatever goes wrong.
+
+    `path` may also be a binary file object, with the `format`: it gets all bytes at the end. Its name is returned.
     """
     kind = check_target(path, format=format, quality=quality, overwrite=overwrite)
     picture = _prepare(result, kind)
@@ -69,17 +73,22 @@ def save_image(
         else:
             write_tiff16(picture, stream, kept)
             append_facts(stream, kept)
-    return Path(path)
+    return Path(name_of(path))
 
 
 @contextmanager
-def writing(path: str | os.PathLike[str], kind: str) -> Iterator[IO[bytes]]:
+def writing(path: Target, kind: str) -> Iterator[IO[bytes]]:
     """A stream of which `path` holds all when the block ends well, and nothing when not; `kind` is told in errors.
 
     `ImageError` for whatever the disk, the permissions or the encoder refuse.
     """
-    target = Path(os.path.realpath(path))  # a link stays a link
+    target = Path(os.path.realpath(name_of(path)))  # a link stays a link
     try:
+        if not isinstance(path, (str, os.PathLike)):
+            held = io.BytesIO()
+            yield held
+            path.write(held.getvalue())
+            return
         with temporary_beside(target) as part, _Stream(open(part, "w+b", buffering=0)) as stream:
             yield stream
     except AdaINKitError:
@@ -106,17 +115,27 @@ class _Stream(io.BufferedRandom):
         raise io.UnsupportedOperation("every byte goes through `write`, which knows what was written")
 
 
-def check_target(
-    path: str | os.PathLike[str], *, format: str | None = None, quality: int | None = None, overwrite: bool = True
-) -> str:
+def check_target(path: Target, *, format: str | None = None, quality: int | None = None, overwrite: bool = True) -> str:
     """Pillow's name of the format that `save_image` would write; ImageError for what it would refuse."""
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(name_of(path)))
+    if hasattr(path, "write") and format is None and not target.suffix:
+        raise ImageError(f'{name_of(path)}: a file object has no extension; name its format, like format="png"')
     kind = _format_of(target, format)
     if quality is not None and not 1 <= quality <= 100:
         raise ImageError(f"quality: expected 1 to 100, got {quality}")
+    if hasattr(path, "write"):
+        return kind
     if not overwrite and target.exists():
         raise ImageError(f"{target}: exists already; pass overwrite=True to replace it")
+    if why := obstacle(target):
+        raise ImageError(f"{target}: cannot be written, {why}; expected a writable folder")
     return kind
+
+
+def name_of(path: Target) -> str:
+    """The name of a path, or of a file object, which may have none: then it is `-`."""
+    name = getattr(path, "name", "-") if hasattr(path, "write") else path
+    return os.fspath(name) if isinstance(name, (str, os.PathLike)) else "-"  # a descriptor's name is its number
 
 
 def _format_of(path: Path, name: str | None) -> str:

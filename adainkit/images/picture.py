@@ -96,8 +96,8 @@ class Deep:
 
 
 def from_numpy(x: np.ndarray[Any, Any], name: str) -> Tensor:
-    """``(H, W, C)`` of integers at full scale or of floats in [0, 1] to ``(1, C, H, W)`` float32, without a copy if it
-    is."""
+    """``(H, W, C)``, or a batch of them, of integers at full scale or of floats in [0, 1] to ``(B, C, H, W)`` float32,
+    without a copy if it is."""
     if x.dtype.kind in "ui":
         top = np.float32(255 if x.dtype.itemsize == 1 else 65535)
         # straight to float32: one new array, whatever the byte order and the strides
@@ -106,7 +106,7 @@ def from_numpy(x: np.ndarray[Any, Any], name: str) -> Tensor:
         wide = x.astype(np.float32, copy=False)
     if not wide.flags.writeable or min(wide.strides) < 0:  # torch shares neither
         wide = np.array(wide, order="C")
-    tensor = torch.from_numpy(wide).permute(2, 0, 1)[None]
+    tensor = torch.from_numpy(wide if wide.ndim == 4 else wide[None]).permute(0, 3, 1, 2)
     return tensor if x.dtype.kind == "u" else checked(tensor, name)
 
 

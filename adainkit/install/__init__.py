@@ -1,1 +1,1 @@
-"""Putting the plug-in into GIMP and the node pack into ComfyUI, and taking them out again."""
+"""Putting the plug-ins into GIMP and Krita and the node pack into ComfyUI, and taking them out again."""

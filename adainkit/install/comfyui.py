@@ -22,7 +22,7 @@ __all__ = ["Change", "install", "pack_files", "uninstall"]
 NAME = "adainkit"
 LIST = ".adainkit-files.json"
 _PACK = ("__init__.py", "requirements.txt", "comfyui_nodes", "example_workflows", "locales")
-_NOT_LIBRARY = {"__pycache__", "comfyui_pack", "gimp_plugin"}
+_NOT_LIBRARY = {"__pycache__", "comfyui_pack", "gimp_plugin", "krita_plugin"}
 
 
 @dataclass(frozen=True)

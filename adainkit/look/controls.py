@@ -33,6 +33,8 @@ class Control:
     low: float = 0.0
     high: float = 1.0
     choices: tuple[str, ...] = ()
+    alone: str | None = None
+    """The choice that a flag without a value means."""
     by_level: bool = False
     """Whether a list with a number for each of the model's levels is taken, too."""
     ends: tuple[str, str] = ("none of it", "all of it")
@@ -55,10 +57,11 @@ CONTROLS: dict[str, Control] = {
             "preserve_color",
             "choice",
             "none",
-            "keep the content's colors",
+            "keep the content's colors; alone it means luma",
             "Keep the image's colors: luma takes only the brightness of the painting, match gives the painting the "
             "image's overall palette, none takes the style's colors.",
             choices=("none", *PRESERVE_MODES),
+            alone="luma",
         ),
         Control(
             "color_strength",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Sequence
@@ -13,7 +14,9 @@ from torch import Tensor
 from ..errors import ImageError
 from ..images import MAX_PIXELS, ImageLike, Picture, Strips, mask_of, open_image, open_strips
 
-__all__ = ["MaskWindows", "cell_means", "counting", "fitted", "open_mask", "resize", "triangle_weights"]
+__all__ = ["MaskWindows", "cell_means", "counting", "fitted", "open_mask", "resize", "tell_black", "triangle_weights"]
+
+_log = logging.getLogger("adainkit")
 
 
 def resize(x: Tensor, size: Sequence[int]) -> Tensor:
@@ -58,7 +61,7 @@ class MaskWindows:
     what `open_strips` holds."""
 
     def __init__(self, mask: ImageLike, height: int, width: int, *, max_pixels: int | None, limit: int) -> None:
-        self._size = height, width
+        self._size, self._name, self._white = (height, width), mask, False
         if isinstance(mask, (str, os.PathLike)):
             self._strips: Strips | None = open_strips(mask, max_pixels=max_pixels, limit=limit)
             self._own = self._strips.height, self._strips.width
@@ -71,6 +74,13 @@ class MaskWindows:
 
     def window(self, top: int, bottom: int, left: int, right: int) -> Tensor:
         """`(1, 1, bottom - top, right - left)` float32 in [0, 1]."""
+        part = self._window(top, bottom, left, right)
+        self._white = self._white or bool(part.any())
+        if (bottom, right) == self._size:  # the last one
+            tell_black(self._name, self._white)
+        return part
+
+    def _window(self, top: int, bottom: int, left: int, right: int) -> Tensor:
         if self._own == self._size:
             return _whole_ones(self._part(top, bottom, left, right))
         first, rows = triangle_weights(top, bottom, self._own[0], self._size[0])
@@ -87,6 +97,13 @@ class MaskWindows:
         """Close the file, if it is one."""
         if self._strips is not None:
             self._strips.close()
+
+
+def tell_black(mask: object, white: bool) -> None:
+    """Say in the log that a mask without anything `white` leaves the picture as it is."""
+    if not white:
+        name = os.fspath(mask) if isinstance(mask, (str, os.PathLike)) else "a mask"
+        _log.warning("%s is black all over: nothing is painted there; white is where to paint", name)
 
 
 def _gray(mask: ImageLike, pictures: int, max_pixels: int | None) -> Tensor:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..images import Picture, alpha_as_given
+from ..errors import ImageError
+from ..images import Picture, alpha_as_given, without_sides
 from .guided import working_size
 from .masks import resize
 
-__all__ = ["bounded", "prepare_preview", "reduced"]
+__all__ = ["bounded", "limited", "prepare_preview", "reduced", "strokes_of"]
 
 # A preview is stylized at up to twice its size: what is finer is a matter of its mean, and four times the pixels of a
 # thumbnail of 256 take a tenth of a second.
@@ -22,13 +23,30 @@ def prepare_preview(picture: Picture, size: int, scale: float, detail: float) ->
     for would be too fine to be seen, and comes to its mean: by `detail`.
     """
     small = reduced(picture, bounded(picture, _OVERSIZE * size))
-    strokes = scale * max(small.height, small.width) / max(picture.height, picture.width)
-    return small, max(1.0, strokes), 1 - (1 - detail) * min(1.0, strokes)
+    return small, *strokes_of(scale, detail, max(small.height, small.width) / max(picture.height, picture.width))
+
+
+def strokes_of(scale: float, detail: float, share: float) -> tuple[float, float]:
+    """The scale and the detail with which a picture at `share` of its size looks like the full result at that size."""
+    strokes = scale * share
+    return max(1.0, strokes), 1 - (1 - detail) * min(1.0, strokes)
 
 
 def bounded(picture: Picture, longest: int) -> tuple[int, int]:
     """The size at which a picture's longer side has `longest` pixels at most."""
     return working_size(picture.height, picture.width, max(1.0, max(picture.height, picture.width) / longest))
+
+
+def limited(picture: Picture, longest: int) -> Picture:
+    """The picture, scaled down where its longer side has more than `longest` pixels; what its EXIF data say of its size
+    is then left out."""
+    if longest < 1:
+        raise ImageError(f"max_size must be 1 pixel or more, or None, got {longest}")
+    small = reduced(picture, bounded(picture, longest))
+    exif = small.info.get("exif")
+    if small is picture or not exif:
+        return small
+    return replace(small, info={**small.info, "exif": without_sides(exif)})
 
 
 def reduced(picture: Picture, size: tuple[int, int]) -> Picture:

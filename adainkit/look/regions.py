@@ -18,7 +18,7 @@ from ..images import ImageLike, Picture
 from ..net.adain import AffineMap, Moments, RegionMap, merge_moments
 from ..net.config import ModelConfig
 from ..style import Style
-from .masks import MaskWindows, cell_means, open_mask
+from .masks import MaskWindows, cell_means, open_mask, tell_black
 
 __all__ = [
     "FEW_CELLS",
@@ -51,7 +51,12 @@ class RegionPlan:
         if not self.masks:
             return None
         limit = None if self.limit is None else open_mask(self.limit, picture, max_pixels)
-        joined = join_covers([open_mask(m, picture, max_pixels) for m in self.masks], limit)
+        found = [open_mask(m, picture, max_pixels) for m in self.masks]
+        for mask, cover in zip(self.masks, found, strict=True):
+            tell_black(mask, bool(cover.any()))
+        if limit is not None:
+            tell_black(self.limit, bool(limit.any()))
+        joined = join_covers(found, limit)
         return None if joined.shape[1] == 1 and bool((joined == 1).all()) else joined
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..batch.jobs import may_replace
 from ..errors import Model3DError
 from .canvas import Canvas
 from .files import check_free, reading_model, write_together
@@ -42,7 +43,7 @@ def stylize_model3d(
     detail: float = 0.0,
     style_size: int | None = 512,
     emissive: bool = False,
-    overwrite: bool = True,
+    overwrite: bool | None = None,
     max_pixels: int | None = MAX_PIXELS,
     stylizer: Stylizer | None = None,
     progress: Progress | None = None,
@@ -58,16 +59,17 @@ def stylize_model3d(
     unwrapping are healed: across them colors jump no more than they did.
 
     Files that a .gltf or an .obj names keep their names, so `target` must then lie in another folder. All files appear
-    when all are complete. `alpha` to `style_size`: as in `Stylizer.stylize`. `stylizer`: None takes the model `lite`.
-    `max_pixels`: of a texture. `progress`: stages "statistics" and "stylize", counted in pictures that the
-    network gets.
+    when all are complete. `alpha` to `style_size`: as in `Stylizer.stylize`; `overwrite`: as in its `stylize_file`.
+    `stylizer`: None takes the model `lite`. `max_pixels`: of a texture. `progress`: stages "statistics" and "stylize",
+    counted in pictures that the network gets.
 
     Errors: `Model3DError` for models that are damaged, hold nothing to paint or name files outside of their folder,
     for textures that are too large, and where SciPy is missing; `StyleError`, `ImageError` as `stylize`.
     """
     need_scipy()
     source, target = Path(source), Path(target)
-    _check_paths(source, target, overwrite)
+    _check_paths(source, target, overwrite is not False)
+    overwrite = may_replace(target, overwrite, [style])
     model, canvases = _open(source, target, emissive, overwrite, max_pixels)
     look: dict[str, Any] = {"alpha": alpha, "preserve_color": preserve_color, "color_strength": color_strength}
     look |= {"scale": scale, "detail": detail}

@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from ..errors import ModelError
 from .words import WORDS, Word, read_words
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = ["LITE", "VGG19", "Level", "ModelConfig", "Step"]
 

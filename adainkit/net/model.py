@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from ..errors import ModelError, WeightsError
 from .adain import AffineMap, Moments, affine_map, apply_affine
 from .coders import Decoder, Encoder, Origin
 from .config import ModelConfig
+from .digest import digest
 from .head import Statistics
 from .layers import no_autocast
 
@@ -204,10 +204,5 @@ def _kind(part: nn.Module) -> torch.dtype | None:
 
 
 def _digest(tensors: Mapping[str, Tensor], prefix: str) -> str:
-    """Independent of the floating type that the values are kept in, as long as it can hold them."""
-    total = hashlib.sha256()
-    for name in sorted(n for n in tensors if n.startswith(prefix)):
-        value = tensors[name].detach().to("cpu", torch.float32).contiguous()
-        total.update(f"{name} {tuple(value.shape)}\n".encode())
-        total.update(value.numpy().tobytes())
-    return total.hexdigest()
+    own = {name: t.detach().to("cpu", torch.float32).numpy() for name, t in tensors.items() if name.startswith(prefix)}
+    return digest(own, prefix)

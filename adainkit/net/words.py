@@ -27,12 +27,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
-
-from torch import nn
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ..errors import ModelError
-from . import layers
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = ["WORDS", "Need", "Word", "read_words"]
 
@@ -46,6 +47,11 @@ def _near(cells: int) -> Reach:
 
 def _same(low: int, high: int) -> tuple[int, int]:
     return low, high
+
+
+def _layers() -> Any:
+    """The modules of torch, when the first one is built: an architecture is read without it."""
+    return import_module(".layers", __package__)
 
 
 @dataclass(frozen=True)
@@ -77,9 +83,11 @@ class Word:
 
 
 WORDS: dict[str, Word] = {
-    "conv": Word(layers.Conv, _near(1), numbered=True, encodes=True, decodes=True),
+    "conv": Word(
+        lambda before, after: _layers().Conv(before, after), _near(1), numbered=True, encodes=True, decodes=True
+    ),
     "res": Word(
-        lambda before, after: layers.Residual(after),
+        lambda before, after: _layers().Residual(after),
         _near(2),
         numbered=True,
         keeps=True,
@@ -87,28 +95,28 @@ WORDS: dict[str, Word] = {
         encodes=True,
         decodes=True,
     ),
-    "pool": Word(lambda before, after: layers.Pool(), lambda low, high: (2 * low, 2 * high), 1 / 2, encodes=True),
+    "pool": Word(lambda before, after: _layers().Pool(), lambda low, high: (2 * low, 2 * high), 1 / 2, encodes=True),
     "down": Word(  # cell i sees 2i - 1 to 2i + 1
-        lambda before, after: layers.Conv(before, after, stride=2),
+        lambda before, after: _layers().Conv(before, after, stride=2),
         lambda low, high: (2 * low - 1, 2 * high),
         1 / 2,
         numbered=True,
         encodes=True,
     ),
     "unshuffle": Word(
-        lambda before, after: layers.Unshuffle(),
+        lambda before, after: _layers().Unshuffle(),
         lambda low, high: (2 * low, 2 * high),
         1 / 2,
         channels=lambda before, number: 4 * before,
         encodes=True,
     ),
     "tap": Word(None, encodes=True),
-    "up": Word(lambda before, after: layers.Up(), lambda low, high: (low // 2, -(-high // 2)), 2, decodes=True),
+    "up": Word(lambda before, after: _layers().Up(), lambda low, high: (low // 2, -(-high // 2)), 2, decodes=True),
     "smooth": Word(  # cell 2i sees i - 1 and i, cell 2i + 1 sees i and i + 1
-        lambda before, after: layers.Smooth(), lambda low, high: ((low - 1) // 2, high // 2 + 1), 2, decodes=True
+        lambda before, after: _layers().Smooth(), lambda low, high: ((low - 1) // 2, high // 2 + 1), 2, decodes=True
     ),
     "shuffle": Word(  # the mean sees one pixel more at the low end
-        layers.Shuffle,
+        lambda before, after: _layers().Shuffle(before, after),
         lambda low, high: ((low - 1) // 2 - 1, -(-high // 2) + 1),
         2,
         numbered=True,
@@ -116,7 +124,7 @@ WORDS: dict[str, Word] = {
         decodes=True,
     ),
     "merge": Word(  # its channels are those of the level
-        layers.Merge,
+        lambda before, after: _layers().Merge(before, after),
         lambda low, high: ((low - 1) // 2, high // 2 + 1),
         2,
         holds=2,
@@ -124,7 +132,7 @@ WORDS: dict[str, Word] = {
         needs=("level",),
     ),
     "mod": Word(
-        lambda before, after: layers.Modulated(after),
+        lambda before, after: _layers().Modulated(after),
         _near(2),
         numbered=True,
         keeps=True,
@@ -133,7 +141,7 @@ WORDS: dict[str, Word] = {
         needs=("map",),
     ),
     "canvas": Word(
-        layers.Canvas,
+        lambda before, after: _layers().Canvas(before, after),
         numbered=True,
         channels=lambda before, number: before,
         holds=2,
@@ -141,7 +149,7 @@ WORDS: dict[str, Word] = {
         needs=("map", "origin"),
         rest=0,
     ),
-    "rgb": Word(lambda before, after: layers.Rgb(before), _near(1), channels=lambda before, number: 3, decodes=True),
+    "rgb": Word(lambda before, after: _layers().Rgb(before), _near(1), channels=lambda before, number: 3, decodes=True),
 }
 
 

@@ -200,7 +200,9 @@ def download(
     elif not weights.available:
         if is_offline():
             here = weights.path.parent
-            raise DownloadError(f"{name!r} isn't in {here} and ADAINKIT_OFFLINE is set. {_by_hand(weights)}")
+            raise DownloadError(
+                f"{name!r} isn't in {here} and ADAINKIT_OFFLINE is set: unset it to download. {_by_hand(weights)}"
+            )
         with locked(weights.path):
             if not weights.available:  # another process may have made it meanwhile
                 _fetch_and_assemble(weights, verify, progress)
@@ -209,7 +211,7 @@ def download(
 
 def _by_hand(weights: Weights) -> str:
     urls = " and ".join(source.urls[0] for source in weights.sources)
-    return f"Or put {urls} into a folder DIR yourself; then: adainkit download {weights.name} --from DIR"
+    return f"By hand: put {urls} into a folder DIR; then: adainkit download {weights.name} --from DIR"
 
 
 def _given(weights: Weights, folder: Path, verify: bool) -> list[Path]:

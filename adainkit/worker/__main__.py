@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             from .engine import Engine
             from .server import Server
 
-            session = Session(args.device)
+            session = Session(args.device, runtime=args.runtime)
             server = Server(Engine(session), state, args.idle, session.turns)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: server.stop())
@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", type=Path, required=True, metavar="FILE", help="where port and token are written")
     parser.add_argument("--idle", type=float, default=900.0, metavar="SECONDS", help="end after so long without a call")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, mps")
+    parser.add_argument("--runtime", default="auto", help="auto (default), torch, openvino, onnxruntime")
     return parser
 
 

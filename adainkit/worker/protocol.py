@@ -103,7 +103,7 @@ def parse(line: bytes, token: str) -> Request:
         return Request(do)
     if header.get("protocol") != PROTOCOL:
         told = f"this worker speaks protocol {PROTOCOL}, the request protocol {header.get('protocol')!r}"
-        raise Refusal("protocol", f"{told}; run `adainkit gimp install` and restart the editor")
+        raise Refusal("protocol", f"{told}; run `adainkit gimp install` (or krita install) and restart the editor")
     if do not in ("stylize", "preview"):
         raise _malformed("do must be hello, stylize, preview or stop", do)
     request = Request(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import gi
 import layers
-from worker_link import Failure
+from worker_link import Failure, for_preview
 
 gi.require_version("Gimp", "3.0")
 from gi.repository import Gimp, Gio  # noqa: E402
@@ -86,15 +86,9 @@ class Preview:
         self._reduced = max(self.original[:2]) / max(source.width, source.height)
 
     def prepare(self, config):
-        """What GIMP knows for a call. `Failure` where a setting lacks.
-
-        Scale and detail as by `prepare_preview` in adainkit/previews.py, for the worker sees the small picture alone.
-        """
+        """What GIMP knows for a call. `Failure` where a setting lacks."""
         request = read_options(config)
-        options = request["options"]
-        strokes = options["scale"] * self._reduced
-        options["scale"] = max(1.0, strokes)
-        options["detail"] += (1 - options["detail"]) * (1 - min(1.0, strokes))
+        request["options"] = for_preview(request["options"], self._reduced)
         return request, read_styles(config)
 
     def __call__(self, prepared):

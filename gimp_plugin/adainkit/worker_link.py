@@ -8,12 +8,14 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["CONFIG", "PROTOCOL", "Answer", "Failure", "Worker", "read_json"]
+__all__ = ["CONFIG", "PROTOCOL", "Answer", "Editor", "Failure", "Worker", "for_preview", "read_json"]
 
 PROTOCOL = 1
-CONFIG = "worker.json"  # beside this file; `adainkit gimp install` writes it
+CONFIG = "worker.json"  # beside this file; the command that installs the plug-in writes it
 STATE = "worker-state.json"
 LOG = "worker.log"
 START_SECONDS = 120.0  # a cold disk and an antivirus program that reads all of torch
@@ -22,7 +24,14 @@ _SEND_SECONDS = 60.0
 _LOG_BYTES = 1 << 20
 # An editor's own libraries and settings of Python must not reach another Python.
 _FOREIGN = ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "GI_TYPELIB_PATH", "GIO_MODULE_DIR")
-_FLATPAK = "flatpak override --user --talk-name=org.freedesktop.Flatpak org.gimp.GIMP"
+
+
+class Editor(NamedTuple):
+    """Whose plug-in this is, for messages: the program, the command that installs it, its name as a Flatpak."""
+
+    name: str = "GIMP"
+    install: str = "adainkit gimp install"
+    flatpak: str = "org.gimp.GIMP"
 
 
 class Failure(Exception):
@@ -36,11 +45,14 @@ class Failure(Exception):
 class Worker:
     """The worker of a plug-in's folder, which holds its configuration, state file and log."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, editor=Editor()):  # noqa: B008 (it cannot be changed)
         self.folder = Path(folder)
+        self.editor = editor
         self.state = self.folder / STATE
         self.log = self.folder / LOG
-        self.config = _read_config(self.folder / CONFIG)
+        self.config = _read_config(self.folder / CONFIG, editor)
+        self._answer = None
+        self._canceled = False
 
     def request(self, header, pieces=(), progress=None, waiting=None):
         """Send a request and the bytes of its pictures; the `Answer`. The worker is started if there is none.
@@ -49,6 +61,7 @@ class Worker:
         everything that goes wrong, with the remedy.
         """
         tell = waiting or (lambda text: None)
+        self._canceled = False
         for attempt in range(3):
             answer, line = self._open(header)
             if line is None or line.get("error") == "token":
@@ -64,6 +77,13 @@ class Worker:
             else:
                 return self._go_on(answer, line, pieces, progress, tell)
         raise Failure("start", f"The AdaINKit worker ends as soon as it is called.{self._tail()}")
+
+    def cancel(self):
+        """End the request that another thread waits for: it fails at once with the code "canceled"."""
+        self._canceled = True
+        if self._answer:
+            with suppress(OSError):  # it is over
+                self._answer.stream.shutdown(socket.SHUT_RDWR)
 
     def is_there(self):
         """Whether a worker answers."""
@@ -92,6 +112,7 @@ class Worker:
             stream.sendall(line.encode() + b"\n")
             first = answer.line()
             stream.settimeout(None)
+            self._answer = answer
             return answer, first
         except (OSError, OverflowError, ValueError, Failure):  # a state file that was left behind
             if answer:
@@ -101,6 +122,8 @@ class Worker:
     def _go_on(self, answer, line, pieces, progress, tell):
         try:
             while "result" not in line and "ok" not in line:
+                if self._canceled:
+                    raise self._died()
                 if "error" in line:
                     raise _refused(line)
                 if "waiting" in line:
@@ -137,6 +160,8 @@ class Worker:
         process, began = self._spawn()
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
+            if self._canceled:
+                raise self._died()
             if self.is_there():
                 return
             code = process.poll()
@@ -178,14 +203,18 @@ class Worker:
 
     def _no_interpreter(self, program, error):
         if program == "flatpak-spawn":
-            return Failure("start", f"GIMP may not start programs outside its Flatpak. Allow it by: {_FLATPAK}")
+            return self._no_flatpak()
         if error.filename == str(self.log):
-            return Failure("start", f"{self.log} cannot be written ({error.strerror}). Run: adainkit gimp install")
+            return Failure("start", f"{self.log} cannot be written ({error.strerror}). Run: {self.editor.install}")
         return Failure(
             "interpreter",
             f"The Python that AdaINKit was installed with cannot be started ({program}: {error.strerror}). "
-            "Run `adainkit gimp install` again where AdaINKit is installed now.",
+            f"Run `{self.editor.install}` again where AdaINKit is installed now.",
         )
+
+    def _no_flatpak(self):
+        allow = f"flatpak override --user --talk-name=org.freedesktop.Flatpak {self.editor.flatpak}"
+        return Failure("start", f"{self.editor.name} may not start programs outside its Flatpak. Allow it by: {allow}")
 
     def _start_failure(self, code, began):
         text = self._read_log(began)
@@ -196,16 +225,18 @@ class Worker:
             how = "adainkit" if what == "adainkit" else "--force-reinstall adainkit"
             return Failure(
                 "import",
-                f"{python} cannot import {what}. Run: {python} -m pip install {how} ; then: adainkit gimp install",
+                f"{python} cannot import {what}. Run: {python} -m pip install {how} ; then: {self.editor.install}",
             )
         if "ServiceUnknown" in text or "org.freedesktop.Flatpak" in text:
-            return Failure("start", f"GIMP may not start programs outside its Flatpak. Allow it by: {_FLATPAK}")
+            return self._no_flatpak()
         if code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
             return Failure("start", f"The AdaINKit worker was ended by {name} while it started.{self._tail(began)}")
         return Failure("start", f"The AdaINKit worker could not start (exit code {code}).{self._tail(began)}")
 
     def _died(self):
+        if self._canceled:
+            return Failure("canceled", "Canceled.")
         return Failure(
             "died",
             "The AdaINKit worker ended in the middle of the work; the memory may have been full. Select a smaller "
@@ -282,11 +313,21 @@ def read_json(path):
         return None
 
 
-def _read_config(path):
+def for_preview(options, reduced):
+    """The options with which a picture that was made `reduced` (0.5: half) times as large looks like the full result.
+
+    As by `prepare_preview` in adainkit/look/previews.py, for the worker sees the small picture alone.
+    """
+    strokes = options.get("scale", 1.0) * reduced
+    detail = options.get("detail", 0.0)
+    return {**options, "scale": max(1.0, strokes), "detail": 1 - (1 - detail) * min(1.0, strokes)}
+
+
+def _read_config(path, editor):
     config = read_json(path)
     command = config.get("command") if isinstance(config, dict) else None
     if not command or not isinstance(command, list) or not all(isinstance(part, str) for part in command):
         raise Failure(
-            "config", f"AdaINKit is not set up: {path} is missing or damaged. Run in a terminal: adainkit gimp install"
+            "config", f"AdaINKit is not set up: {path} is missing or damaged. Run in a terminal: {editor.install}"
         )
     return config

@@ -19,7 +19,7 @@ WORKFLOWS = sorted((ROOT / "example_workflows").glob("*.json"))
 WIDGETS = ["alpha", "preserve_color", "color_strength", "stroke_scale", "detail", "tile", "level_alphas"]
 PROMISED = {
     "AdaINStylize": ["image", "style_image", "preset", "alpha", "preserve_color", "mask"],
-    "AdaINLoadModel": ["model", "allow_download", "precision"],
+    "AdaINLoadModel": ["model", "allow_download", "precision", "runtime"],
     "AdaINEncodeStyle": ["model", "image", "image_2", "image_3", "image_4", "style_size", "combine"],
     "AdaINPresetStyle": ["preset"],
     "AdaINMixStyles": [f"{kind}_{i}" for kind in ("style", "weight") for i in range(1, 5)],
@@ -32,6 +32,7 @@ PROMISED = {
 CHOICES = {
     "preserve_color": ["none", "luma", "match"],
     "precision": ["auto", "float32", "float16", "bfloat16"],
+    "runtime": ["auto", "torch", "openvino", "onnxruntime"],
     "combine": ["average", "one per image"],
 }
 

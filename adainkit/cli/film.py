@@ -1,0 +1,93 @@
+"""`adainkit film`: a film in a style, with its sound."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .console import make_stylizer
+
+if TYPE_CHECKING:
+    from ..style import Style
+    from ..stylizer import Stylizer
+
+__all__ = ["run"]
+
+_FORM = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} frames [{elapsed}<{remaining}]"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do as `args` say: 0; `AdaINKitError` for what fails."""
+    from tqdm import tqdm
+
+    from ..film.preview import preview_film
+
+    started = time.perf_counter()
+    shares = _shares(args)
+    look = ("alpha", "preserve_color", "color_strength", "scale", "detail", "mask", "fps", "max_pixels", "start")
+    options: dict[str, Any] = {name: getattr(args, name) for name in look}
+    with (
+        make_stylizer(args.model, args.device, args.dtype, args.runtime) as stylizer,
+        tqdm(leave=False, disable=None, file=sys.stderr, bar_format=_FORM) as bar,
+    ):
+        style = _styles(stylizer, shares, args.style_size)
+        frames, current = 0, ""
+
+        def progress(stage: str, done: int, total: int) -> None:
+            nonlocal frames, current
+            if stage != current:
+                bar.reset(total)  # the time that is left is that of a stage
+                bar.set_description_str(stage, refresh=False)
+                current = stage
+            frames = done if stage == "stylize" else frames
+            bar.total = total
+            bar.update(done - bar.n)
+
+        if args.preview:
+            written = preview_film(
+                stylizer, args.source, args.output, style, count=args.preview, overwrite=args.overwrite, **options
+            )
+            frames = args.preview
+        else:
+            more = ("steady", "stop", "codec", "crf", "preset", "resume", "overwrite", "max_frames")
+            options |= {name: getattr(args, name) for name in more}
+            options |= {"statistics": "live" if args.live else args.statistics, "sound": not args.no_sound}
+            written = stylizer.stylize_film(args.source, args.output, style, progress=progress, **options)
+    return _tell(written, frames, time.perf_counter() - started, args.json)
+
+
+def _tell(written: Path, frames: int, seconds: float, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"output": str(written), "frames": frames, "seconds": round(seconds, 3)}))
+    else:
+        print(f"{written}  ({frames} frames, {seconds:.1f} s)")
+    return 0
+
+
+def _shares(args: argparse.Namespace) -> dict[float, list[tuple[str, float]]]:
+    """By the seconds of the film, the styles and their weights."""
+    if (args.given_style is None) == (not args.style):
+        args.usage_error("give one STYLE, or --style STYLE[:WEIGHT][@SECONDS] once or several times")
+    found: dict[float, list[tuple[str, float]]] = {}
+    for name, weight, second in args.style or [(args.given_style, 1.0, 0.0)]:
+        found.setdefault(second, []).append((name, weight))
+    for second, parts in found.items():
+        if not any(weight for _, weight in parts):
+            args.usage_error(f"at least one --style at {second:g} s needs a weight above 0")
+    return found
+
+
+def _styles(
+    stylizer: Stylizer, shares: dict[float, list[tuple[str, float]]], style_size: int | None
+) -> dict[float, Style]:
+    from ..style import Style
+
+    def mix(parts: list[tuple[str, float]]) -> Style:
+        found = [(stylizer.as_style(name, style_size=style_size), weight) for name, weight in parts]
+        return found[0][0] if len(found) == 1 else Style.blend(found)
+
+    return {second: mix(parts) for second, parts in shares.items()}

@@ -1,0 +1,101 @@
+"""Colors of a film: its own matrix, range, primaries and curve, in and out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FilmError
+from .library import need_av
+
+__all__ = ["SRGB", "Colors", "colors_of", "from_rgb", "to_rgb"]
+
+Pixels = NDArray[Any]
+
+_UNSPECIFIED = 2  # of matrix, primaries and curve; a range is unspecified at 0
+_LIMITED, _FULL = 1, 2
+_HDR = {16: "PQ", 18: "HLG"}
+# FFmpeg's AVColorSpace -> what its scaler calls the same coefficients
+_COEFFICIENTS = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+_HIGH = 720  # lines; from there on a film that says nothing is BT.709, as players have it
+
+
+@dataclass(frozen=True)
+class Colors:
+    """FFmpeg's numbers for what a film says of its colors; 2, or a range of 0, where it says nothing.
+
+    `coefficients` and `full` are what its pixels are taken for: a film without words of at least 720 lines is BT.709,
+    a smaller one BT.601, and its range is limited.
+    """
+
+    matrix: int
+    range: int
+    primaries: int
+    curve: int
+    coefficients: int
+    full: bool
+
+    def tag(self, context: Any) -> None:
+        """Say the same of an encoder's film."""
+        context.colorspace, context.color_range = self.matrix, self.range
+        context.color_primaries, context.color_trc = self.primaries, self.curve
+
+
+SRGB = Colors(1, _LIMITED, 1, 13, 1, False)
+"""Of films made from pictures: the curve and the primaries of sRGB, stored by BT.709's matrix in limited range."""
+
+
+def colors_of(frame: Any, name: str) -> Colors:
+    """The colors of a decoded frame. `FilmError` for HDR, whose codes are no picture before they are mapped."""
+    matrix, range_, curve = int(frame.colorspace), int(frame.color_range), int(frame.color_trc)
+    if curve in _HDR:
+        raise FilmError(
+            f"{name}: is HDR ({_HDR[curve]}), which is not stylized as it is; convert it to SDR first, for instance "
+            "with ffmpeg's filters zscale and tonemap"
+        )
+    if frame.format.is_rgb or matrix == 0:
+        return SRGB
+    coefficients = _COEFFICIENTS.get(matrix, 1 if frame.height >= _HIGH else 5)
+    full = range_ == _FULL or frame.format.name.startswith("yuvj")
+    range_ = _FULL if full else range_
+    return Colors(matrix, range_, int(frame.color_primaries), curve, coefficients, full)
+
+
+def to_rgb(frame: Any, colors: Colors, *, deep: bool, alpha: bool, size: tuple[int, int] | None = None) -> Pixels:
+    """`(H, W, 3 | 4)`, R'G'B' in the film's own primaries and curve, 0..255 or, `deep`, 0..65535.
+
+    `size`: (width, height) to scale to, by areas.
+    """
+    av = need_av()
+    flags = av.video.reformatter.Interpolation
+    how = flags.AREA if size else flags.BICUBIC
+    width, height = size or (frame.width, frame.height)
+    name = {(False, False): "rgb24", (False, True): "rgba", (True, False): "rgb48le", (True, True): "rgba64le"}
+    out = frame.reformat(
+        width=width,
+        height=height,
+        format=name[deep, alpha],
+        src_colorspace=colors.coefficients,
+        src_color_range=_FULL if colors.full or frame.format.is_rgb else _LIMITED,
+        dst_color_range=_FULL,
+        interpolation=int(how | flags.FULL_CHR_H_INT | flags.FULL_CHR_H_INP | flags.ACCURATE_RND),
+    )
+    return np.asarray(out.to_ndarray())
+
+
+def from_rgb(pixels: Pixels, colors: Colors, form: str) -> Any:
+    """The frame of the pixel format `form` that `to_rgb` would give back as `pixels`."""
+    av = need_av()
+    flags = av.video.reformatter.Interpolation
+    name = ("rgb48le", "rgba64le") if pixels.dtype == np.uint16 else ("rgb24", "rgba")
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), name[pixels.shape[2] == 4])
+    return frame.reformat(
+        format=form,
+        src_color_range=_FULL,
+        dst_colorspace=colors.coefficients,
+        dst_color_range=_FULL if colors.full else _LIMITED,
+        interpolation=int(flags.BICUBIC | flags.FULL_CHR_H_INT | flags.FULL_CHR_H_INP | flags.ACCURATE_RND),
+    )

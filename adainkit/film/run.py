@@ -1,0 +1,270 @@
+"""stylize_film: the verb. Look through the film, measure its scenes, paint its frames, join what belongs together."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from ..errors import FilmError, ImageError, Progress, StyleError
+from ..images import ImageLike
+from ..look.controls import Alpha, Controls, PreserveColor
+from ..style import Style
+from .clip import Clip, Frame, Timing
+from .codecs import Encoding, choose_encoding
+from .library import need_av
+from .painting import Item, Look, paint_all
+from .scenes import Cuts
+from .sinks import AnimationSink, SequenceSink, Sink, VideoSink, kind_of
+from .source import Mask, open_clip
+from .statistics import Measured, live_statistics, measure, plan_measuring
+from .steady import Steady
+from .timeline import Timeline, alpha_timeline, mix_styles
+
+if TYPE_CHECKING:
+    from ..stylizer import StyleLike, Stylizer
+
+__all__ = ["MAX_FRAMES", "MAX_PIXELS", "Kinds", "make_look", "stylize_film"]
+
+log = logging.getLogger("adainkit")
+
+MAX_PIXELS = 1 << 26
+"""Of a frame: 8192 x 8192. Of an animation, which is held whole, in all frames."""
+MAX_FRAMES = 1 << 20
+"""Frames above this, nearly ten hours at 30 a second, are refused unless asked for."""
+
+Kinds: TypeAlias = Literal["scene", "clip", "frame", "live"]
+
+
+def stylize_film(
+    stylizer: Stylizer,
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    style: StyleLike | Mapping[float, StyleLike],
+    *,
+    alpha: Alpha | Mapping[float, Alpha] = 1.0,
+    preserve_color: PreserveColor = None,
+    color_strength: float = 1.0,
+    mask: ImageLike | None = None,
+    scale: float = 1.0,
+    detail: float = 0.0,
+    style_size: int | None = 512,
+    statistics: Kinds = "scene",
+    steady: float = 0.0,
+    start: float = 0.0,
+    stop: float | None = None,
+    fps: float | Fraction | None = None,
+    codec: str | None = None,
+    crf: int | None = None,
+    preset: str | None = None,
+    sound: bool = True,
+    resume: bool = False,
+    overwrite: bool = True,
+    max_pixels: int | None = MAX_PIXELS,
+    max_frames: int | None = MAX_FRAMES,
+    progress: Progress | None = None,
+) -> Path:
+    """A film in a style; `Stylizer.stylize_film` says what the arguments are. The path of the result."""
+    source, target = Path(source), Path(target)
+    _check(source, target, statistics, steady, overwrite)
+    controls: dict[str, Any] = {"preserve_color": preserve_color, "color_strength": color_strength}
+    controls |= {"scale": scale, "detail": detail}
+    look = make_look(stylizer, style, alpha, mask, style_size, max_pixels, controls)
+    need_av()
+    clip = open_clip(source, start=start, stop=stop, fps=fps, max_pixels=max_pixels)
+    calm = Steady(steady) if steady else None
+    options = {
+        "alpha": repr(alpha),
+        "steady": steady,
+        "statistics": statistics,
+        "start": start,
+        "stop": stop,
+        **controls,
+    }
+    plan = {**_plan(stylizer, source, look, fps, mask), "options": options}
+    if kind_of(target) == "video":
+        encoding = choose_encoding(target, clip.facts, codec=codec, crf=crf, preset=preset)
+        _tell_losses(target, encoding, clip)
+        plan |= encoding.facts()
+        sink: Sink = VideoSink(clip, target, encoding, plan, sound=sound, cut=stop is not None, resume=resume)
+    elif codec or crf is not None or preset:
+        raise FilmError(f"{target}: codec, crf and preset are for video files")
+    elif kind_of(target) == "animation":
+        sink = AnimationSink(clip, target, overwrite=overwrite, max_pixels=max_pixels)
+    else:
+        sink = SequenceSink(clip, target, overwrite=overwrite, resume=resume and not steady)
+    try:
+        _run(stylizer, clip, look, calm, sink, statistics, max_frames, progress)
+    except BaseException:
+        sink.abandon()
+        if isinstance(sink, VideoSink) and sink.segments.done:
+            log.warning("%s: the parts that are done are in %s; resume goes on there", target, sink.segments.folder)
+        raise
+    return target
+
+
+def make_look(
+    stylizer: Stylizer,
+    style: StyleLike | Mapping[float, StyleLike],
+    alpha: Alpha | Mapping[float, Alpha],
+    mask: ImageLike | None,
+    style_size: int | None,
+    max_pixels: int | None,
+    controls: Mapping[str, Any],
+) -> Look:
+    """The look of a film, all of it checked: `StyleError`, `ImageError`, `FilmError`."""
+    alphas = alpha_timeline(alpha)
+    for each in alphas.values:
+        Controls(each, **controls).alphas(len(stylizer.model.config.levels))
+    keys: Mapping[float, StyleLike] = style if isinstance(style, Mapping) else {0.0: style}
+    found = {time: stylizer.as_style(each, style_size=style_size) for time, each in keys.items()}
+    return Look(Timeline(found, mix_styles), alphas, Mask(mask, max_pixels), controls)
+
+
+def _check(source: Path, target: Path, statistics: str, steady: float, overwrite: bool) -> None:
+    if statistics not in ("scene", "clip", "frame", "live"):
+        raise StyleError(f"statistics must be scene, clip, frame or live, got {statistics!r}")
+    if not 0 <= steady <= 1:
+        raise StyleError(f"steady must be from 0 (no blending) to 1, got {steady}")
+    if os.path.realpath(source) == os.path.realpath(target):
+        raise FilmError(f"{target} is the film itself; choose another name for the result")
+    if not overwrite and os.path.lexists(target):
+        raise ImageError(f"{target} exists already; pass overwrite=True, or choose another name")
+
+
+def _run(
+    stylizer: Stylizer,
+    clip: Clip,
+    look: Look,
+    steady: Steady | None,
+    sink: Sink,
+    statistics: Kinds,
+    max_frames: int | None,
+    progress: Progress | None,
+) -> None:
+    scale = float(look.controls["scale"])
+    told = progress or (lambda stage, done, total: None)
+    if steady is not None:
+        steady.restore(sink.state())
+    if statistics == "live":
+        timing, total = Timing(), clip.facts.estimate
+        items = _live(stylizer, clip, timing, sink.done, scale, max_frames)
+    else:
+        timing, cuts = _survey(clip, max_frames, told)
+        total = len(timing.times)
+        measured = None
+        if statistics != "frame" and sink.done < total:
+            plan = plan_measuring(total, cuts if statistics == "scene" else [0], statistics == "scene")
+            where = cuts if statistics == "scene" else [0]
+            measured = measure(stylizer, clip, plan, where, scale, lambda done, of: told("measure", done, of))
+        items = _items(clip, timing, set(cuts), measured, sink.done)
+    paint_all(stylizer, items, clip.facts, look, steady, sink, lambda done: told("stylize", done, max(done, total)))
+    for note in timing.notes:
+        log.warning("%s: %s", clip.facts.name, note)
+    sink.finish(timing)
+
+
+def _survey(clip: Clip, max_frames: int | None, told: Progress) -> tuple[Timing, list[int]]:
+    """The times of all frames, and where scenes begin."""
+    cuts, estimate = Cuts(), clip.facts.estimate
+
+    def look(frame: Frame) -> None:
+        _bound(clip, frame.number, max_frames)
+        cuts.add(frame.pixels)
+        told("scan", frame.number + 1, max(estimate, frame.number + 1))
+
+    return clip.timing(look), cuts.found
+
+
+def _items(clip: Clip, timing: Timing, cuts: set[int], measured: Measured | None, first: int) -> Iterator[Item]:
+    count, number = len(timing.times), first - 1
+    if first >= count:
+        return
+    for frame in clip.frames(first=first):
+        number = frame.number
+        if number >= count:
+            break
+        found = None if measured is None else measured.at(number)
+        yield Item(frame, found, number in cuts, number == count - 1)
+    if number != count - 1:
+        raise FilmError(
+            f"{clip.facts.name}: had {count} frames, and now {number + 1}; it was changed while it was read"
+        )
+
+
+def _live(
+    stylizer: Stylizer, clip: Clip, timing: Timing, first: int, scale: float, max_frames: int | None
+) -> Iterator[Item]:
+    """Items of a film that nobody has looked through; `timing` grows as they come."""
+    step = max(1, round(1 / (clip.facts.rate * clip.facts.time_base)))
+
+    def seen() -> Iterator[Frame]:
+        for frame in clip.frames():
+            _bound(clip, frame.number, max_frames)
+            timing.times.append(frame.time)
+            timing.end = frame.time + step
+            yield frame
+
+    held: Item | None = None
+    for frame, found, begins in live_statistics(stylizer, seen(), Cuts(), scale):
+        if held is not None and held.frame.number >= first:
+            yield held
+        held = Item(frame, found, begins, False)
+    if held is None:
+        raise FilmError(f"{clip.facts.name}: holds no frame; expected a film")
+    held.last = True
+    if held.frame.number >= first:
+        yield held
+
+
+def _bound(clip: Clip, number: int, max_frames: int | None) -> None:
+    if max_frames is not None and number >= max_frames:
+        raise FilmError(
+            f"{clip.facts.name}: has more than {max_frames} frames; pass a larger max_frames if you trust this film"
+        )
+
+
+def _tell_losses(target: Path, encoding: Encoding, clip: Clip) -> None:
+    facts = clip.facts
+    if encoding.drops_alpha:
+        log.warning(
+            "%s: %s has no alpha channel; what was transparent is black (write .mov or .webm)", target, encoding.codec
+        )
+    if (encoding.width, encoding.height) != (facts.width, facts.height):
+        log.warning(
+            "%s: %s wants even sides: %d x %d became %d x %d by repeating the border",
+            *(target, encoding.codec, facts.width, facts.height, encoding.width, encoding.height),
+        )
+
+
+def _plan(
+    stylizer: Stylizer, source: Path, look: Look, fps: float | Fraction | None, mask: ImageLike | None
+) -> dict[str, Any]:
+    """What the pictures of a film depend on: a run goes on only where all of it is the same."""
+    return {
+        "source": [str(source.resolve()), *_stamp(source)],
+        "mask": [str(mask), *_stamp(Path(mask))] if isinstance(mask, (str, os.PathLike)) else mask is not None,
+        "fps": None if fps is None else str(fps),
+        "model": [stylizer.digest, stylizer.precision, stylizer.device.type],
+        "style": [_digest(style) for style in look.styles.values],
+        "PyAV": need_av().__version__,
+    }
+
+
+def _stamp(path: Path) -> list[int]:
+    try:
+        facts = path.stat()
+    except OSError:
+        return []
+    return [facts.st_size, facts.st_mtime_ns]
+
+
+def _digest(style: Style) -> str:
+    found = hashlib.sha256()
+    for name in sorted(style.tensors):
+        found.update(name.encode() + style.tensors[name].float().numpy().tobytes())
+    return found.hexdigest()[:16]

@@ -1,0 +1,163 @@
+"""Where painted frames go: a video file, an animation, or numbered pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import FilmError
+from ..images import FILM_KINDS, check_target, write_film
+from .clip import Clip, Timing
+from .codecs import Encoding
+from .colors import Pixels
+from .joining import Copies, join
+from .pictures import as_animation, is_pattern, write_picture
+from .segments import Segments
+from .video import VideoClip
+
+__all__ = ["AnimationSink", "SequenceSink", "Sink", "VideoSink", "kind_of"]
+
+State = Mapping[str, NDArray[Any]]
+
+
+def kind_of(target: str | os.PathLike[str]) -> str:
+    """ "sequence", "animation" or "video", by the name of a result."""
+    if is_pattern(target):
+        return "sequence"
+    return "animation" if Path(target).suffix.lower() in (".gif", ".png", ".apng", ".webp") else "video"
+
+
+class Sink(Protocol):
+    """Takes frames in order, from the `done`-th on; the film is there after `finish`."""
+
+    done: int
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What was given with the last frame that is done."""
+
+    def write(self, number: int, pixels: Pixels, state: State, last: bool) -> None:
+        """Take the next frame."""
+
+    def finish(self, timing: Timing) -> None:
+        """Give the film its name."""
+
+    def abandon(self) -> None:
+        """Stop: nothing is left under the name of the film."""
+
+
+class VideoSink:
+    """A video file, by segments."""
+
+    def __init__(
+        self,
+        clip: Clip,
+        target: Path,
+        encoding: Encoding,
+        plan: Mapping[str, Any],
+        *,
+        sound: bool,
+        cut: bool,
+        resume: bool,
+    ) -> None:
+        self._clip, self._target, self._encoding, self._cut = clip, target, encoding, cut
+        self._copies = Copies(clip, encoding, sound=sound) if isinstance(clip, VideoClip) else None
+        self.segments = Segments(target, encoding, plan, resume=resume)
+        self.done = self.segments.done
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """As `Sink.state`."""
+        return self.segments.state()
+
+    def write(self, number: int, pixels: Pixels, state: State, last: bool) -> None:
+        """As `Sink.write`."""
+        self.segments.write(number, pixels, state, last)
+
+    def finish(self, timing: Timing) -> None:
+        """As `Sink.finish`."""
+        join(self.segments, self._target, self._encoding, self._clip.facts, timing, self._copies, self._cut)
+        self.segments.remove()
+
+    def abandon(self) -> None:
+        """As `Sink.abandon`: whole segments stay for the next run."""
+        self.segments.abandon()
+
+
+class AnimationSink:
+    """A GIF, PNG or WebP, whose frames are held until the end; more than `max_pixels` in all are a `FilmError`."""
+
+    def __init__(self, clip: Clip, target: Path, *, overwrite: bool, max_pixels: int | None) -> None:
+        kind = check_target(target, format=None, quality=None, overwrite=overwrite)
+        if kind not in FILM_KINDS:
+            raise FilmError(f"{target}: {kind} holds no film; expected .gif, .png or .webp")
+        self.done, self._clip, self._target, self._overwrite = 0, clip, target, overwrite
+        self._held: list[Image.Image] = []
+        self._most, self._pixels = max_pixels, 0
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """As `Sink.state`."""
+        return {}
+
+    def write(self, number: int, pixels: Pixels, state: State, last: bool) -> None:
+        """As `Sink.write`."""
+        self._pixels += pixels.shape[0] * pixels.shape[1]
+        if self._most is not None and self._pixels > self._most:
+            raise FilmError(
+                f"{self._target}: an animation is held until its end, and {number + 1} frames have {self._pixels} "
+                f"pixels, expected at most {self._most}; write .mp4 or .mkv, or pass a larger max_pixels"
+            )
+        if pixels.dtype == np.uint16:
+            pixels = (pixels >> 8).astype(np.uint8)
+        self._held.append(Image.fromarray(pixels))
+
+    def finish(self, timing: Timing) -> None:
+        """As `Sink.finish`."""
+        film = as_animation(self._clip.facts, timing)
+        write_film(self._given(), self._target, film, overwrite=self._overwrite)
+
+    def _given(self) -> Iterator[Image.Image]:
+        for place, image in enumerate(self._held):
+            self._held[place] = None  # type: ignore[call-overload]
+            yield image
+
+    def abandon(self) -> None:
+        """As `Sink.abandon`."""
+        self._held.clear()
+
+
+class SequenceSink:
+    """Numbered pictures, each of which appears whole, from number 1 on, or from that of the source's first one.
+
+    With `resume`, those at the beginning that are there are done.
+    """
+
+    def __init__(self, clip: Clip, target: Path, *, overwrite: bool, resume: bool) -> None:
+        self._target, self._overwrite, self._resume = target, overwrite, resume
+        self._first = int(getattr(clip, "first", 1))
+        self.done = 0
+        while resume and self._path(self.done).exists():
+            self.done += 1
+        if not overwrite and not resume and self._path(0).exists():
+            raise FilmError(f"{self._path(0)} exists already; pass overwrite=True, or choose another name")
+
+    def _path(self, number: int) -> Path:
+        return self._target.with_name(self._target.name % (number + self._first))
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """As `Sink.state`."""
+        return {}
+
+    def write(self, number: int, pixels: Pixels, state: State, last: bool) -> None:
+        """As `Sink.write`."""
+        write_picture(self._target, number + self._first, pixels, overwrite=self._overwrite)
+
+    def finish(self, timing: Timing) -> None:
+        """As `Sink.finish`: all is there already."""
+
+    def abandon(self) -> None:
+        """As `Sink.abandon`: pictures that are whole stay."""

@@ -1,0 +1,65 @@
+"""Which presets there are: names and descriptions, read from the head of a file of theirs. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import StyleError
+
+__all__ = ["STYLE_VERSIONS", "Preset", "check_version", "presets_file", "styles"]
+
+STYLE_VERSIONS = ("1", "2")
+"""The versions of style files: "1" holds means and deviations alone, as files of presets do, "2" more tensors."""
+_LONGEST = 100_000_000  # bytes, the bound of safetensors itself
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named style of the package: what it looks like, and the public-domain picture its statistics come from."""
+
+    name: str
+    description: str
+    source: str
+
+
+def presets_file(model: str) -> Path:
+    """The place of a model's presets, whether there are any or not."""
+    return Path(__file__).parent / "presets" / f"{model}.safetensors"
+
+
+def styles(model: str = "lite", *, digest: str | None = None) -> dict[str, Preset]:
+    """The presets of a model by name; empty for a model that has none, or whose encoder is not the one of `digest`.
+
+    >>> styles("a model without presets")
+    {}
+    """
+    file = presets_file(model)
+    if not file.is_file():
+        return {}
+    facts = _head(file)
+    if digest not in (None, facts.get("encoder_sha256")):
+        return {}
+    rows = json.loads(facts.get("presets", "[]"))
+    return {row["name"]: Preset(row["name"], row["description"], row["source"]) for row in rows}
+
+
+def check_version(path: str | os.PathLike[str], facts: Mapping[str, str]) -> None:
+    """`StyleError` for the facts of a style file that a newer adainkit wrote."""
+    if (version := facts.get("format_version", STYLE_VERSIONS[0])) not in STYLE_VERSIONS:
+        raise StyleError(f"{path}: format {version}, expected {' or '.join(STYLE_VERSIONS)}; update adainkit")
+
+
+def _head(path: Path) -> dict[str, str]:
+    """The metadata of a .safetensors file: eight bytes of length, then as much JSON."""
+    try:
+        with path.open("rb") as file:
+            length = min(int.from_bytes(file.read(8), "little"), _LONGEST)
+            facts = dict(json.loads(file.read(length)).get("__metadata__") or {})
+    except (OSError, ValueError, AttributeError) as error:
+        raise StyleError(f"{path}: cannot be read as a style ({error}); reinstall adainkit") from error
+    check_version(path, facts)
+    return facts

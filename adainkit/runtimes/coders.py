@@ -1,0 +1,169 @@
+"""Encoder, maps and decoder as three graphs, the same for every engine.
+
+`encoder`: "picture" `(batch, 3, height, width)`, RGB in [0, 1], sides from `config.min_size` on -> "level0", "level1"
+and so on, finest first, `(batch, C, ceil(height / stride), ceil(width / stride))`.
+
+`maps`: of content and style "content_mean0", "content_std0", "style_mean0" and so on, `(1 or batch, C)` of each level,
+and "alpha", a number for each level -> what the decoder takes beside features. Computed once for a picture.
+
+`decoder`: the same levels; for each of `config.places` "center", "gain" and "shift" with its number, `(1 or batch, C,
+1, 1)` or `(..., h, w)` for every cell (only AdaIN's levels have a center); "origin", row and column of the first cell
+in the whole picture, two whole numbers, where the decoder has a canvas -> "picture", not clamped, whose sides are
+multiples of the stride: crop it.
+
+Precision is in the graphs' own types, so that no engine chooses it. In "mixed" all convolutions are in bfloat16 but for
+those up to the finest level and the last one; "bfloat16" takes the finest level, too. AdaIN's maps, which amplify what
+was rounded before them, and the last layer are in float32 always. Measured by `python -m benchmarks precision`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from ..net.config import ModelConfig, Step
+from .graph import Array, Graph
+from .head import head_maps
+from .layers import Layer, Map, build, shuffle_then_rgb
+
+__all__ = ["Precision", "decoder", "encoder", "maps", "moves", "parts_of", "place_sides"]
+
+Precision: TypeAlias = Literal["float32", "mixed", "bfloat16"]
+
+
+def encoder(
+    config: ModelConfig,
+    tensors: Mapping[str, Array],
+    precision: Precision = "float32",
+    facts: Mapping[str, str] | None = None,
+) -> Any:
+    """The `onnx.ModelProto`. `tensors`: those of the model file, "encoder.layers.0.conv.weight" and so on."""
+    graph, outputs = Graph(), {}
+    x, index, levels, now = "picture", 0, 0, False
+    for step in config.encoding:
+        if step.name == "tap":
+            told = graph.cast(x, False) if now else x
+            name = graph.result(told, f"level{levels}")
+            x = x if now else name
+            outputs[name] = ["batch", step.after.channels, f"height{levels}", f"width{levels}"]
+            levels += 1
+            continue
+        wanted = in_bfloat16(precision, levels)
+        if wanted != now and step.name != "unshuffle":
+            x, now = graph.cast(x, wanted), wanted
+        x = build(Layer(graph, step, _own(tensors, f"encoder.layers.{index}."), now), x)
+        index += 1
+    return graph.model({"picture": ["batch", 3, "height", "width"]}, outputs, dict(facts or {}))
+
+
+def in_bfloat16(precision: Precision, level: int) -> bool:
+    """Whether what makes a level is computed in bfloat16."""
+    return precision == "bfloat16" or (precision == "mixed" and level > 0)
+
+
+def decoder(
+    config: ModelConfig,
+    tensors: Mapping[str, Array],
+    precision: Precision = "float32",
+    facts: Mapping[str, str] | None = None,
+) -> Any:
+    """The `onnx.ModelProto`."""
+    graph, low = Graph(), precision != "float32"
+    count, inputs = len(config.levels), dict[str, Any]()
+    for i, level in enumerate(config.levels):
+        inputs[f"level{i}"] = ["batch", level.channels, f"height{i}", f"width{i}"]
+    maps = []
+    for i, place in enumerate(config.places):
+        for part in parts_of(i, count):
+            inputs[f"{part}{i}"] = [
+                f"batch_of_{part}{i}",
+                place.channels,
+                f"rows_of_{part}{i}",
+                f"columns_of_{part}{i}",
+            ]
+        names = (f"gain{i}", f"shift{i}")
+        maps.append(Map(*(graph.cast(name, True) if low and i >= count else name for name in names)))
+    levels = []
+    for i in range(count):
+        centered = graph.node("Sub", f"level{i}", f"center{i}")
+        moved = graph.node("Add", graph.node("Mul", centered, maps[i].gain), maps[i].shift)
+        levels.append(graph.cast(moved, True) if low else moved)
+    if moves(config):
+        inputs["origin"] = [2]
+    x, own = levels.pop(), maps[count:]
+    for index, step in enumerate(config.decoding):
+        layer = Layer(graph, step, _own(tensors, f"decoder.layers.{index}."), low)
+        layer.level = levels.pop() if "level" in step.row.needs else ""
+        layer.map = own.pop(0) if "map" in step.row.needs else None
+        layer.origin, layer.scale = "origin", config.stride // step.before.stride
+        if step.name == "shuffle" and _is_last(config, index + 1):
+            x = shuffle_then_rgb(layer, _own(tensors, f"decoder.layers.{index + 1}."), x)
+            break
+        if step.name == "rgb" and low:
+            x, layer.bfloat16 = graph.cast(x, False), False
+        x = build(layer, x)
+    graph.result(x, "picture")
+    return graph.model(inputs, {"picture": ["batch", 3, "height", "width"]}, dict(facts or {}))
+
+
+def maps(config: ModelConfig, tensors: Mapping[str, Array], facts: Mapping[str, str] | None = None) -> Any:
+    """The `onnx.ModelProto`, in float32: what `AdaINModel.modulate` computes."""
+    graph, inputs, outputs = Graph(), dict[str, Any](), dict[str, Any]()
+    for kind in ("content", "style"):
+        for i, level in enumerate(config.levels):
+            inputs |= {f"{kind}_{part}{i}": [f"{kind}s", level.channels] for part in ("mean", "std")}
+    inputs["alpha"] = [len(config.levels)]
+
+    def result(x: str, name: str, channels: int) -> None:
+        graph.result(graph.node("Reshape", x, graph.constant([-1, channels, 1, 1])), name)
+        outputs[name] = [f"batch_of_{name}", channels, 1, 1]
+
+    one = graph.constant(np.ones(1, np.float32))
+    alphas = [graph.node("Gather", "alpha", graph.constant([i])) for i in range(len(config.levels))]
+    for i, (level, alpha) in enumerate(zip(config.levels, alphas, strict=True)):
+        mean, ratio = f"content_mean{i}", graph.node("Div", f"style_std{i}", f"content_std{i}")
+        if config.gain_cap is not None:
+            ratio = graph.node("Min", ratio, graph.constant(np.full(1, config.gain_cap, np.float32)))
+        gain = graph.node("Add", one, graph.node("Mul", alpha, graph.node("Sub", ratio, one)))
+        moved = graph.node("Mul", alpha, graph.node("Sub", f"style_mean{i}", mean))
+        for name, x in (("center", mean), ("gain", gain), ("shift", graph.node("Add", mean, moved))):
+            result(x, f"{name}{i}", level.channels)
+    if config.code:
+        for i, (name, x, channels) in enumerate(head_maps(graph, config, _own(tensors, "decoder.head."), alphas)):
+            result(x, f"{name}{len(config.levels) + i // 2}", channels)
+    return graph.model(inputs, outputs, dict(facts or {}))
+
+
+def parts_of(place: int, levels: int) -> tuple[str, ...]:
+    """The parts of a place's map that the decoder takes: the decoder's own places have no center."""
+    return ("center", "gain", "shift") if place < levels else ("gain", "shift")
+
+
+def moves(config: ModelConfig) -> bool:
+    """Whether the decoder must know where in the picture it is: its graph then has the input "origin"."""
+    return any("origin" in step.row.needs for step in config.decoding)
+
+
+def place_sides(config: ModelConfig, sides: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """Rows and columns of the cells at each of `config.places`, from those of the levels' features."""
+    found = [(int(high), int(wide)) for high, wide in sides]
+    *finer, here = found
+    for step in config.decoding:
+        if "map" in step.row.needs:
+            found.append(here)
+        if "level" in step.row.needs:
+            here = finer.pop()
+        else:
+            here = (int(here[0] * step.row.scale), int(here[1] * step.row.scale))
+    return found
+
+
+def _is_last(config: ModelConfig, index: int) -> bool:
+    steps: tuple[Step, ...] = config.decoding
+    return index == len(steps) - 1
+
+
+def _own(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    return {name.removeprefix(prefix): v for name, v in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,129 @@
+"""A model as files for other programs: three graphs, what is to be known about them, and an example."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..atomic import write_atomically
+from ..errors import AdaINKitError, ModelError
+from ..net.demands import halo
+from ..net.model import AdaINModel
+from . import coders
+from .arrays import EPS
+from .engines import here, load_program
+from .graph import OPSET
+from .network import CompiledNetwork
+from .readme import readme
+
+__all__ = ["EXPORTS", "export_model"]
+
+EXPORTS = ("onnx", "openvino")
+SIZES = ((33, 47), (75, 91), (97, 59))
+"""Height and width of the pictures by which an export is checked."""
+CLOSE = 1e-4
+"""The largest difference from torch that is taken, of the largest value of a result, or of 1."""
+
+
+def export_model(model: AdaINModel, kind: str, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write `encoder`, `maps` and `decoder` as .onnx, or as .xml and .bin of OpenVINO, `model.json` and `README.md`;
+    the paths back. The model must be in float32 on the CPU.
+
+    The graphs are run first, at three odd sizes, and compared with torch: `ModelError` if they differ. `AdaINKitError`
+    for packages that are missing, for another kind, and for a folder that cannot be written.
+    """
+    if kind not in EXPORTS:
+        raise AdaINKitError(f"an export is to {' or '.join(EXPORTS)}, got {kind!r}")
+    engine = "onnxruntime" if kind == "onnx" and here("onnxruntime") else "openvino"
+    network = CompiledNetwork(model, engine, threads=torch.get_num_threads())
+    worst = check(network)
+    facts = facts_of(model)
+    tensors = {name: t.detach().numpy() for name, t in model.state_dict().items()}
+    told = {"digest": model.digest, "config": model.config.to_json()}
+    graphs = {
+        name: make(model.config, tensors, facts=told).SerializeToString()
+        for name, make in (("encoder", coders.encoder), ("maps", coders.maps), ("decoder", coders.decoder))
+    }
+    texts = {
+        "model.json": json.dumps({**facts, "largest_difference_from_torch": worst}, indent=2) + "\n",
+        "README.md": readme(model.config, kind, worst),
+    }
+    target = Path(folder)
+    try:
+        written = _write_graphs(graphs, kind, target)
+        return written + [write_atomically(target / name, text.encode()) for name, text in texts.items()]
+    except OSError as error:
+        raise AdaINKitError(f"{target}: the export cannot be written ({error.strerror or error})") from error
+
+
+def _write_graphs(graphs: Mapping[str, bytes], kind: str, target: Path) -> list[Path]:
+    if kind == "onnx":
+        return [write_atomically(target / f"{name}.onnx", graph) for name, graph in graphs.items()]
+    import tempfile
+
+    import openvino
+
+    core, written = openvino.Core(), []
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, graph in graphs.items():
+            openvino.save_model(core.read_model(graph), Path(temporary, f"{name}.xml"), compress_to_fp16=False)
+            for file in (f"{name}.bin", f"{name}.xml"):
+                written.append(write_atomically(target / file, Path(temporary, file).read_bytes()))
+    return written
+
+
+def check(network: CompiledNetwork) -> float:
+    """The largest difference of the three graphs' results from torch. `ModelError` if that is more than `CLOSE`."""
+    model, worst = network.model, 0.0
+    tensors = {name: t.detach().numpy() for name, t in model.state_dict().items()}
+    maps = load_program(network.engine, coders.maps(model.config, tensors).SerializeToString(), threads=1)
+    random = torch.Generator().manual_seed(1)
+    for height, width in SIZES:
+        x, other = (torch.rand(1, 3, height, width, generator=random) for _ in range(2))
+        features = model.encode(x)
+        numbers = [
+            [(f.mean((2, 3)), (f.var((2, 3), correction=0) + EPS).sqrt()) for f in model.encode(p)] for p in (x, other)
+        ]
+        alphas = torch.linspace(0.6, 1, len(features))
+        affine = model.maps(*numbers, alphas=alphas.tolist())
+        inputs = {"alpha": alphas.numpy()}
+        for kind, found in zip(("content", "style"), numbers, strict=True):
+            for i, (mean, std) in enumerate(found):
+                inputs |= {f"{kind}_mean{i}": mean.numpy(), f"{kind}_std{i}": std.numpy()}
+        pairs = list(zip(features, network.encode(x), strict=True))
+        for name, values in maps(inputs).items():
+            part, place = name.rstrip("0123456789"), int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))
+            pairs.append((getattr(affine[place], part), torch.from_numpy(values)[:, :, 0, 0]))
+        pairs.append((model.decode(features, affine, (3, 5)), network.decode(features, affine, (3, 5))))
+        for expected, got in pairs:
+            off = float((expected - got).abs().max()) / max(1.0, float(expected.abs().max()))
+            worst = max(worst, off)
+    if not worst <= CLOSE:  # NaN, too
+        raise ModelError(
+            f"{network.engine} gives results that differ by {worst:.2g} from torch's, {CLOSE:g} is allowed"
+        )
+    return worst
+
+
+def facts_of(model: AdaINModel) -> dict[str, Any]:
+    """What `model.json` says."""
+    config, reach = model.config, halo(model.config)
+    return {
+        "name": config.name,
+        "encoder_sha256": model.digest,
+        "config": json.loads(config.to_json()),
+        "levels": [vars(level) for level in config.levels],
+        "places": [vars(place) for place in config.places],
+        "stride": config.stride,
+        "smallest_side": config.min_size,
+        "reach_in_cells": {"encoder": reach.encode, "decoder": reach.decode},
+        "gain_cap": config.gain_cap,
+        "epsilon": EPS,
+        "takes_origin": coders.moves(config),
+        "opset": OPSET,
+    }

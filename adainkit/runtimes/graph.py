@@ -1,0 +1,100 @@
+"""A graph of ONNX operators, written node by node: what `layers.py` builds and every engine reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..errors import AdaINKitError
+
+__all__ = ["OPSET", "Array", "Graph", "need_onnx"]
+
+Array: TypeAlias = "np.ndarray[Any, Any]"
+OPSET = 22
+"""Of the exported graphs: the first one whose convolution takes bfloat16."""
+_IR = 10  # of the file format: what ONNX Runtime reads from 1.20 on
+
+
+def need_onnx() -> Any:
+    """The package `onnx`, by which graphs are written. `AdaINKitError` where it is not installed."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise AdaINKitError('graphs are written by the package onnx: pip install "adainkit[onnx]"') from error
+    return onnx
+
+
+class Graph:
+    """Nodes in their order. Values have names; every method that computes something gives the name of its result."""
+
+    def __init__(self) -> None:
+        self._onnx = need_onnx()
+        self._nodes: list[Any] = []
+        self._constants: dict[str, Any] = {}
+
+    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """An operator with one result."""
+        name = f"{kind.lower()}{len(self._nodes)}"
+        self._nodes.append(self._onnx.helper.make_node(kind, inputs, [name], name=name, **attributes))
+        return name
+
+    def constant(self, values: Array | Sequence[int], bfloat16: bool = False) -> str:
+        """Floats as float32 (or rounded to bfloat16), whole numbers as int64; equal ones are kept once."""
+        array = np.asarray(values)
+        array = array.astype(np.int64 if array.dtype.kind == "i" else np.float32)
+        key = f"{array.dtype}{'b' * bfloat16}{array.shape}{array.tobytes().hex()}" if array.size < _SMALL else ""
+        if key in self._constants:
+            return str(self._constants[key].name)
+        name = f"constant{len(self._constants)}"
+        if bfloat16:
+            kind = self._onnx.TensorProto.BFLOAT16
+            made = self._onnx.helper.make_tensor(name, kind, array.shape, rounded(array).tobytes(), raw=True)
+        else:
+            made = self._onnx.numpy_helper.from_array(array, name)
+        self._constants[key or name] = made
+        return name
+
+    def cast(self, x: str, bfloat16: bool) -> str:
+        """`x` in the other type of floats."""
+        kind = self._onnx.TensorProto
+        return self.node("Cast", x, to=kind.BFLOAT16 if bfloat16 else kind.FLOAT)
+
+    def result(self, x: str, name: str) -> str:
+        """`x`, the result of a node, under the name of an output from now on: no node of its own, which engines remove
+        and whose names they then mix up."""
+        for node in self._nodes:
+            for names in (node.input, node.output):
+                for index, other in enumerate(names):
+                    if other == x:
+                        names[index] = name
+        return name
+
+    def model(
+        self, inputs: dict[str, Sequence[str | int]], outputs: dict[str, Sequence[str | int]], facts: dict[str, str]
+    ) -> Any:
+        """The whole as an `onnx.ModelProto`; `facts` are its metadata. Shapes have a word for each dynamic side; an
+        input that is called "origin" is of int64, all others are of float32."""
+        helper, kinds = self._onnx.helper, self._onnx.TensorProto
+        told = [
+            [
+                helper.make_tensor_value_info(name, kinds.INT64 if name == "origin" else kinds.FLOAT, list(shape))
+                for name, shape in group.items()
+            ]
+            for group in (inputs, outputs)
+        ]
+        graph = helper.make_graph(self._nodes, "adainkit", *told, list(self._constants.values()))
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR)
+        model.producer_name = "adainkit"
+        helper.set_model_props(model, facts)
+        return model
+
+
+_SMALL = 64  # numbers of a constant that is looked for among those that are there
+
+
+def rounded(values: Array) -> Array:
+    """The upper halves of float32, rounded to nearest even: bfloat16's bits as uint16."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return ((bits + (0x7FFF + ((bits >> 16) & 1))) >> 16).astype(np.uint16)

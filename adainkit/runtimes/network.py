@@ -1,0 +1,94 @@
+"""The engine's `Network` with encoder and decoder in another runtime than torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..net.adain import AffineMap, Moments
+from ..net.config import ModelConfig
+from ..net.model import AdaINModel
+from . import coders
+from .coders import Precision
+from .engines import Program, load_program
+
+__all__ = ["CompiledNetwork"]
+
+
+@dataclass(frozen=True)
+class CompiledNetwork:
+    """A model, float32 on the CPU, whose convolutions an engine runs in `precision`; float32 tensors in and out.
+
+    The maps of a style, which are computed once for a picture, are the model's in torch. The two graphs are compiled
+    when they are first needed; `cache` as in `load_program`.
+    """
+
+    model: AdaINModel
+    engine: str
+    precision: Precision = "float32"
+    threads: int = 1
+    cache: Path | None = None
+    mixed: bool = False
+    """Features are float32, whatever is computed inside."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's."""
+        return self.model.config
+
+    @property
+    def digest(self) -> str:
+        """The model's."""
+        return self.model.digest
+
+    @cached_property
+    def encoder(self) -> Program:
+        """The compiled encoder."""
+        return self._program(coders.encoder)
+
+    @cached_property
+    def decoder(self) -> Program:
+        """The compiled decoder."""
+        return self._program(coders.decoder)
+
+    def _program(self, make: Any) -> Program:
+        tensors = {name: t.detach().numpy() for name, t in self.model.state_dict().items()}
+        graph = make(self.config, tensors, self.precision).SerializeToString()
+        return load_program(self.engine, graph, threads=self.threads, cache=self.cache)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, ...]:
+        """As `AdaINModel.encode`."""
+        return tuple(map(torch.from_numpy, self.encoder({"picture": _array(x)}).values()))
+
+    def style_tensors(self, features: Sequence[Tensor], statistics: Sequence[Moments]) -> dict[str, Tensor]:
+        """As `AdaINModel.style_tensors`."""
+        return self.model.style_tensors(features, statistics)
+
+    def modulate(
+        self, statistics: Sequence[Moments], styles: Sequence[Mapping[str, Tensor]], alphas: Sequence[float]
+    ) -> list[AffineMap]:
+        """As `AdaINModel.modulate`."""
+        return self.model.modulate(statistics, styles, alphas)
+
+    def decode(self, features: Sequence[Tensor], maps: Sequence[AffineMap], origin: tuple[int, int] = (0, 0)) -> Tensor:
+        """As `AdaINModel.decode`."""
+        inputs = {f"level{i}": _array(f) for i, f in enumerate(features)}
+        sides = coders.place_sides(self.config, [f.shape[2:] for f in features])
+        for i, (affine, (rows, columns)) in enumerate(zip(maps, sides, strict=True)):
+            own = affine.window(slice(rows), slice(columns))  # a map may go on beyond the features
+            for part in coders.parts_of(i, len(features)):
+                values: Tensor = getattr(own, part)
+                inputs[f"{part}{i}"] = _array(values if values.ndim == 4 else values[:, :, None, None])
+        if coders.moves(self.config):
+            inputs["origin"] = torch.tensor([int(cell) for cell in origin]).numpy()
+        return torch.from_numpy(self.decoder(inputs)["picture"])
+
+
+def _array(x: Tensor) -> Any:
+    return x.detach().float().contiguous().numpy()

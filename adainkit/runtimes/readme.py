@@ -1,0 +1,93 @@
+"""The README of an export: every input, and a whole example in NumPy."""
+
+from __future__ import annotations
+
+from ..net.config import ModelConfig
+from ..net.demands import halo
+from .coders import moves
+from .graph import OPSET
+
+__all__ = ["readme"]
+
+_LOAD = {
+    "onnx": """import onnxruntime
+
+def load(name):
+    session = onnxruntime.InferenceSession(f"{name}.onnx", providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return lambda inputs: dict(zip(names, session.run(None, inputs)))""",
+    "openvino": """import openvino
+
+def load(name):
+    model = openvino.Core().compile_model(f"{name}.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda inputs: {port.any_name: values for port, values in model(inputs, share_outputs=False).items()}""",
+}
+_EXAMPLE = """import numpy as np
+from PIL import Image
+{load}
+
+def read(path):
+    return np.asarray(Image.open(path).convert("RGB"), np.float32).transpose(2, 0, 1)[None] / 255
+
+def statistics(kind, levels):
+    means = {{f"{{kind}}_mean{{i}}": levels[f"level{{i}}"].mean((2, 3)) for i in range({count})}}
+    return means | {{f"{{kind}}_std{{i}}": np.sqrt(levels[f"level{{i}}"].var((2, 3)) + 1e-5) for i in range({count})}}
+
+encoder, maps, decoder = map(load, ("encoder", "maps", "decoder"))
+content, style = read("content.png"), read("style.png")
+levels = encoder({{"picture": content}})
+numbers = statistics("content", levels) | statistics("style", encoder({{"picture": style}}))
+numbers["alpha"] = np.full({count}, 1, np.float32)
+picture = decoder(levels | maps(numbers){origin})["picture"]
+picture = picture[0, :, :content.shape[2], :content.shape[3]].transpose(1, 2, 0)
+Image.fromarray(np.rint(picture.clip(0, 1) * 255).astype(np.uint8)).save("result.png")"""
+
+_TEXT = """# {name}, as {kind}
+
+Three graphs of float32, of any height, width and batch (ONNX opset {opset}). `model.json` has the facts for programs.
+
+| graph | takes | gives |
+| --- | --- | --- |
+| encoder | `picture`: `(batch, 3, height, width)`, RGB in [0, 1], sides from {smallest} pixels on (replicate the border of a smaller one) | {levels} |
+| maps | `content_meanI`, `content_stdI`, `style_meanI`, `style_stdI`: `(1 or batch, channels)` of every level I, the deviation with 1e-5 added to the variance inside the root; `alpha`: a strength in [0, 1] for every level | `centerI`, `gainI`, `shiftI` for the decoder, `(1 or batch, channels, 1, 1)` |
+| decoder | the levels and the maps{takes_origin} | `picture`: not clamped, its sides multiples of {stride}: crop it |
+
+A style is its means and deviations, the weighted mean of several styles' is their blend, and `maps` runs once for a
+picture. For tiles: cut pictures at multiples of {stride} pixels, see {encode} cells of {stride} pixels more on every side
+in the encoder and {decode} in the decoder, cut them off again, and use the statistics of the whole picture: the result is
+the same as in one piece. A gain and a shift may be given for every cell, `(batch, channels, h, w)`, for regions.
+
+The graphs were run on three pictures of odd sides: they differ from torch by {worst:.1g} at most.
+
+```python
+{example}
+```
+"""
+
+
+def readme(config: ModelConfig, kind: str, worst: float) -> str:
+    """The text, in Markdown."""
+    levels = [
+        f"`level{i}`: `(batch, {level.channels}, ceil(height / {level.stride}), ceil(width / {level.stride}))`"
+        for i, level in enumerate(config.levels)
+    ]
+    reach, origin = halo(config), moves(config)
+    takes = "; `origin`: row and column of the first cell of a tile in the whole picture, two int64" if origin else ""
+    example = _EXAMPLE.format(
+        load=_LOAD[kind],
+        count=len(config.levels),
+        origin=' | {"origin": np.zeros(2, np.int64)}' if origin else "",
+    )
+    return _TEXT.format(
+        name=config.name,
+        kind={"onnx": "ONNX", "openvino": "OpenVINO"}[kind],
+        opset=OPSET,
+        smallest=config.min_size,
+        levels=", ".join(levels),
+        takes_origin=takes,
+        stride=config.stride,
+        encode=reach.encode,
+        decode=reach.decode,
+        worst=worst,
+        example=example,
+    )

@@ -1,0 +1,348 @@
+// What the page says, in English and Chinese. Elements name their text: data-t (content), data-l (label and tooltip).
+
+const en = {
+  skip: "Skip to the picture",
+  language: "中文",
+  open: "Open",
+  camera: "Camera",
+  "start.title": "Your photograph, painted",
+  "start.text": "Drop a photograph or a film here, or paste one. Every style shows you that very picture.",
+  "start.open": "Choose a photograph",
+  "start.camera": "Use the camera",
+  "start.sample": "Try the sample",
+  "start.private": "Your pictures go to this service and nowhere else.",
+  "sample.name": "Sample",
+  "stage.title": "Picture",
+  "stage.before": "Before",
+  "stage.after": "After",
+  "stage.compare": "Compare",
+  "stage.paint": "Paint where",
+  "stage.split": "Border between before and after",
+  "stage.alt.before": "The photograph as it was",
+  "stage.alt.after": "The photograph in the style of {style}",
+  "stage.plain": "Choose a style",
+  "stage.in": "in the style of {style}",
+  "stage.of": "{a} and {b}",
+  "brush.hint": "Paint where the style shall be. The rest stays as it was.",
+  "brush.group": "Brush",
+  "brush.kind": "Tool",
+  "brush.paint": "Brush",
+  "brush.erase": "Eraser",
+  "brush.size": "Size",
+  "brush.soft": "Soft",
+  "brush.undo": "Undo stroke",
+  "brush.redo": "Redo stroke",
+  "brush.invert": "Swap painted and unpainted",
+  "brush.clear": "Clear: the style everywhere",
+  "brush.canvas": "Brush: arrow keys move it, the space bar paints, [ and ] change its size, Escape leaves",
+  "brush.undone": "Stroke undone",
+  "brush.redone": "Stroke redone",
+  "brush.cleared": "Cleared: the style is everywhere",
+  "brush.on": "Painting. Arrow keys move the brush, the space bar paints, Escape leaves.",
+  "gallery.title": "Styles",
+  "gallery.own": "Your painting",
+  "gallery.saved": "your painting",
+  "gallery.forget": "Forget {style}",
+  "gallery.forgotten": "{style} is forgotten",
+  "gallery.added": "{style} is in the gallery",
+  "gallery.reading": "Looking at the painting …",
+  "panel.title": "Look",
+  "mix.title": "Style",
+  "mix.slider": "Mix of the two styles",
+  "mix.remove": "One style only",
+  "mix.add": "Mix in a second",
+  "mix.choose": "Choose in the gallery",
+  "mix.none": "Choose a style",
+  "mix.slot.a": "First style: {style}",
+  "mix.slot.b": "Second style: {style}",
+  "mix.value": "{x} % {a}, {y} % {b}",
+  "controls.title": "Touch",
+  "controls.reset": "Reset",
+  "control.alpha": "Strength",
+  "help.alpha": "How much of the style: at 0 the photograph as it was drawn, at 100 the style in full.",
+  "control.preserve_color": "Colors",
+  "help.preserve_color": "Of the style, or of your photograph: only the painting's brightness, or its strokes in your palette.",
+  "choice.preserve_color.none": "Style's",
+  "choice.preserve_color.luma": "Photo's",
+  "choice.preserve_color.match": "Palette",
+  "control.color_strength": "Keep them",
+  "help.color_strength": "How much of the photograph's colors.",
+  "control.scale": "Strokes",
+  "help.scale": "How bold the strokes are. The download looks like this preview.",
+  "value.scale": "{n} ×",
+  "control.detail": "Detail",
+  "help.detail": "Brings fine structure back: faces, lettering.",
+  "save.title": "Full size",
+  "save.quality": "Quality",
+  "save.do": "Download",
+  "save.size": "Download {w} × {h}",
+  "save.film": "Paint the film",
+  "save.film.again": "Download the film",
+  "save.working": "Painting {w} × {h} …",
+  "save.done": "Saved as {name}",
+  "save.stop": "Stop",
+  "save.stopped": "Stopped",
+  "film.waiting": "Waiting for its turn …",
+  "film.sending": "Sending the film …",
+  "film.running": "Painting the film: {p} %",
+  "film.done": "The film is painted",
+  "film.name": "film",
+  "camera.shot": "Take this picture",
+  "camera.live": "Camera, {n} frames a second",
+  "camera.name": "Camera",
+  "camera.on": "The camera is on",
+  "camera.off": "The camera is off",
+  "drop.photo": "As the photograph",
+  "drop.style": "As a style",
+  "live.loaded": "{name} is loaded, {w} by {h} pixels",
+  "live.styled": "Now in the style of {style}",
+  "live.language": "This page is in English",
+  "notice.close": "Close",
+  "notice.retry": "Try again",
+  "token.label": "Access token",
+  "token.do": "Continue",
+  "error.down": "The service does not answer.",
+  "error.down.remedy": "See whether adainkit still runs on the other side, then try again.",
+  "error.token": "This service asks for a token.",
+  "error.token.remedy": "Enter the one you were given.",
+  "error.kind": "{name} is neither a picture nor a film.",
+  "error.kind.remedy": "Give a JPEG, PNG, WebP, TIFF or HEIC picture, or an MP4 or WebM film.",
+  "error.show": "The picture {name} cannot be read.",
+  "error.show.remedy": "The file may be damaged. Save it anew as JPEG or PNG.",
+  "error.large": "{name} has {have} MB; this service takes up to {most} MB.",
+  "error.large.remedy": "Save it smaller, or paint it with the adainkit command.",
+  "error.film.show": "This browser cannot play {name}.",
+  "error.film.show.remedy": "Give an MP4 (H.264) or WebM film, or paint it with: adainkit film",
+  "error.film.none": "This service paints no films.",
+  "error.film.none.remedy": "Install adainkit with its film extra there.",
+  "error.camera.insecure": "The browser gives the camera to secure pages only.",
+  "error.camera.insecure.remedy": "Open this page by https, or on the computer itself as 127.0.0.1.",
+  "error.camera.denied": "The browser does not give the camera.",
+  "error.camera.denied.remedy": "Allow it beside the address of this page, then try again.",
+  "error.camera.missing": "No camera was found.",
+  "error.camera.missing.remedy": "Connect one, then try again.",
+  "error.camera.closed": "The connection for the camera ended.",
+  "error.camera.closed.remedy": "Switch the camera on again.",
+  "error.clipboard": "There is no picture to paste.",
+  "error.clipboard.remedy": "Copy a picture first, then paste it here.",
+};
+
+const zh = {
+  skip: "跳到图片",
+  language: "English",
+  open: "打开",
+  camera: "摄像头",
+  "start.title": "把你的照片画成画",
+  "start.text": "把照片或影片拖到这里，或直接粘贴。每种风格都会用这张照片给你看效果。",
+  "start.open": "选择照片",
+  "start.camera": "使用摄像头",
+  "start.sample": "用示例试试",
+  "start.private": "图片只发送到这个服务，不会去别处。",
+  "sample.name": "示例",
+  "stage.title": "图片",
+  "stage.before": "原图",
+  "stage.after": "效果",
+  "stage.compare": "对比",
+  "stage.paint": "涂抹范围",
+  "stage.split": "原图与效果的分界线",
+  "stage.alt.before": "原来的照片",
+  "stage.alt.after": "{style}风格的照片",
+  "stage.plain": "请选择风格",
+  "stage.in": "{style}风格",
+  "stage.of": "{a}与{b}",
+  "brush.hint": "涂在哪里，哪里就有风格；其余保持原样。",
+  "brush.group": "画笔",
+  "brush.kind": "工具",
+  "brush.paint": "画笔",
+  "brush.erase": "橡皮",
+  "brush.size": "大小",
+  "brush.soft": "柔和",
+  "brush.undo": "撤销一笔",
+  "brush.redo": "重做一笔",
+  "brush.invert": "已涂与未涂互换",
+  "brush.clear": "清除：整张都有风格",
+  "brush.canvas": "画笔：方向键移动，空格键涂抹，[ 和 ] 改变大小，Esc 退出",
+  "brush.undone": "已撤销一笔",
+  "brush.redone": "已重做一笔",
+  "brush.cleared": "已清除：整张都有风格",
+  "brush.on": "正在涂抹。方向键移动画笔，空格键涂抹，Esc 退出。",
+  "gallery.title": "风格",
+  "gallery.own": "你的画作",
+  "gallery.saved": "你的画作",
+  "gallery.forget": "删除{style}",
+  "gallery.forgotten": "{style}已删除",
+  "gallery.added": "{style}已加入风格",
+  "gallery.reading": "正在读取画作……",
+  "panel.title": "效果",
+  "mix.title": "风格",
+  "mix.slider": "两种风格的比例",
+  "mix.remove": "只用一种",
+  "mix.add": "混入第二种",
+  "mix.choose": "请在风格中选择",
+  "mix.none": "请选择风格",
+  "mix.slot.a": "第一种风格：{style}",
+  "mix.slot.b": "第二种风格：{style}",
+  "mix.value": "{a} {x} %，{b} {y} %",
+  "controls.title": "笔触",
+  "controls.reset": "还原",
+  "control.alpha": "强度",
+  "help.alpha": "风格的多少：0 为模型所重绘的照片，100 为完整风格。",
+  "control.preserve_color": "颜色",
+  "help.preserve_color": "用风格的颜色，或保留照片的颜色：只取画作的明暗，或使笔触采用照片的色调。",
+  "choice.preserve_color.none": "风格",
+  "choice.preserve_color.luma": "照片",
+  "choice.preserve_color.match": "色调",
+  "control.color_strength": "保留多少",
+  "help.color_strength": "照片的颜色保留多少。",
+  "control.scale": "笔触",
+  "help.scale": "笔触的粗细。下载的图片与此预览一致。",
+  "value.scale": "{n} ×",
+  "control.detail": "细节",
+  "help.detail": "找回细微之处：人脸、文字。",
+  "save.title": "原尺寸",
+  "save.quality": "质量",
+  "save.do": "下载",
+  "save.size": "下载 {w} × {h}",
+  "save.film": "绘制影片",
+  "save.film.again": "下载影片",
+  "save.working": "正在绘制 {w} × {h} ……",
+  "save.done": "已保存为 {name}",
+  "save.stop": "停止",
+  "save.stopped": "已停止",
+  "film.waiting": "正在排队……",
+  "film.sending": "正在发送影片……",
+  "film.running": "正在绘制影片：{p} %",
+  "film.done": "影片已绘制完成",
+  "film.name": "影片",
+  "camera.shot": "拍下这张",
+  "camera.live": "摄像头，每秒 {n} 帧",
+  "camera.name": "摄像头",
+  "camera.on": "摄像头已打开",
+  "camera.off": "摄像头已关闭",
+  "drop.photo": "作为照片",
+  "drop.style": "作为风格",
+  "live.loaded": "已载入{name}，{w} × {h} 像素",
+  "live.styled": "现在是{style}风格",
+  "live.language": "页面已切换为中文",
+  "notice.close": "关闭",
+  "notice.retry": "重试",
+  "token.label": "访问令牌",
+  "token.do": "继续",
+  "error.down": "服务没有回应。",
+  "error.down.remedy": "请看看 adainkit 是否仍在运行，然后重试。",
+  "error.token": "此服务需要令牌。",
+  "error.token.remedy": "请输入你得到的令牌。",
+  "error.kind": "{name} 既不是图片也不是影片。",
+  "error.kind.remedy": "请给出 JPEG、PNG、WebP、TIFF 或 HEIC 图片，或 MP4、WebM 影片。",
+  "error.show": "无法读取图片 {name}。",
+  "error.show.remedy": "文件可能已损坏。请另存为 JPEG 或 PNG。",
+  "error.large": "{name} 有 {have} MB；此服务最多接受 {most} MB。",
+  "error.large.remedy": "请缩小后再试，或使用 adainkit 命令。",
+  "error.film.show": "此浏览器无法播放 {name}。",
+  "error.film.show.remedy": "请给出 MP4（H.264）或 WebM 影片，或使用命令：adainkit film",
+  "error.film.none": "此服务不能绘制影片。",
+  "error.film.none.remedy": "请在服务一侧安装 adainkit 的 film 扩展。",
+  "error.camera.insecure": "浏览器只把摄像头给安全的页面。",
+  "error.camera.insecure.remedy": "请用 https 打开此页面，或在本机以 127.0.0.1 打开。",
+  "error.camera.denied": "浏览器没有给出摄像头。",
+  "error.camera.denied.remedy": "请在页面地址旁允许使用，然后重试。",
+  "error.camera.missing": "没有找到摄像头。",
+  "error.camera.missing.remedy": "请连接摄像头，然后重试。",
+  "error.camera.closed": "摄像头的连接中断了。",
+  "error.camera.closed.remedy": "请重新打开摄像头。",
+  "error.clipboard": "没有可粘贴的图片。",
+  "error.clipboard.remedy": "请先复制一张图片，再粘贴到这里。",
+};
+
+const presets = {
+  calanque: ["峡湾", "淡淡的粉与蓝"],
+  coral: ["珊瑚", "橙色的分枝笔触"],
+  dusk: ["暮色", "宁静的蓝绿黄昏"],
+  ember: ["余烬", "炽热的橙与红"],
+  engraving: ["版画", "深色排线，近于灰"],
+  fields: ["田野", "青与锈，深色边缘"],
+  "glazed-brick": ["琉璃砖", "瓶绿与赭"],
+  gouache: ["水粉", "橙与赤褐"],
+  gull: ["海鸥", "冷蓝与白"],
+  indigo: ["靛蓝", "米色上的灰蓝印花"],
+  iris: ["鸢尾", "紫、玫瑰与叶绿"],
+  maiolica: ["彩陶", "绿松石与黄"],
+  "marbled-paper": ["大理石纹纸", "黑、玫瑰与奶油色的纹"],
+  meadow: ["草地", "温暖的玫瑰与沙色"],
+  meander: ["回纹", "赭、砖红与蓝的直线"],
+  nebula: ["星云", "紫、靛与品红"],
+  pastel: ["粉彩", "柔和的灰玫瑰与蓝"],
+  "pen-and-wash": ["钢笔淡彩", "米色上的棕墨"],
+  "plum-tree": ["梅树", "橄榄金，柔和"],
+  "red-chalk": ["红粉笔", "米色上的红粉笔"],
+  rivers: ["河流", "夜蓝与浅色边缘"],
+  "rose-rocks": ["玫瑰岩", "水彩，玫瑰与灰"],
+  sepia: ["乌贼墨", "棕色淡彩与钢笔"],
+  "stained-glass": ["彩窗", "黑框里的红、绿、黄"],
+  strata: ["地层", "青、紫与品红"],
+  "thin-section": ["薄片", "夜蓝的晶面"],
+  tunic: ["织衣", "锈红与深绿"],
+  "ukiyo-e": ["浮世绘", "暗玫瑰与茶色，排线"],
+  venice: ["威尼斯", "朦胧的米色与淡蓝"],
+  "water-lilies": ["睡莲", "紫与绿"],
+  "wood-grain": ["木纹", "琥珀色里的深色年轮"],
+  woodcut: ["木刻", "米色上的黑线"],
+};
+
+const languages = { en, zh };
+let current = initial();
+
+function initial() {
+  const kept = read("adainkit.language");
+  if (kept in languages) return kept;
+  return (navigator.language || "en").toLowerCase().startsWith("zh") ? "zh" : "en";
+}
+
+function read(key) {
+  try { return localStorage.getItem(key) ?? ""; } catch { return ""; }
+}
+
+/** The current language: en or zh. */
+export function language() { return current; }
+
+/** The text of `key` with `{names}` filled in; null if there is none. */
+export function has(key) { return languages[current][key] ?? en[key] ?? null; }
+
+/** The text of `key` with `{names}` filled in. */
+export function t(key, values = {}) {
+  return (has(key) ?? key).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}
+
+/** What a style is called, and its line of description. */
+export function styleName(style) {
+  if (!style) return t("mix.none");
+  if (current === "zh" && style.kind === "preset" && presets[style.name]) return presets[style.name][0];
+  return style.label || style.name;
+}
+
+export function styleWords(style) {
+  if (style?.kind === "saved") return t("gallery.saved");
+  if (current === "zh" && presets[style?.name]) return presets[style.name][1];
+  return style?.description ?? "";
+}
+
+/** Put the texts of the current language into the document. */
+export function translate(root = document) {
+  document.documentElement.lang = current === "zh" ? "zh-CN" : "en";
+  for (const element of root.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
+  for (const element of root.querySelectorAll("[data-l]")) {
+    element.setAttribute("aria-label", t(element.dataset.l));
+    element.title = t(element.dataset.l);
+  }
+}
+
+/** Switch to the other language; `languagechange` is told on the document. */
+export function switchLanguage() {
+  current = current === "en" ? "zh" : "en";
+  try { localStorage.setItem("adainkit.language", current); } catch { /* private mode */ }
+  translate();
+  document.dispatchEvent(new Event("languagechange"));
+}
+
+/** Both tables, for the tests: they have the same keys. */
+export const tables = languages;

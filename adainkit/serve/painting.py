@@ -1,0 +1,163 @@
+"""One request's work: from files and fields to a picture in a file, or to a preview in memory."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ..engine.file_to_file import fits_whole
+from ..engine.two_pass import Executor
+from ..errors import ImageError, Progress
+from ..formats import KINDS
+from ..images import FILM_KINDS, check_target, close_image, find_film, open_image, picture_size, save_image
+from ..images.describe import describe
+from ..look.previews import bounded, reduced, strokes_of
+from ..style import Style
+from .desk import Lane
+from .pictures import Held
+from .problems import Refusal
+from .service import Service
+from .shelf import blend, style_of_file
+
+__all__ = ["MEDIA", "Order", "paint_file", "preview", "target_name"]
+
+MEDIA = {
+    "JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif", "AVIF": "image/avif",
+    "TIFF": "image/tiff", "BMP": "image/bmp", "JPEG2000": "image/jp2", "HEIF": "image/heic", "JXL": "image/jxl",
+}  # fmt: skip
+"""The media type of each format that can be written."""
+
+
+@dataclass
+class Order:
+    """What is asked for, besides the picture: checked fields and files in the request's folder."""
+
+    caller: str
+    model: str
+    names: Sequence[tuple[str, float]] = ()
+    """Styles by name, with their weights."""
+    files: Sequence[tuple[Path, float]] = ()
+    """Styles as files, with their weights."""
+    options: dict[str, Any] = field(default_factory=dict)
+    mask: Path | None = None
+    format: str | None = None
+    quality: int | None = None
+    metadata: bool = False
+    size: int | None = None
+    """The longest side of the result, where it is to be smaller."""
+
+    def checked(self, service: Service) -> Order:
+        """Itself. Errors for what can be told before any of the work: the names and the number of styles."""
+        if len(self.names) + len(self.files) > service.settings.styles:
+            raise Refusal(422, f"more than {service.settings.styles} styles are not mixed", "name fewer styles")
+        shares = [(service.shelf.style(self.caller, name, self.model), weight) for name, weight in self.names]
+        if not self.files:
+            blend(shares)
+        return self
+
+    def style(self, service: Service, max_pixels: int) -> Style:
+        """The mix of the styles; to be called at the desk."""
+        stylizer = service.stylizer(self.model)
+        size = self.options.get("style_size", 512)
+        parts = [(service.shelf.style(self.caller, name, self.model), weight) for name, weight in self.names]
+        for path, weight in self.files:
+            parts.append((style_of_file(stylizer, path, style_size=size, max_pixels=max_pixels), weight))
+        return blend(parts)
+
+
+def can_write(format: str) -> bool:
+    """Whether this installation writes a format."""
+    try:
+        check_target(f"picture.{format}")
+    except ImageError:
+        return False
+    return True
+
+
+def target_name(source: Path, format: str | None) -> str:
+    """The name of a result: in the format that is asked for, else in the source's own, else as PNG. `ImageError` for
+    what is no picture."""
+    if format is not None:
+        return f"result.{format}"
+    kind = describe(source)["format"]
+    return f"result.{next((ending for ending, name in KINDS.items() if name == kind), 'png')}"
+
+
+async def paint_file(
+    service: Service, source: Path, order: Order, folder: Path, lane: Lane = Lane.WHOLE, tell: Progress | None = None
+) -> Path:
+    """The stylized picture as a file in the folder. Three pictures are in work side by side; others wait."""
+    limit = service.settings.pixels
+    async with service.beside:
+        target = folder / await service.aside("decode", target_name, source, order.format)
+        saving: dict[str, Any] = {"format": order.format, "quality": order.quality, "strip": not order.metadata}
+        options: dict[str, Any] = {**order.options, "max_pixels": limit}
+        if order.mask is not None:
+            options["mask"] = order.mask
+
+        def decode() -> Any:
+            if KINDS[target.suffix[1:]] in FILM_KINDS and (film := find_film(source, limit)) is not None:
+                if film.frames > service.settings.frames:
+                    raise Refusal(422, f"more than {service.settings.frames} frames", "send a shorter film")
+                return None
+            size = picture_size(source, limit)
+            stylizer = service.stylizer(order.model)
+            executor = Executor(stylizer.model, stylizer.device, stylizer.dtype)
+            if not fits_whole(executor, *size, options.get("scale", 1.0)):
+                return None
+            picture = open_image(source, max_pixels=limit)
+            if order.size is not None:
+                return replace(reduced(picture, bounded(picture, order.size)), kind="file")
+            return replace(picture, kind="file")
+
+        picture = await service.aside("decode", decode)
+
+        def compute(progress: Progress) -> Any:
+            stylizer, style = service.stylizer(order.model), order.style(service, limit)
+            if picture is not None:
+                return stylizer.stylize(picture, style, progress=progress, **options)
+            stylizer.stylize_file(source, target, style, progress=progress, **saving, **options)
+            return None
+
+        result = await service.desk.compute(compute, lane, tell)
+        if result is not None:
+            await service.aside("encode", save_image, result, target, info=picture.info, **saving)
+    height, width = picture_size(target, None)
+    service.metrics.painted(height * width)
+    return target
+
+
+async def preview(
+    service: Service, held: Held, order: Order, mask: Held | None, lane: Lane = Lane.SHORT
+) -> Image.Image:
+    """What the result will look like, seen small: its colors and shapes, and strokes in their size to it."""
+    side = min(order.size or 512, service.settings.preview)
+    scale, detail = order.options.get("scale", 1.0), order.options.get("detail", 0.0)
+    small = bounded(held.small, side)
+    scale, detail = strokes_of(scale, detail, max(small) / max(held.size))
+    options = {name: value for name, value in order.options.items() if name not in ("scale", "style_size")}
+    options["detail"] = detail
+
+    def compute(progress: Progress) -> Image.Image:
+        stylizer = service.stylizer(order.model)
+        content = service.pictures.content(
+            held, side, scale, lambda picture, at: stylizer.encode_content(picture, scale=at, progress=progress)
+        )
+        style = order.style(service, service.settings.pixels)
+        covering: dict[str, Any] = {} if mask is None else {"mask": close_image(mask.small.rgb, mask.small)}
+        shown: Image.Image = stylizer.stylize(content, style, progress=progress, **covering, **options)
+        return shown
+
+    return await service.desk.compute(compute, lane)
+
+
+def copied(source: Any, target: Path) -> Path:
+    """An uploaded file under a name of ours."""
+    with open(target, "wb") as stream:
+        shutil.copyfileobj(source, stream, 1 << 20)
+    return target

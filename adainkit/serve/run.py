@@ -1,0 +1,108 @@
+"""Serving the application: uvicorn, its socket, and an end that leaves nobody waiting."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import webbrowser
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from ..errors import AdaINKitError
+from .settings import Settings, SettingsError, is_loopback, platform_of
+
+if TYPE_CHECKING:
+    import uvicorn
+    from fastapi import FastAPI
+
+__all__ = ["for_platform", "make_server", "open_app", "run"]
+
+log = logging.getLogger("adainkit.serve")
+_MODEL = Path("/opt/ml/model")  # where SageMaker unpacks model.tar.gz
+
+
+def run(settings: Settings, started: Callable[[str], object] = lambda address: None) -> None:
+    """Serve until SIGTERM or Ctrl-C, which let the requests that are there end. `started(address)` is called when the
+    socket listens. `SettingsError` for a place where strangers would be let in."""
+    settings = for_platform(settings)
+    server, _ = make_server(settings)
+    with _listening(settings) as listener:
+        port = listener.getsockname()[1]
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        started(f"http://{host}:{port}/")
+        server.run(sockets=[listener])
+
+
+def open_app(settings: Settings, opener: Callable[[str], object] = webbrowser.open) -> None:
+    """The page in the system's browser, for this user alone: on loopback, on a free port, with a token that is made for
+    this run. It is in the address behind #, which a browser sends to nobody."""
+    token = secrets.token_urlsafe(32)
+    own = replace(settings, host="127.0.0.1", port=0, token=token, tokens=None, platform="none")
+    run(own, lambda address: opener(f"{address}#token={token}"))
+
+
+def for_platform(settings: Settings) -> Settings:
+    """The settings, with the port and the model of the platform that it runs on. `SettingsError` where anybody could
+    call."""
+    platform = platform_of(settings.platform)
+    if platform == "none":
+        if not settings.protected and not is_loopback(settings.host):
+            raise SettingsError(f"on {settings.host} anybody could call; give --tokens FILE, or listen on 127.0.0.1")
+        return replace(settings, platform="none")
+    name = "AIP_HTTP_PORT" if platform == "vertex" else "SAGEMAKER_BIND_TO_PORT"
+    port = os.environ.get(name, "8080")
+    if not port.isdigit():
+        raise SettingsError(f"{name} must be a port, got {port!r}")
+    own = sorted(_MODEL.glob("*.safetensors")) if platform == "sagemaker" else []
+    model = str(own[0]) if own else settings.model
+    return replace(settings, host="0.0.0.0", port=int(port), model=model, platform=platform)
+
+
+def make_server(settings: Settings) -> tuple[uvicorn.Server, FastAPI]:
+    """uvicorn's server for a new application, and the application. `AdaINKitError` without the extra."""
+    try:
+        import uvicorn
+
+        from .app import create_app
+    except ModuleNotFoundError as error:
+        raise AdaINKitError(f'the service needs {error.name}; run pip install "adainkit[serve]"') from error
+
+    class Draining(uvicorn.Server):
+        """A server whose app knows when it is to end: open streams end by themselves then."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            if self.started:
+                app.state.service.drain()
+            super().handle_exit(sig, frame)
+
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,  # the log is ours; addresses and tokens of callers are not written down
+        access_log=False,
+        server_header=False,
+        limit_concurrency=4 * settings.waiting + 64,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=max(1, int(settings.grace)),
+        ws_max_size=1 << 20,
+        h11_max_incomplete_event_size=1 << 16,
+    )
+    return Draining(config), app
+
+
+def _listening(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=256)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        raise SettingsError(
+            f"{where} cannot be listened on ({error.strerror or error}); choose another port"
+        ) from error
