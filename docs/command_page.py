@@ -19,8 +19,7 @@ TRAIN = "`adainkit train` takes the options of `python -m training.train`; `adai
 
 def page() -> str:
     """The text of the page."""
-    made = arguments._parser()
-    parser = made[0] if isinstance(made, tuple) else made
+    parser, _ = arguments._parser()
     commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     told = {choice.dest: choice.help or "" for choice in commands._choices_actions}
     rows = [f"| [`{name}`](#{name}) | {told[name]} |" for name in commands.choices]

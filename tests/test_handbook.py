@@ -51,8 +51,7 @@ def test_the_reference_names_nothing_else():
 
 def test_page_of_the_command_has_every_option(site: types.ModuleType):
     page = site.command_page()
-    made = arguments._parser()
-    parser = made[0] if isinstance(made, tuple) else made
+    parser, _ = arguments._parser()
     commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     for name, command in commands.choices.items():
         section = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", page, re.M | re.S)
