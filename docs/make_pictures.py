@@ -147,7 +147,7 @@ def make_weights(stylizer: Stylizer) -> list[Row]:
     image, dark = photo("astronaut", 300), photo("rocket", 300)
     noisy = np.asarray(dark, np.float32) * 0.5 + np.random.default_rng(0).normal(0, 6, (dark.height, dark.width, 3))
     dark = Image.fromarray(noisy.clip(0, 255).round().astype(np.uint8))
-    choices: list[dict[str, Any]] = [{}, {"detail": 0.5}, {"alpha": 0.6}]
+    choices: list[dict[str, Any]] = [{}, {"detail": 0.7}, {"alpha": 0.5}]
     rows = []
     for content, style in ((image, "pen-and-wash"), (dark, "ukiyo-e")):
         held = stylizer.encode_content(content)

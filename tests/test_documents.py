@@ -72,6 +72,8 @@ def run_shell(line: str, block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
             check_module(words[2], words[3:])
         elif words[:2] == ["pip", "install"] or words[1:4] == ["-m", "pip", "install"]:
             check_extras(" ".join(words))
+        elif words[:1] == ["cat"]:
+            assert all(Path(name).is_file() for name in words[1:]), part
         elif words[:1] == ["make"]:
             check_targets(words[1:])
         elif words[:1] == ["python"] and words[1].endswith(".py"):
