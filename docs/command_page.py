@@ -9,16 +9,17 @@ from adainkit.cli import arguments
 
 HEAD = """# The command
 
-What `adainkit COMMAND --help` says, on one page. Exit codes: 0, done; 1, something failed; 2, wrong usage; 130, Ctrl-C; 143, SIGTERM.
-With `--json` the result on standard output is JSON, and what is said to people goes to standard error.
+What `adainkit COMMAND --help` says, on one page.
+
+Exit codes: 0, done; 1, something failed; 2, wrong usage; 130, Ctrl-C; 143, SIGTERM. With `--json` the result
+on standard output is JSON, and what is said to people goes to standard error.
 """
 TRAIN = "`adainkit train` takes the options of `python -m training.train`; `adainkit train --help` lists them."
 
 
 def page() -> str:
     """The text of the page."""
-    made = arguments._parser()
-    parser = made[0] if isinstance(made, tuple) else made
+    parser, _ = arguments._parser()
     commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     told = {choice.dest: choice.help or "" for choice in commands._choices_actions}
     rows = [f"| [`{name}`](#{name}) | {told[name]} |" for name in commands.choices]

@@ -1,4 +1,4 @@
-"""For the reference: examples in docstrings (`>>> ...`) become blocks of code, which Markdown would show as quotations."""
+"""For the reference: examples in docstrings (`>>> ...`) become blocks of code; to Markdown they would be quotations."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Make the pictures of the README and of the handbook: python docs/make_pictures.py [NAME ...]
 
-Needs scikit-image, whose wheel brings the photographs: a cat (chelsea) and a cup of coffee, both CC0, and an astronaut and
-a rocket, in the public domain. Styles are presets, and a landscape that is drawn by arithmetic.
+Needs scikit-image, whose wheel brings the photographs: a cat (chelsea) and a cup of coffee, both CC0, an astronaut and
+a rocket, in the public domain, and a stained tissue without known restrictions. Styles are presets and the tissue.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from PIL import Image
 from skimage import data
 
 from adainkit import Stylizer, interpolate, save_image
-from adainkit.cli.demo import draw_landscape
 from adainkit.images.sheet import Cell, draw_sheet, thumbnail
 
 PRESETS = ("calanque", "ukiyo-e", "engraving", "maiolica", "pen-and-wash", "iris", "rivers", "ember")
@@ -107,22 +106,22 @@ def make_detail(stylizer: Stylizer) -> list[Row]:
 
 def make_first_options(stylizer: Stylizer) -> list[Row]:
     """What the four options of the first day do."""
-    image = photo("astronaut", 400)
+    image = photo("astronaut", 320)
     content = stylizer.encode_content(image)
     choices: list[dict[str, Any]] = [{}, {"alpha": 0.6}, {"preserve_color": "luma"}, {"detail": 0.5}]
-    cells = [Cell(stylizer.stylize(content, "iris", **c), _words(c) if c else "no option") for c in choices]
-    cells.insert(3, Cell(stylizer.stylize(image, "iris", scale=2), "scale=2"))
+    cells = [Cell(stylizer.stylize(content, "maiolica", **c), _words(c) if c else "no option") for c in choices]
+    cells.insert(3, Cell(stylizer.stylize(image, "maiolica", scale=2), "scale=2"))
     return [[Cell(image, "the photograph"), *cells[:2]], cells[2:]]
 
 
 def make_adain(stylizer: Stylizer) -> list[Row]:
     """The formula on red, green and blue, and on features."""
-    image, style = photo("coffee", 400), draw_landscape(600, 400)
+    image, style = photo("coffee", 400), photo("immunohistochemistry", 400)
     x, y = np.asarray(image, np.float32), np.asarray(style, np.float32)
     moved = (x - x.mean((0, 1))) / x.std((0, 1)) * y.std((0, 1)) + y.mean((0, 1))
     colors = Image.fromarray(moved.clip(0, 255).round().astype(np.uint8))
     painted = stylizer.stylize(image, style)
-    cells = [Cell(image, "a photograph"), Cell(thumbnail(style, 400), "a style")]
+    cells = [Cell(image, "a photograph"), Cell(style, "a style")]
     return [cells, [Cell(colors, "AdaIN on red, green, blue"), Cell(painted, "AdaIN on features")]]
 
 
@@ -145,10 +144,10 @@ def make_tiles(stylizer: Stylizer) -> list[Row]:
 
 def make_weights(stylizer: Stylizer) -> list[Row]:
     """Where the weights are weak, and what helps."""
-    image, dark = photo("astronaut", 400), photo("rocket", 400)
+    image, dark = photo("astronaut", 300), photo("rocket", 300)
     noisy = np.asarray(dark, np.float32) * 0.5 + np.random.default_rng(0).normal(0, 6, (dark.height, dark.width, 3))
     dark = Image.fromarray(noisy.clip(0, 255).round().astype(np.uint8))
-    choices: list[dict[str, Any]] = [{}, {"detail": 0.5}, {"alpha": 0.6}]
+    choices: list[dict[str, Any]] = [{}, {"detail": 0.7}, {"alpha": 0.5}]
     rows = []
     for content, style in ((image, "pen-and-wash"), (dark, "ukiyo-e")):
         held = stylizer.encode_content(content)

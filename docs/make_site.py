@@ -1,6 +1,6 @@
 """Build the handbook: python docs/make_site.py [OUT] (default: build/handbook), from docs/*.md and docs/zh/*.md.
 
-OUT gets `en/`, `zh/` and an `index.html` that leads to one of them. Every warning of Zensical's is an error, and so is a
+OUT gets `en/`, `zh/` and an `index.html` that leads to one of them. Every warning of Zensical's is an error, as is a
 link to a file that is not there. The pages are copied first, with links that fit the site: so docs/ can be read where
 it is, and pages of other folders (`BORROWED`) can be pages of the site.
 """

@@ -63,7 +63,7 @@ def make_files(folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(getattr(data, source)()).convert(mode).resize(SIZE).save(path, **options)
 
-    for name in ("photo.jpg", "photos/cat.jpg", "photos/below/cat.jpg", "data/cats/1.jpg", "scan.tif"):
+    for name in ("photo.jpg", "wave.jpg", "photos/cat.jpg", "photos/below/cat.jpg", "data/cats/1.jpg", "scan.tif"):
         picture(name)
     for name in ("a.jpg", "photos/cup.jpg", "data/cups/2.jpg"):
         picture(name, "coffee")
@@ -76,7 +76,12 @@ def make_files(folder: Path) -> None:
     for number in range(3):
         picture(f"frames/{number}.png", "coffee")
     ramp = Image.linear_gradient("L").resize(SIZE)
-    for name, mask in (("sky.png", ramp), ("trees.png", ramp.transpose(Image.Transpose.ROTATE_180)), ("where.png", ramp)):
+    for name, mask in (
+        ("sky.png", ramp),
+        ("trees.png", ramp.transpose(Image.Transpose.ROTATE_180)),
+        ("where.png", ramp),
+        ("mask.png", ramp),
+    ):
         mask.save(folder / name)
     Image.fromarray(random.integers(0, 65536, SIZE[::-1], dtype=np.uint16)).save(folder / "scan-16-bit.png")
     frames = [Image.fromarray(np.roll(data.coffee(), step, 1)).resize(SIZE) for step in (0, 60)]
