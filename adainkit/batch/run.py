@@ -66,8 +66,8 @@ def stylize_files(
     which all together keep to the budget of one; a picture that is too large for that goes through `stylize_file`
     alone. `style_of(job)`, called in another thread, is the style of each; `options` are those of `Stylizer.stylize`;
     `ended` as in `pipeline.run_jobs`; `strip` and `record_of(job)`, the record, as in `images.save_image`. `threads`
-    that read, and as many that write, by default what fits the device. `max_size`, `resize` and `crop` as in `fitting.Fit`.
-    Close the iterator to stop: no file is ever half-written. Options that no picture can be made with, and masks that
+    that read, and as many that write, by default what fits the device. Sizes (`max_size` and so on) as in
+    `fitting.Fit`. Close the iterator to stop: no file is ever half-written. Options that no picture can be made with, and masks that
     cannot be opened, are an `AdaINKitError` of this call.
     """
     saving = {"format": format, "quality": quality, "overwrite": overwrite, "strip": strip}
@@ -90,16 +90,16 @@ class FileWork:
         saving: Mapping[str, Any],
         computing: Mapping[str, Any],
         threads: int | None = None,
-        fit: Fit = Fit(),
+        fit: Fit | None = None,
     ) -> None:
         _check(stylizer, **computing)
         on_cpu = stylizer.device.type == "cpu"  # where the network itself uses the other cores
         self.threads = threads or (1 if on_cpu else min(_GPU_THREADS, os.cpu_count() or 1))
-        self.stylizer, self.style_of, self.record_of, self.fit = stylizer, style_of, record_of, fit
+        self.stylizer, self.style_of, self.record_of, self.fit = stylizer, style_of, record_of, fit or Fit()
         self.saving, self.computing = dict(saving), dict(computing)
         self._executor = Executor(stylizer.model, stylizer.device, stylizer.dtype, self.computing.get("tile", "auto"))
         masks = (self.computing.get(name) for name in ("mask", "regions"))
-        fit.check(next((each for each in masks if each is not None), None))
+        self.fit.check(next((each for each in masks if each is not None), None))
 
     def read(self, job: Job) -> tuple[Style | None, Picture | None] | Alone:
         """The style and the decoded picture; `Alone` for a film, and for one that the memory holds only by strips."""

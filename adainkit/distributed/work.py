@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..batch.chosen import Styled
+from ..batch.fitting import Fit
 from ..batch.jobs import Job
 from ..batch.pipeline import Alone
 from ..batch.records import complete_record
-from ..batch.fitting import Fit
 from ..batch.run import FileWork
 from ..errors import ImageError
 from ..style import Style
