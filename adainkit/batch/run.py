@@ -67,8 +67,8 @@ def stylize_files(
     alone. `style_of(job)`, called in another thread, is the style of each; `options` are those of `Stylizer.stylize`;
     `ended` as in `pipeline.run_jobs`; `strip` and `record_of(job)`, the record, as in `images.save_image`. `threads`
     that read, and as many that write, by default what fits the device. Sizes (`max_size` and so on) as in
-    `fitting.Fit`. Close the iterator to stop: no file is ever half-written. Options that no picture can be made with, and masks that
-    cannot be opened, are an `AdaINKitError` of this call.
+    `fitting.Fit`. Close the iterator to stop: no file is ever half-written. Options that no picture can be made with,
+    and masks that cannot be opened, are an `AdaINKitError` of this call.
     """
     saving = {"format": format, "quality": quality, "overwrite": overwrite, "strip": strip}
     computing = {"tile": tile, "max_pixels": max_pixels, "progress": progress, **options}
