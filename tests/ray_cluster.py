@@ -30,6 +30,7 @@ class LocalCluster:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         os.environ["OMP_NUM_THREADS"] = "1"
         os.environ.setdefault("RAY_gcs_server_request_timeout_seconds", "240")  # of a machine with other work
+        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 would leave them nothing beside it
         from ray.cluster_utils import Cluster
 
         _be_patient()
