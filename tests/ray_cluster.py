@@ -19,6 +19,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 SMALL: dict[str, Any] = {"object_store_memory": 100 << 20, "include_dashboard": False}
+_PORTS = ("metrics_agent_port", "runtime_env_agent_port", "dashboard_agent_listen_port", "metrics_export_port")
 
 
 class LocalCluster:
@@ -29,6 +30,7 @@ class LocalCluster:
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         os.environ["OMP_NUM_THREADS"] = "1"
         os.environ.setdefault("RAY_gcs_server_request_timeout_seconds", "240")  # of a machine with other work
+        os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 would leave them nothing beside it
         from ray.cluster_utils import Cluster
 
         _be_patient()
@@ -72,19 +74,20 @@ class LocalCluster:
 
 def _ports() -> dict[str, int]:
     """Ports that are free now. A raylet that must learn them from its agents dies after 15 seconds without."""
-    names = ("metrics_agent_port", "runtime_env_agent_port", "dashboard_agent_listen_port", "metrics_export_port")
     with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in names]
+        sockets = [held.enter_context(socket.socket()) for _ in _PORTS]
         for each in sockets:
             each.bind(("", 0))
-        return {name: each.getsockname()[1] for name, each in zip(names, sockets, strict=True)}
+        return {name: each.getsockname()[1] for name, each in zip(_PORTS, sockets, strict=True)}
 
 
 def _be_patient() -> None:
-    """Nodes may take four minutes to start, instead of Ray's fixed 30 seconds: the machine may have other work."""
+    """Let nodes take minutes to start: on a machine with other work Ray's own 30 seconds are few, and a raylet that
+    does not read its agents' ports within 15 dies. So these are written before it starts; its agents have just them."""
     from ray._private import services
+    from ray._private.node import Node
 
-    get_node = services.get_node
+    get_node, start_raylet = services.get_node, Node.start_raylet
     if get_node.__name__ == "patient":
         return
 
@@ -98,7 +101,13 @@ def _be_patient() -> None:
                     raise
                 time.sleep(0.2)
 
-    services.get_node = patient
+    def start_with_ports(node: Any, *arguments: Any, **more: Any) -> Any:
+        for name in _PORTS:
+            port = getattr(node._ray_params, name)
+            Path(node._session_dir, f"{name}_{node._node_id}").write_text(str(port))
+        return start_raylet(node, *arguments, **more)
+
+    services.get_node, Node.start_raylet = patient, start_with_ports
 
 
 @contextmanager

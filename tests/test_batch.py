@@ -486,3 +486,15 @@ def test_once_each_keeps_results_and_errors():
         with pytest.raises(StyleError, match="broken"):
             found("bad")
     assert calls == ["a", "b", "bad"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 9])
+def test_the_choice_is_that_of_drawing_from_what_is_left(count: int):
+    import hashlib
+
+    for name in map(str, range(50)):
+        left, expected = list("abcdefghi"), []
+        for draw in range(count):
+            digest = hashlib.sha256(f"7\0{draw}\0{name}".encode()).digest()
+            expected.append(left.pop(int.from_bytes(digest, "big") % len(left)))
+        assert choose("abcdefghi", name, 7, count) == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from bisect import insort
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -81,10 +82,15 @@ def choose(names: Sequence[str], name: str, seed: int = 0, count: int = 1) -> li
     >>> choose(["wave", "night", "garden"], "train/cat-0001.jpg", seed=0, count=2)
     ['wave', 'night']
     """
-    left, chosen = list(names), []
+    drawn: list[int] = []  # places, in order; the names stay where they are: there may be 80,000, for each of a million
+    chosen = []
     for draw in range(count):
-        drawn = hashlib.sha256(f"{seed}\0{draw}\0{name}".encode(errors="surrogateescape")).digest()
-        chosen.append(left.pop(int.from_bytes(drawn, "big") % len(left)))
+        digest = hashlib.sha256(f"{seed}\0{draw}\0{name}".encode(errors="surrogateescape")).digest()
+        place = int.from_bytes(digest, "big") % (len(names) - draw)
+        for before in drawn:  # among those that are left
+            place += place >= before
+        insort(drawn, place)
+        chosen.append(names[place])
     return chosen
 
 

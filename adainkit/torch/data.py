@@ -47,7 +47,7 @@ class StylizedDataset(Dataset[Any]):
         more: dict[str, Any] = {"model": model, "device": device, "dtype": dtype, "style_size": style_size}
         self.pool = styles if isinstance(styles, StylePool) else StylePool(styles, **more)
         self.dataset, self.p, self.alpha, self.seed, self.transform = dataset, p, alpha_range(alpha), seed, transform
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # with workers that live for several epochs
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # type: ignore[no-untyped-call]  # with workers that live for several epochs
 
     def set_epoch(self, epoch: int) -> None:
         """Draw other styles from now on: those of `epoch`."""
