@@ -231,6 +231,8 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
 def _facts(args: argparse.Namespace, styles: _Styles) -> dict[str, Any]:
     """What the manifest holds of every picture, and by which it knows whether a run goes on."""
     options = {name: value for name, value in vars(args).items() if name not in _NO_OPTIONS}
+    if options["max_size"] is None:
+        del options["max_size"]  # manifests from before it was there go on
     files = {name: _digest(name) for name in (*styles.fixed, *styles.masks, *filter(None, [args.mask]))}
     published = models().get(args.model)
     if published is None or published.available:  # else this run fetches it
