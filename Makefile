@@ -17,7 +17,7 @@ demo: $(VENV)/demo.stamp  ## stylize a photograph: PHOTO=a.jpg STYLE=painting.jp
 	@$(VENV)/bin/python examples/demo.py --out "$(OUT)" $(if $(PHOTO),--photo "$(PHOTO)") $(if $(STYLE),--style "$(STYLE)")
 
 test: $(VENV)/test.stamp  ## run the test suite, minutes: ARGS='-k tiles -x' is handed to pytest, ARGS='-m slow' runs the slow ones
-	@echo "Running the tests: about 6 minutes of CPU time; the slow ones are run by make test ARGS='-m slow'"
+	@echo "Running the tests: some minutes of CPU time; the slow ones are run by make test ARGS='-m slow'"
 	@$(VENV)/bin/python -m pytest $(ARGS)
 
 lint: $(VENV)/dev.stamp  ## check style (ruff) and types (mypy)

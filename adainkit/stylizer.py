@@ -508,6 +508,7 @@ class Stylizer:
         """
         controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
         check_binding(content_statistics, self.digest, scale)
+        _check_source(source)
         saving: dict[str, Any] = {"format": format, "quality": quality}
         saving["overwrite"] = may_replace(target, overwrite, [source, mask, *_named(style, regions)])
         kind = check_target(target, **saving)  # before the work, not after it
@@ -728,6 +729,12 @@ def _scale_of(image: ImageLike | Content, scale: float) -> float:
     if scale not in (1, image.scale):
         raise ImageError(f"this Content is of scale {image.scale:g}, not {scale:g}; encode it with this one")
     return image.scale
+
+
+def _check_source(source: object) -> None:
+    if not isinstance(source, (str, os.PathLike, bytes, bytearray, memoryview)) and not hasattr(source, "read"):
+        given = type(source).__name__
+        raise ImageError(f"stylize_file expects the path or the bytes of a picture, got {given}; use stylize")
 
 
 def _limited(source: Any, max_size: int, max_pixels: int | None) -> Any:

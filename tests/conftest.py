@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 
 from adainkit.stylizer import Stylizer
 
-THREADS = 2
+THREADS = 1  # on small pictures a second thread mostly spins, and on a busy machine it burned five times the work
+SHOWN = 25  # tests that --cpu-times lists
 FAILED = Path(__file__).parent / "failed"
 # Rounding grows with the length of a sum; these hold for the thousands of terms of a convolution.
 TOLERANCE = {
@@ -28,6 +29,7 @@ TOLERANCE = {
 _TEACHER = {"0": (3, 3), "11": (3, 4), "12": (4, 4), "21": (4, 6), "22": (6, 6), "31": (6, 8)}
 _TEACHER |= {"32": (8, 8), "33": (8, 8), "34": (8, 8), "41": (8, 10)}
 _REPORT = pytest.StashKey[pytest.TestReport]()
+_CPU = pytest.StashKey[dict[str, float]]()
 
 settings.register_profile("adainkit", deadline=None, database=None)
 settings.load_profile("adainkit")
@@ -36,6 +38,7 @@ settings.load_profile("adainkit")
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("adainkit")
     group.addoption("--device", default="cpu", help="where tensor tests run: cpu (default), cuda, cuda:1, mps")
+    group.addoption("--cpu-times", action="store_true", help="list the tests that took most CPU time, and its sum")
     group.addoption("--dtype", default="float32", choices=sorted(TOLERANCE), help="their type (float32)")
 
 
@@ -213,3 +216,26 @@ def pictures(tmp_path: Path) -> tuple[Path, Path]:
             small.resize(size, Image.Resampling.BICUBIC).convert(mode).save(folder / f"{kind[0]}{number:03d}.png")
         (folder / f"{kind[0]}013.jpg").write_bytes(b"\xff\xd8 not a picture")
     return tmp_path / "data" / "content", tmp_path / "data" / "style"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """The CPU time of a test, its processes included: on a busy machine the clock says nothing."""
+    before = _cpu_seconds()
+    try:
+        return (yield)
+    finally:
+        item.config.stash.setdefault(_CPU, {})[item.nodeid] = _cpu_seconds() - before
+
+
+def _cpu_seconds() -> float:
+    t = os.times()
+    return t.user + t.system + t.children_user + t.children_system
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if config.getoption("--cpu-times"):
+        found = sorted(config.stash.get(_CPU, {}).items(), key=lambda row: -row[1])
+        terminalreporter.section(f"CPU time: {sum(seconds for _, seconds in found):.0f} s")
+        for name, seconds in found[:SHOWN]:
+            terminalreporter.write_line(f"{seconds:8.2f}s {name}")

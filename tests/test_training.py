@@ -345,7 +345,7 @@ def test_sigterm_saves_and_ends_cleanly(teacher: Path, pictures, tmp_path: Path)
         [str(c) for c in command], cwd=root, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while not list(out.glob("checkpoints/*.pt")) and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)

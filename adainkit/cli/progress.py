@@ -54,7 +54,7 @@ class Meter:
 
     def _line(self, done: float, stage: str) -> None:
         now = self._clock()
-        if now < self._due:
+        if now < self._due or done >= self._total:  # the result says that it is done
             return
         self._due = now + _EVERY
         from tqdm import tqdm

@@ -211,6 +211,8 @@ def options_of(args: argparse.Namespace) -> dict[str, Any]:
 def facts_of(args: argparse.Namespace, styles: ChosenStyles) -> dict[str, Any]:
     """What the manifest holds of every picture, and by which it knows whether a run goes on."""
     options = {name: value for name, value in vars(args).items() if name not in _NO_OPTIONS}
+    if options["max_size"] is None:
+        del options["max_size"]  # manifests from before it was there go on
     files = {name: _digest(name) for name in (*styles.fixed, *styles.masks, *filter(None, [args.mask]))}
     published = models().get(args.model)
     if published is None or published.available:  # else this run fetches it
