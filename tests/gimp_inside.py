@@ -488,6 +488,19 @@ def check_one_step_undoes_it():
             time.sleep(0.2)
 
 
+def check_the_cross_of_the_dialog_changes_nothing():
+    """The photograph is open in a window; the other side closes the dialog as soon as it is there."""
+    (image,) = Gimp.get_images()
+    (layer,) = image.get_layers()
+    procedure = Gimp.get_pdb().lookup_procedure("adainkit-stylize")
+    config = procedure.create_config()
+    config.set_property("run-mode", Gimp.RunMode.INTERACTIVE)
+    config.set_property("image", image)
+    config.set_core_object_array("drawables", [layer])
+    assert procedure.run(config).index(0) == Gimp.PDBStatusType.CANCEL
+    assert [each.get_id() for each in image.get_layers()] == [layer.get_id()]
+
+
 def main():
     Gegl.init(None)
     checks = {name: value for name, value in globals().items() if name.startswith("check_")}

@@ -64,7 +64,7 @@ def steps():
     yield lambda: set(presets) <= set(drawn)
     told["status"] = dialog.status.text()
     told["color is offered for colors"] = dialog.to_color.isVisible()
-    shot("dialog.png")
+    dialog.grab().save(str(FOLDER / "dialog.png"))  # docs/krita.png
     dialog.close()  # the cross
     yield no_dialog
     told["after the cross"] = names(document)

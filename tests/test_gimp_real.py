@@ -31,8 +31,9 @@ CHECKS = [
     if isinstance(node, ast.FunctionDef) and node.name.startswith("check_")
 ]
 WITH_A_DISPLAY = ("check_one_step_undoes_it", "check_text_is_refused_in_place_and_taken_as_a_layer")
+CROSS = "check_the_cross_of_the_dialog_changes_nothing"
 TOGETHER = "check_calls_beside_another_gimp"
-HEADLESS = [name for name in CHECKS if name not in (*WITH_A_DISPLAY, TOGETHER)]
+HEADLESS = [name for name in CHECKS if name not in (*WITH_A_DISPLAY, CROSS, TOGETHER)]
 
 pytestmark = [
     pytest.mark.slow,
@@ -126,3 +127,13 @@ def test_with_a_display(gimp: RealGimp):
     )
     (found,) = gimp.findings(process)
     assert found["results"] == dict.fromkeys(WITH_A_DISPLAY, "")
+
+
+def test_the_cross_of_the_dialog(gimp: RealGimp):
+    arguments = [str(INSIDE), str(gimp.folder), CROSS]
+    code = f"import sys; sys.argv = {arguments!r}; exec(compile(open(sys.argv[0]).read(), sys.argv[0], 'exec'))"
+    actions = ("wait AdaIN Style", "sleep 5", "xdo key --clearmodifiers alt+F4", "sleep 20")
+    more = [word for action in actions for word in ("--do", action)]
+    photo = str(gimp.folder / "photo.png")
+    (found,) = gimp.findings(gimp.start("gui", *more, "--", photo, "--batch-interpreter=python-fu-eval", "-b", code))
+    assert found["results"] == {CROSS: ""}

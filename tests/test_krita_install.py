@@ -2,6 +2,8 @@
 
 import ast
 import json
+import os
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -201,6 +203,31 @@ def test_its_modules_need_nothing_but_the_standard_library_krita_and_qt():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             assert {name.partition(".")[0] for name in names} <= allowed, path
+
+
+@pytest.mark.parametrize("binding", ["PyQt5", "PyQt6"])
+def test_its_dialog_is_right_with_both_bindings_of_qt(binding: str, tmp_path: Path):
+    """Krita 5 has PyQt5, Krita 6 PyQt6; a Python that has the binding is taken, this one or the system's."""
+    script, offscreen = (
+        Path(__file__).with_name("krita_dialog_alone.py"),
+        {**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+    )
+    install(tmp_path)
+    for python in (sys.executable, "/usr/bin/python3"):
+        ask = [python, "-c", f"import {binding}.QtWidgets"]
+        if Path(python).exists() and not subprocess.run(ask, capture_output=True, check=False).returncode:
+            break
+    else:
+        pytest.skip(f"no Python here has {binding}")
+    command = [python, str(script), binding, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=offscreen, timeout=120)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["binding"] == f"{binding}.QtCore"
+    assert found["color"] is True
+    first, second = found["choices"]["styles"]
+    assert (first["preset"], first["weight"], second["weight"]) == (next(iter(adainkit.styles("lite"))), 0.5, 0.5)
+    assert found["choices"]["options"] == {**{c.name: c.default for c in CONTROLS.values()}, "alpha": 0.5}
 
 
 def test_its_messages_are_of_krita(tmp_path: Path):

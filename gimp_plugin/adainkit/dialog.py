@@ -109,7 +109,6 @@ class _Presets:
             self.rows.append([empty, title, description])
         self.icons = Gtk.IconView(model=self.rows, pixbuf_column=0, text_column=1, tooltip_column=2)
         self.icons.set_columns(3)
-        self.icons.set_item_width(THUMBNAIL_SIDE)
         self.icons.set_item_padding(3)
         self.widget = Gtk.ScrolledWindow(hscrollbar_policy=Gtk.PolicyType.NEVER, shadow_type=Gtk.ShadowType.IN)
         self.widget.set_size_request(PREVIEW_SIDE, THUMBNAIL_SIDE + 60)

@@ -166,17 +166,19 @@ def replace_pixels(source, read, to_color=False):
 
 def _add_layer(source, name, read, to_color):
     image, below = source.image, source.layer
+    pieces = _pieces(source, source.format(True), read)
+    if to_color:  # a layer is made for the image as it is
+        pieces = list(pieces)
+        image.convert_rgb()
     kind = Gimp.ImageType.GRAYA_IMAGE if source.gray and not to_color else Gimp.ImageType.RGBA_IMAGE
     layer = Gimp.Layer.new(image, name, source.width, source.height, kind, below.get_opacity(), below.get_mode())
     layer.set_offsets(source.left, source.top)
     whole = (0, 0, source.width, source.height)
     try:  # before the image has it
-        _write(layer.get_buffer(), whole, source.format(True), _pieces(source, source.format(True), read))
+        _write(layer.get_buffer(), whole, source.format(True), pieces)
     except BaseException:
         layer.delete()
         raise
-    if to_color:
-        image.convert_rgb()
     if not image.insert_layer(layer, below.get_parent(), image.get_item_position(below)):
         raise RuntimeError("GIMP does not take a new layer there")
     layer.update(*whole)

@@ -74,11 +74,11 @@ class StyleDialog(QtWidgets.QDialog):
         left = QtWidgets.QVBoxLayout()
         left.addWidget(self.picture)
         left.addWidget(self.status)
+        _group(left, "Painting", [(_title(name), field) for name, field in self.controls.items()])
         left.addStretch()
         right = QtWidgets.QVBoxLayout()
         _group(right, "Style", [("", self.first)])
         _group(right, "Second style", [("", self.second), ("Share of the second", self.mix)])
-        _group(right, "Painting", [(_title(name), field) for name, field in self.controls.items()])
         rows = [("Model", self.model)] + ([("", self.to_color)] if self.source.gray else [])
         _group(right, "Result: a new layer", rows)
         for each in config.get("controls", []):
