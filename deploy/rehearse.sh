@@ -2,6 +2,8 @@
 # The steps of the Dockerfile without Docker: the files that .dockerignore lets through, a fresh environment, the
 # entry point under the image's user, a root that cannot be written, and no network but loopback. Needs Linux, root, git.
 #   deploy/rehearse.sh [FOLDER]      FOLDER holds the environment, and is kept for the next time; default: a new one
+# PYTHON: the interpreter, which other users can run (python3). PACKAGES: a folder of site-packages that has what adainkit
+# depends on already: it stands in for the download of torch. PIP: the pip that installs (the environment's own).
 set -eu
 repository=$(cd "$(dirname "$0")/.." && pwd)
 folder=${1:-$(mktemp -d)}
@@ -9,9 +11,15 @@ mkdir -p "$folder/src"
 sed -n 's/^!//p' "$repository/.dockerignore" | while read -r path; do
     (cd "$repository" && git ls-files -- "$path") | (cd "$repository" && tar -cf - -T -) | tar -xf - -C "$folder/src"
 done
-[ -d "$folder/venv" ] || python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet "$folder/src[serve]"
-"$folder/venv/bin/pip" install --quiet --force-reinstall --no-deps "$folder/src"
+if [ -n "${PACKAGES:-}" ]; then
+    [ -d "$folder/venv" ] || "${PYTHON:-python3}" -m venv --without-pip "$folder/venv"
+    echo "$PACKAGES" > "$(echo "$folder"/venv/lib/python3.*/site-packages)/stand-in.pth"
+    "$PIP" --python "$folder/venv/bin/python" install --quiet --force-reinstall --no-deps "$folder/src"
+else
+    [ -d "$folder/venv" ] || "${PYTHON:-python3}" -m venv "$folder/venv"
+    "$folder/venv/bin/pip" install --quiet "$folder/src[serve]"
+    "$folder/venv/bin/pip" install --quiet --force-reinstall --no-deps "$folder/src"
+fi
 cp "$folder/src/deploy/healthy.py" "$folder/venv/healthy.py"
 chmod -R a+rX "$folder"
 trial='

@@ -631,6 +631,59 @@ def test_a_film_is_painted_with_progress(visit: Visit) -> None:
     assert download.value.suggested_filename.startswith("walk-stained-glass.")
 
 
+@pytest.mark.slow
+def test_a_job_for_a_film_is_followed_stopped_and_fetched(visit: Visit, tmp_path: Path) -> None:
+    """The page's part, whatever the service can: the test answers in its place."""
+    page = visit.page
+    events = [
+        {"state": "waiting", "progress": 0},
+        {"state": "running", "progress": 0.4},
+        {"state": "done", "progress": 1},
+    ]
+    stream = "".join(f"data: {json.dumps(each)}\n\n" for each in events)
+    streams = iter(
+        [stream[: stream.index("data", 5)], stream]
+    )  # the first ends early: the page asks, then listens again
+    deleted: list[str] = []
+
+    def job(route: Any) -> None:
+        if route.request.method == "DELETE":
+            deleted.append(route.request.url)
+            route.fulfill(status=204)
+        elif route.request.url.endswith("/events"):
+            text = next(streams, None)
+            if text is not None:
+                route.fulfill(body=text, content_type="text/event-stream")
+        elif route.request.url.endswith("/result"):
+            route.fulfill(body=b"a film", content_type="video/webm")
+        else:
+            route.fulfill(body=json.dumps({"id": "j1", **events[1]}), content_type="application/json")
+
+    def able(route: Any) -> None:
+        facts = {**route.fetch().json(), "films": True}
+        route.fulfill(body=json.dumps(facts), content_type="application/json")
+
+    page.route("**/v1/controls", able)
+    page.route("**/v1/jobs**", job)
+    page.route("**/v1/jobs/**", job)
+    visit.enter()
+    page.evaluate(FILM)
+    page.locator("#frame.painted").wait_for()
+    assert page.locator("#save").inner_text() == "Paint the film"
+    with page.expect_download() as download:
+        page.click("#save")
+    download.value.save_as(tmp_path / "film")
+    assert (tmp_path / "film").read_bytes() == b"a film"
+    assert download.value.suggested_filename == "walk-stained-glass.webm"
+    sent = next(each for each in visit.requests if each.url.endswith("/v1/jobs"))
+    assert b"stained-glass" in sent.post_data_buffer
+    page.locator("#save").wait_for()
+    page.click("#save")
+    page.locator("#stop").click()
+    page.locator("#save").wait_for()
+    assert deleted == [f"{visit.address}/v1/jobs/j1"]
+
+
 NAMELESS = """() => [...document.querySelectorAll("button, input, [role=slider], [role=application], canvas, img")]
   .filter((each) => each.checkVisibility() && each.getAttribute("alt") !== "")
   .filter((each) => !(each.innerText?.trim() || each.getAttribute("aria-label") || each.getAttribute("alt")
