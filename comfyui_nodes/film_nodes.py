@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,7 @@ class AdaINStylizeVideo(io.ComfyNode):
                     max=1.0,
                     step=0.05,
                     optional=True,
-                    tooltip="How much of the last frame is kept along the motion, so that strokes and noise are calmer: "
+                    tooltip="How much of the last frame is kept along the motion, so that strokes and noise are calm: "
                     "0 nothing, 0.8 much. More than 0 needs OpenCV.",
                 ),
                 mask_input(),
@@ -99,5 +98,13 @@ class AdaINStylizeVideo(io.ComfyNode):
         finally:
             if given is not None:
                 given.unlink(missing_ok=True)
-            shutil.rmtree(Path(f"{target}.parts"), ignore_errors=True)
+            _remove(Path(f"{target}.parts"))
         return io.NodeOutput(InputImpl.VideoFromFile(str(target)))
+
+
+def _remove(folder: Path) -> None:
+    """What a stopped run has left: nobody could go on with it."""
+    for path in folder.glob("*"):
+        path.unlink(missing_ok=True)
+    if folder.exists():
+        folder.rmdir()
