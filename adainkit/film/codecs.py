@@ -38,8 +38,7 @@ CODECS: dict[str, _Codec] = {
     "h264": _Codec(
         "libx264",
         {_PLAIN: "yuv420p", _DEEP: "yuv420p10le"},
-        # x264's weighted prediction is not the same in every run with the same pictures; all else was, in all runs tried
-        {"crf": "18", "preset": "medium", "x264-params": "weightp=0"},
+        {"crf": "18", "preset": "medium"},
         crf=(0, 51),
         preset="preset",
     ),
