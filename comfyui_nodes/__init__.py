@@ -4,6 +4,7 @@ from comfy_api.latest import ComfyExtension, io
 
 from .apply_nodes import AdaINApply, AdaINApplyToFrames, AdaINRegions, AdaINStylize
 from .files import register_folders, serve_help
+from .film_nodes import AdaINStylizeVideo
 from .model_nodes import AdaINLoadModel
 from .style_nodes import AdaINEncodeStyle, AdaINLoadStyle, AdaINMixStyles, AdaINPresetStyle, AdaINSaveStyle
 
@@ -21,6 +22,7 @@ NODES: list[type[io.ComfyNode]] = [
     AdaINApply,
     AdaINRegions,
     AdaINApplyToFrames,
+    AdaINStylizeVideo,
 ]
 
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
+import secrets
 import sys
 from pathlib import Path
 
 import folder_paths
 
-__all__ = ["MODELS", "STYLES", "list_files", "register_folders", "serve_help", "stamp", "style_target"]
+__all__ = [
+    "MODELS",
+    "STYLES",
+    "film_target",
+    "list_files",
+    "register_folders",
+    "serve_help",
+    "stamp",
+    "style_target",
+]
 
 MODELS, STYLES = "adain", "adain_styles"
 
@@ -37,6 +47,13 @@ def style_target(prefix: str) -> Path:
     """A new file in output/adain_styles, numbered as ComfyUI numbers pictures; never one outside of it."""
     folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix.strip() or "style", _saved_styles())
     return Path(folder, f"{name}_{counter:05}_.safetensors")
+
+
+def film_target(suffix: str) -> Path:
+    """A new name in the folder that ComfyUI clears when it starts."""
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"adain-{secrets.token_hex(8)}{suffix}"
 
 
 def _saved_styles() -> str:

@@ -38,7 +38,7 @@ CODECS: dict[str, _Codec] = {
     "h264": _Codec(
         "libx264",
         {_PLAIN: "yuv420p", _DEEP: "yuv420p10le"},
-        {"crf": "18", "preset": "medium", "x264-params": "sync-lookahead=0"},  # its own thread is not always the same
+        {"crf": "18", "preset": "medium"},
         crf=(0, 51),
         preset="preset",
     ),

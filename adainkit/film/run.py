@@ -85,18 +85,11 @@ def stylize_film(
         "stop": stop,
         **controls,
     }
-    plan = {**_plan(stylizer, source, look, fps, mask), "options": options}
-    if kind_of(target) == "video":
-        encoding = choose_encoding(target, clip.facts, codec=codec, crf=crf, preset=preset)
-        _tell_losses(target, encoding, clip)
-        plan |= encoding.facts()
-        sink: Sink = VideoSink(clip, target, encoding, plan, sound=sound, cut=stop is not None, resume=resume)
-    elif codec or crf is not None or preset:
-        raise FilmError(f"{target}: codec, crf and preset are for video files")
-    elif kind_of(target) == "animation":
-        sink = AnimationSink(clip, target, overwrite=overwrite, max_pixels=max_pixels)
-    else:
-        sink = SequenceSink(clip, target, overwrite=overwrite, resume=resume and not steady)
+    plan = {**_plan(stylizer, source, look, fps, mask), "options": options | controls}
+    encoder = {"codec": codec, "crf": crf, "preset": preset}
+    limits: dict[str, Any] = {"overwrite": overwrite, "max_pixels": max_pixels}
+    limits |= {"sound": sound, "cut": stop is not None, "resume": resume}
+    sink = _sink(clip, target, plan, encoder, **limits)
     try:
         _run(stylizer, clip, look, calm, sink, statistics, max_frames, progress)
     except BaseException:
@@ -105,6 +98,30 @@ def stylize_film(
             log.warning("%s: the parts that are done are in %s; resume goes on there", target, sink.segments.folder)
         raise
     return target
+
+
+def _sink(
+    clip: Clip,
+    target: Path,
+    plan: dict[str, Any],
+    encoder: dict[str, Any],
+    *,
+    overwrite: bool,
+    max_pixels: int | None,
+    sound: bool,
+    cut: bool,
+    resume: bool,
+) -> Sink:
+    """Where the frames go; all that can be wrong with it is told here, before the work."""
+    if kind_of(target) == "video":
+        encoding = choose_encoding(target, clip.facts, **encoder)
+        _tell_losses(target, encoding, clip)
+        return VideoSink(clip, target, encoding, plan | encoding.facts(), sound=sound, cut=cut, resume=resume)
+    if any(value is not None for value in encoder.values()):
+        raise FilmError(f"{target}: codec, crf and preset are for video files")
+    if kind_of(target) == "animation":
+        return AnimationSink(clip, target, overwrite=overwrite, max_pixels=max_pixels)
+    return SequenceSink(clip, target, overwrite=overwrite, resume=resume and not plan["options"]["steady"])
 
 
 def make_look(

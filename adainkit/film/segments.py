@@ -1,7 +1,8 @@
 """Pictures encoded by segments, each a file that appears whole: what a killed run has done is there for the next one.
 
-Every segment begins anew, with an encoder of its own, so that a film is the same bit for bit whether it was made in one
-run or in several. Encoders count frames, at the average rate; the real times come in when segments are joined.
+Every segment begins anew, with an encoder of its own, so that encoders get the same pictures in the same portions
+whether a film is made in one run or in several. Encoders count frames, at the average rate; the real times come in when
+segments are joined.
 """
 
 from __future__ import annotations

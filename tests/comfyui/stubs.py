@@ -76,6 +76,17 @@ class NodeOutput:
         self.args, self.ui = args, ui
 
 
+class VideoFromFile:
+    def __init__(self, file: Any) -> None:
+        self.file = file
+
+    def get_stream_source(self) -> Any:
+        return self.file
+
+    def get_container_format(self) -> str:
+        return "mov,mp4,m4a,3gp,3g2,mj2"
+
+
 def _interrupted() -> None:
     if host.interrupt_at is not None:
         host.interrupt_at -= 1
@@ -118,6 +129,7 @@ def _folders() -> ModuleType:
     module.add_model_folder_path, module.get_filename_list = add, names
     module.get_full_path, module.get_full_path_or_raise, module.get_save_image_path = full, full_or_raise, save_path
     module.get_output_directory = lambda: str(host.base / "output")
+    module.get_temp_directory = lambda: str(host.base / "temp")
     module.models_dir, module.known = str(host.base / "models"), known
     return module
 
@@ -136,9 +148,10 @@ def install(base: Path) -> dict[str, ModuleType]:
     management.soft_empty_cache = _empty_cache
     management.load_models_gpu = lambda models, memory_required: host.loads.append((models, memory_required))
     patcher.ModelPatcher, utils.ProgressBar = ModelPatcher, ProgressBar
-    names = ("Image", "Mask", "Int", "Float", "String", "Boolean", "Combo")
+    names = ("Image", "Mask", "Video", "Int", "Float", "String", "Boolean", "Combo")
     latest = ModuleType("comfy_api.latest")
     latest.ComfyExtension = type("ComfyExtension", (), {})
+    latest.InputImpl = SimpleNamespace(VideoFromFile=VideoFromFile)
     latest.io = SimpleNamespace(
         **{name: _type(name.upper()) for name in names},
         Custom=_type,

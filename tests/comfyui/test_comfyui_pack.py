@@ -28,6 +28,10 @@ PROMISED = {
     "AdaINApply": ["image", "model", "style", *WIDGETS, "mask"],
     "AdaINRegions": ["image", "model", *(f"{k}_{i}" for i in range(1, 5) for k in ("mask", "style")), *WIDGETS],
     "AdaINApplyToFrames": ["frames", "model", "style", *WIDGETS, "steady", "mask"],
+    "AdaINStylizeVideo": [
+        *("video", "model", "style", "alpha", "preserve_color", "color_strength", "stroke_scale", "detail"),
+        *("level_alphas", "statistics", "steady", "mask"),
+    ],
 }
 CHOICES = {
     "preserve_color": ["none", "luma", "match"],
