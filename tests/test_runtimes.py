@@ -10,7 +10,7 @@ import torch
 
 from adainkit import AdaINKitError, AdaINModel, ModelConfig, Style, Stylizer
 from adainkit.net.adain import AffineMap
-from adainkit.runtimes import choice, coders
+from adainkit.runtimes import choice, coders, engines
 from adainkit.runtimes.network import CompiledNetwork
 
 pytest.importorskip("onnx")
@@ -146,3 +146,13 @@ def test_compiled_models_are_kept_and_several_threads_share_them(home: Path) -> 
         with ThreadPoolExecutor(4) as pool:
             together = list(pool.map(lambda image: stylizer.stylize(image, "iris"), images * 3))
     assert all(np.array_equal(a, b) for a, b in zip(one_by_one * 3, together, strict=True))
+
+
+def test_an_engine_without_memory_says_so_in_python_s_words() -> None:
+    for told, kind in (
+        ("bad allocation", MemoryError),
+        ("Failed to allocate memory", MemoryError),
+        ("shape", RuntimeError),
+    ):
+        with pytest.raises(kind, match=told), engines._memory():
+            raise RuntimeError(told)
