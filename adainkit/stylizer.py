@@ -130,6 +130,8 @@ class Stylizer:
         Weights that were rounded stay rounded: for more precision than a Stylizer has, make a new one.
         """
         target = self.device if device is None else find_device(device)
+        if dtype is None and self._compiled is not None and target.type == "cpu":
+            return self  # it is there, as it was chosen
         dtype = self.precision if dtype is None else dtype
         engine, precision = find_runtime(self._wanted, target, dtype, self.model.config)
         kinds = find_precision(dtype if engine == "torch" else torch.float32, target, self.model.config)

@@ -10,7 +10,7 @@ import torch
 
 from adainkit import AdaINKitError, AdaINModel, ModelConfig, Style, Stylizer
 from adainkit.net.adain import AffineMap
-from adainkit.runtimes import choice, coders
+from adainkit.runtimes import choice, coders, engines
 from adainkit.runtimes.network import CompiledNetwork
 
 pytest.importorskip("onnx")
@@ -99,7 +99,8 @@ def test_bfloat16_is_as_close_as_promised(precision: str) -> None:
     noisy = (flat + np.random.default_rng(1).normal(0, 2 / 255, flat.shape).astype(np.float32)).clip(0, 1)
     exact = Stylizer(dtype="float32", device="cpu", cache=None, runtime="torch")
     with Stylizer(dtype=precision, device="cpu", cache=None, runtime="openvino") as rounded:
-        assert rounded.precision == precision
+        assert rounded.to("cpu").precision == precision
+        assert rounded.runtime == "openvino"
         for image, most in ((photo, 0.6), (flat, 2), (noisy, 2)):
             assert 255 * abs(rounded.stylize(image, "iris") - exact.stylize(image, "iris")).mean() <= most
 
@@ -145,3 +146,13 @@ def test_compiled_models_are_kept_and_several_threads_share_them(home: Path) -> 
         with ThreadPoolExecutor(4) as pool:
             together = list(pool.map(lambda image: stylizer.stylize(image, "iris"), images * 3))
     assert all(np.array_equal(a, b) for a, b in zip(one_by_one * 3, together, strict=True))
+
+
+def test_an_engine_without_memory_says_so_in_python_s_words() -> None:
+    for told, kind in (
+        ("bad allocation", MemoryError),
+        ("Failed to allocate memory", MemoryError),
+        ("shape", RuntimeError),
+    ):
+        with pytest.raises(kind, match=told), engines._memory():
+            raise RuntimeError(told)

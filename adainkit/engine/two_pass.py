@@ -84,7 +84,7 @@ class Executor:
     def encode_window(self, rgb: Tensor) -> list[Tensor]:
         """The features of `(B, 3, H, W)` RGB, on the model's device. The border of a picture that is too small for the
         network is replicated."""
-        x = rgb.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
+        x = rgb.to(self.device, self.dtype).contiguous(memory_format=self.model.layout)
         missing = [max(0, self.model.config.min_size - side) for side in x.shape[2:]]
         if any(missing):
             x = F.pad(x, (0, missing[1], 0, missing[0]), mode="replicate")
@@ -232,7 +232,7 @@ class Executor:
         for level in self.model.config.levels:
             sides = [-(-max(side, self.model.config.min_size) // level.stride) for side in (height, width)]
             shape = (batch, level.channels, *sides)
-            yield torch.empty(shape, device=self.device, dtype=self.kept, memory_format=torch.channels_last)
+            yield torch.empty(shape, device=self.device, dtype=self.kept, memory_format=self.model.layout)
 
 
 # Values per strip of statistics: their float32 copies, 2 MiB each, stay in the cache, and well below the 32 MiB from

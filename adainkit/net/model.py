@@ -114,6 +114,11 @@ class AdaINModel(nn.Module):
         """Whether encoder and decoder were given two types by `cast`."""
         return _kind(self.encoder) != _kind(self.decoder)
 
+    @property
+    def layout(self) -> torch.memory_format:
+        """Channels last: the fastest for convolutions in torch."""
+        return torch.channels_last
+
     def cast(self, encoder: torch.dtype, decoder: torch.dtype) -> None:
         """Round the parameters: the encoder's, and the decoder's but for its last layer, which stays float32.
 

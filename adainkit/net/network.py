@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from .adain import AffineMap, Moments
@@ -31,6 +32,10 @@ class Network(Protocol):
     @property
     def mixed(self) -> bool:
         """Whether the decoder computes in fewer bits than the encoder: features may then be kept as float16."""
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """In which order it takes and gives the values of tensors fastest."""
 
     def encode(self, x: Tensor) -> Sequence[Tensor]:
         """A picture `(B, 3, H, W)` -> the features of `config.levels`."""

@@ -47,7 +47,7 @@ class Moments:
 
 def moments(features: Array, weight: Array | None = None) -> Moments:
     """Of `(1, C, h, w)`, each cell as far as `weight` `(h, w)` says; sums in float64."""
-    x = features[0].reshape(features.shape[1], -1)
+    x = features[0].reshape(features.shape[1], -1).astype(np.float32, copy=False)
     if weight is None:
         mean = x.mean(1, dtype=np.float64)
         d = x - mean[:, None].astype(np.float32)

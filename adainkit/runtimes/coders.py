@@ -13,7 +13,8 @@ multiples of the stride: crop it.
 
 Precision is in the graphs' own types, so that no engine chooses it. In "mixed" all convolutions are in bfloat16 but for
 those up to the finest level and the last one; "bfloat16" takes the finest level, too. AdaIN's maps, which amplify what
-was rounded before them, and the last layer are in float32 always. Measured by `python -m benchmarks precision`.
+was rounded before them, and the last layer are in float32 always; levels are float16, in half the memory. Measured by
+`python -m benchmarks precision`.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ def encoder(
     x, index, levels, now = "picture", 0, 0, False
     for step in config.encoding:
         if step.name == "tap":
-            told = graph.cast(x, False) if now else x
-            name = graph.result(told, f"level{levels}")
-            x = x if now else name
+            low = precision != "float32"
+            name = graph.result(graph.half(x) if low else x, f"level{levels}")
+            x = x if low else name
             outputs[name] = ["batch", step.after.channels, f"height{levels}", f"width{levels}"]
             levels += 1
             continue
@@ -55,7 +56,8 @@ def encoder(
             x, now = graph.cast(x, wanted), wanted
         x = build(Layer(graph, step, _own(tensors, f"encoder.layers.{index}."), now), x)
         index += 1
-    return graph.model({"picture": ["batch", 3, "height", "width"]}, outputs, dict(facts or {}))
+    half = outputs if precision != "float32" else ()
+    return graph.model({"picture": ["batch", 3, "height", "width"]}, outputs, dict(facts or {}), half)
 
 
 def in_bfloat16(precision: Precision, level: int) -> bool:
@@ -87,7 +89,7 @@ def decoder(
         maps.append(Map(*(graph.cast(name, True) if low and i >= count else name for name in names)))
     levels = []
     for i in range(count):
-        centered = graph.node("Sub", f"level{i}", f"center{i}")
+        centered = graph.node("Sub", graph.cast(f"level{i}", False) if low else f"level{i}", f"center{i}")
         moved = graph.node("Add", graph.node("Mul", centered, maps[i].gain), maps[i].shift)
         levels.append(graph.cast(moved, True) if low else moved)
     if moves(config):
@@ -105,7 +107,8 @@ def decoder(
             x, layer.bfloat16 = graph.cast(x, False), False
         x = build(layer, x)
     graph.result(x, "picture")
-    return graph.model(inputs, {"picture": ["batch", 3, "height", "width"]}, dict(facts or {}))
+    half = [f"level{i}" for i in range(count)] if low else ()
+    return graph.model(inputs, {"picture": ["batch", 3, "height", "width"]}, dict(facts or {}), half)
 
 
 def maps(config: ModelConfig, tensors: Mapping[str, Array], facts: Mapping[str, str] | None = None) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -68,7 +68,8 @@ def _openvino(package: Any, graph: bytes, threads: int, cache: Path | None) -> P
             request = idle.pop()
         except IndexError:
             request = compiled.create_infer_request()
-        found = request.infer(dict(inputs), share_inputs=True)
+        with _memory():  # a request that had none is not used again
+            found = request.infer(dict(inputs), share_inputs=True)
         outputs = {port.any_name: values for port, values in found.items()}
         idle.append(request)
         return outputs
@@ -85,9 +86,21 @@ def _onnxruntime(package: Any, graph: bytes, threads: int, cache: Path | None) -
     names = [output.name for output in session.get_outputs()]
 
     def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
-        return dict(zip(names, session.run(None, dict(inputs)), strict=True))
+        with _memory():
+            return dict(zip(names, session.run(None, dict(inputs)), strict=True))
 
     return run
+
+
+@contextmanager
+def _memory() -> Iterator[None]:
+    """An engine's words for memory that is not there become Python's, by which tiles are split."""
+    try:
+        yield
+    except RuntimeError as error:
+        if any(word in str(error).lower() for word in ("alloc", "out of memory")):
+            raise MemoryError(" ".join(str(error).split())[:300]) from error
+        raise
 
 
 def _writable(folder: Path) -> bool:

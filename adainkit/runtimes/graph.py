@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -56,8 +56,12 @@ class Graph:
         self._constants[key or name] = made
         return name
 
+    def half(self, x: str) -> str:
+        """`x` in float16."""
+        return self.node("Cast", x, to=self._onnx.TensorProto.FLOAT16)
+
     def cast(self, x: str, bfloat16: bool) -> str:
-        """`x` in the other type of floats."""
+        """`x` in bfloat16, or in float32."""
         kind = self._onnx.TensorProto
         return self.node("Cast", x, to=kind.BFLOAT16 if bfloat16 else kind.FLOAT)
 
@@ -72,16 +76,22 @@ class Graph:
         return name
 
     def model(
-        self, inputs: dict[str, Sequence[str | int]], outputs: dict[str, Sequence[str | int]], facts: dict[str, str]
+        self,
+        inputs: dict[str, Sequence[str | int]],
+        outputs: dict[str, Sequence[str | int]],
+        facts: dict[str, str],
+        half: Collection[str] = (),
     ) -> Any:
-        """The whole as an `onnx.ModelProto`; `facts` are its metadata. Shapes have a word for each dynamic side; an
-        input that is called "origin" is of int64, all others are of float32."""
+        """The whole as an `onnx.ModelProto`; `facts` are its metadata. Shapes have a word for each dynamic side. An
+        input that is called "origin" is of int64, those of `half` are of float16, all others of float32."""
         helper, kinds = self._onnx.helper, self._onnx.TensorProto
+
+        def kind_of(name: str) -> int:
+            found = kinds.INT64 if name == "origin" else kinds.FLOAT16 if name in half else kinds.FLOAT
+            return int(found)
+
         told = [
-            [
-                helper.make_tensor_value_info(name, kinds.INT64 if name == "origin" else kinds.FLOAT, list(shape))
-                for name, shape in group.items()
-            ]
+            [helper.make_tensor_value_info(name, kind_of(name), list(shape)) for name, shape in group.items()]
             for group in (inputs, outputs)
         ]
         graph = helper.make_graph(self._nodes, "adainkit", *told, list(self._constants.values()))

@@ -186,11 +186,11 @@ def shuffle_then_rgb(layer: Layer, rgb: Mapping[str, Array], x: str) -> str:
     """The last two layers by one convolution in float32, as `net.layers.Shuffle.then_rgb` explains it."""
     graph = layer.graph
     x = layer.conv(x, "expand.conv")
-    if layer.bfloat16:
-        x = graph.cast(x, False)
     # What lies behind the last column is the one that the reflected sub-pixels ask for; before the first, itself.
     for axis in (3, 2):
         x = layer.node("Concat", _part(layer, x, axis, 0, 1), x, _behind(layer, x, axis), axis=axis)
+    if layer.bfloat16:
+        x = graph.cast(x, False)
     weight, bias = tail_kernel(rgb["conv.weight"], rgb["conv.bias"])
     x = layer.node("Conv", x, graph.constant(weight), graph.constant(bias))
     return layer.node("DepthToSpace", x, blocksize=2, mode="CRD")
@@ -209,7 +209,7 @@ def _behind(layer: Layer, x: str, axis: int) -> str:
     channels = 4 * (layer.step.number or layer.step.after.channels)
     kernel = behind_kernel(channels, axis)
     last = _part(layer, x, axis, -2, _END)
-    return layer.node("Conv", last, layer.graph.constant(kernel))
+    return layer.node("Conv", last, layer.graph.constant(kernel, layer.bfloat16))
 
 
 def behind_kernel(channels: int, axis: int) -> Array:

@@ -182,7 +182,7 @@ class LeanStylizer:
             for i, (level, new) in enumerate(zip(self.config.levels, seen, strict=True)):
                 sides = [-(-side // level.stride) for side in (height, width)]
                 if len(whole) <= i:
-                    whole.append(np.empty((1, level.channels, *sides), np.float32))
+                    whole.append(np.empty((1, level.channels, *sides), new.dtype))
                 scale = stride // level.stride
                 rows, columns = part.rows.given(scale, sides[0]), part.columns.given(scale, sides[1])
                 top, left = part.rows.inside(scale).start, part.columns.inside(scale).start

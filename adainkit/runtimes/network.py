@@ -34,8 +34,12 @@ class CompiledNetwork:
     precision: Precision = "float32"
     threads: int = 1
     cache: Path | None = None
-    mixed: bool = False
-    """Features are float32, whatever is computed inside."""
+    layout: torch.memory_format = torch.contiguous_format
+
+    @property
+    def mixed(self) -> bool:
+        """Whether features are float16, as the graphs then take and give them."""
+        return self.precision != "float32"
 
     @property
     def config(self) -> ModelConfig:
@@ -78,7 +82,8 @@ class CompiledNetwork:
 
     def decode(self, features: Sequence[Tensor], maps: Sequence[AffineMap], origin: tuple[int, int] = (0, 0)) -> Tensor:
         """As `AdaINModel.decode`."""
-        inputs = {f"level{i}": _array(f) for i, f in enumerate(features)}
+        kind = torch.float16 if self.mixed else torch.float32
+        inputs = {f"level{i}": f.detach().to(kind).contiguous().numpy() for i, f in enumerate(features)}
         sides = coders.place_sides(self.config, [f.shape[2:] for f in features])
         for i, (affine, (rows, columns)) in enumerate(zip(maps, sides, strict=True)):
             own = affine.window(slice(rows), slice(columns))  # a map may go on beyond the features
