@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= demo-out
+# torch's builds for CPUs, tried where there is no NVIDIA GPU: without the 4 GB of CUDA. Empty: take torch as pip finds it.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
@@ -14,7 +16,8 @@ help:  ## list the targets
 demo: $(VENV)/demo.stamp  ## stylize a photograph: PHOTO=a.jpg STYLE=painting.jpg (or a preset's name) OUT=folder
 	@$(VENV)/bin/python examples/demo.py --out "$(OUT)" $(if $(PHOTO),--photo "$(PHOTO)") $(if $(STYLE),--style "$(STYLE)")
 
-test: $(VENV)/test.stamp  ## run the whole test suite: ARGS='-k tiles -x' is handed to pytest
+test: $(VENV)/test.stamp  ## run the test suite, minutes: ARGS='-k tiles -x' is handed to pytest, ARGS='-m slow' runs the slow ones
+	@echo "Running the tests: about 6 minutes of CPU time; the slow ones are run by make test ARGS='-m slow'"
 	@$(VENV)/bin/python -m pytest $(ARGS)
 
 lint: $(VENV)/dev.stamp  ## check style (ruff) and types (mypy)
@@ -38,9 +41,18 @@ clean:  ## remove the environment and everything that is built or cached
 	find adainkit benchmarks comfyui_nodes examples tests training -name __pycache__ -prune -exec rm -rf {} +
 
 # A stamp says that what its extra names is installed; only pyproject.toml can change that.
-$(VENV)/%.stamp: pyproject.toml | $(VENV)/made.stamp
+$(VENV)/%.stamp: pyproject.toml | $(VENV)/torch.stamp
 	@echo "Installing adainkit[$*] into $(VENV) (torch is large: the first time takes minutes)"
 	@$(PIP) --editable ".[$*]"
+	@touch $@
+
+# Only Linux on x86-64 gets CUDA with pip's torch; where the index cannot be had, pip's torch will do.
+$(VENV)/torch.stamp: | $(VENV)/made.stamp
+	@if [ -n "$(TORCH_INDEX)" ] && [ "$$(uname -sm)" = "Linux x86_64" ] && ! [ -e /dev/nvidiactl ]; then \
+	    echo "No NVIDIA GPU: trying torch's builds for CPUs, at $(TORCH_INDEX)"; \
+	    $(PIP) --retries 0 --timeout 10 --index-url "$(TORCH_INDEX)" torch torchvision >/dev/null 2>&1 || \
+	        echo "They cannot be had here: torch comes as pip finds it"; \
+	fi
 	@touch $@
 
 $(VENV)/made.stamp:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["obstacle", "temporary_beside", "write_atomically"]
+__all__ = ["obstacle", "remove_leftovers", "temporary_beside", "write_atomically"]
+
+_DIGITS = 12  # of a temporary name, hexadecimal
 
 
 def obstacle(path: str | os.PathLike[str]) -> str:
@@ -34,7 +37,7 @@ def temporary_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem[:40]}-{secrets.token_hex(6)}{target.suffix}")
+    temporary = target.with_name(f"{_start(target)}{secrets.token_hex(_DIGITS // 2)}{target.suffix}")
     try:  # from here on: a signal may come right behind the file
         mode = _mode_of(target)
         # not mkstemp: a new file gets the permissions that the user's umask asks for, an old one keeps its own
@@ -47,6 +50,25 @@ def temporary_beside(path: str | os.PathLike[str]) -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> int:
+    """Remove the temporary files of `path` that killed processes have left beside it; how many. Only where nobody is
+    writing it now."""
+    target, removed = Path(path), 0
+    start, end = _start(target), target.suffix
+    with suppress(OSError):
+        for entry in os.scandir(target.parent):
+            middle = entry.name[len(start) : len(entry.name) - len(end)]
+            if entry.name == f"{start}{middle}{end}" and re.fullmatch(rf"[0-9a-f]{{{_DIGITS}}}", middle):
+                with suppress(OSError):
+                    os.unlink(entry.path)  # noqa: PTH108
+                    removed += 1
+    return removed
+
+
+def _start(target: Path) -> str:
+    return f".{target.stem[:40]}-"
 
 
 def _mode_of(target: Path) -> int | None:

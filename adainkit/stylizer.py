@@ -242,8 +242,8 @@ class Stylizer:
     ) -> ContentStatistics:
         """The statistics of several pictures as if they were one: for `content_statistics=` in `stylize`.
 
-        A film whose frames are all stylized with those of the film, or of some of its frames, keeps one tone: its
-        exposure and colors do not flicker.
+        A film whose frames are all stylized with those of the film, or of some of its frames, keeps one tone. Its
+        strokes still move with it, and its noise is still there.
         `images`: any that `stylize` takes, batches too. `ImageError` for none. They belong to this model and `scale`:
         with another one they are an `ImageError`.
         """
@@ -435,8 +435,8 @@ class Stylizer:
 
         A frame is taken from `frames`, in another thread, while the one before is computed, and never more than two are
         waiting, so that a film of any length takes the memory of a few pictures. Give `content_statistics`, those of
-        the film or of some of its frames, against flicker. Errors in the options are raised at once, those of a frame
-        when it is its turn. Close the iterator to stop earlier.
+        the film or of some of its frames, for one tone; `stylize_film` does more. Errors in the options are raised at
+        once, those of a frame when it is its turn. Close the iterator to stop earlier.
         """
         controls = self._controls(alpha, preserve_color, color_strength, scale, detail)
         if content_statistics is not None:
@@ -604,6 +604,10 @@ class Stylizer:
         if not fits(style, self.model.config):
             raise StyleError(f"the style {style.name or '(without a name)'} is damaged; encode its picture again")
         return style
+
+    def executor(self, tile: TileSize = "auto") -> Executor:
+        """What encodes and decodes, on tensors; `tile` as in `stylize`. It stays as it is when this one moves."""
+        return self._executor(tile)
 
     def _executor(self, tile: TileSize) -> Executor:
         return Executor(self._compiled or self.model, self.device, self.dtype, tile)

@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks` for inference; `training`, `precision`, `memory` or `flicker` behind it for these."""
+"""The command: `python -m benchmarks` for inference; `training`, `precision`, `memory` or `flicker` for these."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adainkit.errors import AdaINKitError
 from adainkit.net.devices import find_device
 
 from . import flicker, inference, large_files, precision, training_speed
-from .cases import CANDIDATES
+from .cases import CANDIDATES, there
 from .report import environment, table, write_json
 from .timing import CLOCKS
 
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--sizes", type=_size, nargs="+", metavar="SIZE", help=f"pixels a side, WxH, 4K ({' '.join(SIZES)})"
     )
-    group.add_argument("--only", nargs="+", choices=list(CANDIDATES), default=list(CANDIDATES), metavar="CANDIDATE")
+    group.add_argument("--only", nargs="+", choices=list(CANDIDATES), default=there(), metavar="CANDIDATE")
     group.add_argument("--parts", nargs="+", choices=inference.PARTS, default=list(inference.PARTS))
     group.add_argument("--memory", action=argparse.BooleanOptionalAction, default=True)
     group = parser.add_argument_group("precision")

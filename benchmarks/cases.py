@@ -11,14 +11,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from adainkit.engine.memory import ordinary_tensors
-from adainkit.engine.two_pass import Executor
 from adainkit.net.config import VGG19
 from adainkit.net.model import AdaINModel
+from adainkit.runtimes.engines import ENGINES, here
 from adainkit.stylizer import Stylizer
 
 from .networks import Classic, MicroAST
 
-__all__ = ["CANDIDATES", "Case", "sample_picture"]
+__all__ = ["CANDIDATES", "Case", "sample_picture", "there"]
 
 STYLE_CHANNELS = {Classic: 512, MicroAST: 64}
 
@@ -40,13 +40,13 @@ def sample_picture(height: int, width: int) -> Image.Image:
     return Image.fromarray((picture + grain).clip(0, 255).astype(np.uint8))
 
 
-def _ours(model: str, dtype: str) -> Callable[[torch.device], Case]:
+def _ours(model: str, dtype: str, runtime: str = "torch") -> Callable[[torch.device], Case]:
     def make(device: torch.device) -> Case:
         torch.manual_seed(0)
         weights = AdaINModel(VGG19) if model == "vgg19" else model  # the classic weights need not be there
-        stylizer = Stylizer(weights, device=device, dtype=dtype, cache=None)
+        stylizer = Stylizer(weights, device=device, dtype=dtype, cache=None, runtime=runtime)
         style = stylizer.encode_style(sample_picture(256, 256))
-        executor = Executor(stylizer.model, stylizer.device, stylizer.dtype)
+        executor = stylizer.executor()
 
         def network(x: Tensor) -> Tensor:
             with ordinary_tensors():
@@ -81,6 +81,10 @@ def _rival(kind: type[Classic] | type[MicroAST], memory_format: torch.memory_for
 
 CANDIDATES: dict[str, Callable[[torch.device], Case]] = {
     "lite": _ours("lite", "auto"),
+    "lite-openvino": _ours("lite", "bfloat16", "openvino"),
+    "lite-openvino-mixed": _ours("lite", "mixed", "openvino"),
+    "lite-openvino-float32": _ours("lite", "float32", "openvino"),
+    "lite-onnxruntime": _ours("lite", "float32", "onnxruntime"),
     "lite-float32": _ours("lite", "float32"),
     "lite-bfloat16": _ours("lite", "bfloat16"),
     "vgg19": _ours("vgg19", "float32"),
@@ -88,4 +92,9 @@ CANDIDATES: dict[str, Callable[[torch.device], Case]] = {
     "microast": _rival(MicroAST, torch.contiguous_format),
     "microast-channels_last": _rival(MicroAST, torch.channels_last),
 }
-"""Name -> maker. What comes before the rivals is adainkit's own."""
+"""Name -> maker; in torch unless the name says another runtime. What comes before the rivals is adainkit's own."""
+
+
+def there() -> list[str]:
+    """The candidates whose packages are installed."""
+    return [name for name in CANDIDATES if all(here(engine) for engine in ENGINES if engine in name)]

@@ -20,11 +20,12 @@ __all__ = ["PARTS", "run", "show"]
 PARTS = ("network", "end_to_end")
 # What ratios are taken to: rivals, or of several forms of one the fastest in each round.
 _RIVALS = {
+    "lite": ("lite",),
     "classic": ("classic",),
     "microast": ("microast",),
     "the fastest microast": ("microast", "microast-channels_last"),
 }
-_MEASURED_AGAINST = {form for forms in _RIVALS.values() for form in forms}
+_MEASURED_AGAINST = {form for forms in _RIVALS.values() for form in forms} - {"lite"}
 
 
 def run(

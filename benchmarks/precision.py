@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from adainkit.runtimes.engines import here
 from adainkit.style import Style, styles
 from adainkit.stylizer import Stylizer
 
@@ -18,7 +19,7 @@ from .report import table
 
 __all__ = ["KINDS", "run", "show"]
 
-KINDS = ("mixed", "bfloat16")
+KINDS = ("mixed", "bfloat16", *(f"openvino {kind}" for kind in ("mixed", "bfloat16") if here("openvino")))
 ALPHAS = (0.0, 1.0)
 _PHOTOS = ("chelsea", "astronaut", "coffee", "rocket")
 _FLAT = "flat and noisy flat"
@@ -31,8 +32,8 @@ def run(
 
     Photographs are scikit-image's, or those of `folder`, at most `side` pixels a side; the first `presets` styles.
     """
-    exact = Stylizer(model, device=device, dtype="float32", cache=None)
-    others = {kind: Stylizer(model, device=device, dtype=kind, cache=None) for kind in KINDS}
+    exact = _stylizer(model, device, "float32")
+    others = {kind: _stylizer(model, device, kind) for kind in KINDS if device.type == "cpu" or " " not in kind}
     found = [Style.preset(name, model) for name in list(styles(model))[:presets]]
     rows = []
     groups = {"photographs": _photographs(folder, side), _FLAT: _flat_pictures()}
@@ -44,6 +45,11 @@ def run(
                 row = {"pictures": group, "alpha": alpha, "precision": kind, "results": len(values)}
                 rows.append({**row, "mean": float(np.mean(means)), "worst": max(means), "pixel": max(most)})
     return rows
+
+
+def _stylizer(model: str, device: torch.device, kind: str) -> Stylizer:
+    runtime, _, dtype = kind.rpartition(" ")
+    return Stylizer(model, device=device, dtype=dtype, cache=None, runtime=runtime or "torch")
 
 
 def _differences(

@@ -3,7 +3,7 @@
 from comfy_api.latest import ComfyExtension, io
 
 from .apply_nodes import AdaINApply, AdaINApplyToFrames, AdaINRegions, AdaINStylize
-from .files import register_folders
+from .files import register_folders, serve_help
 from .model_nodes import AdaINLoadModel
 from .style_nodes import AdaINEncodeStyle, AdaINLoadStyle, AdaINMixStyles, AdaINPresetStyle, AdaINSaveStyle
 
@@ -35,4 +35,5 @@ class AdaINExtension(ComfyExtension):
 async def comfy_entrypoint() -> AdaINExtension:
     """Called once by ComfyUI's loader, which asks every node for its lists next: the folders must be known."""
     register_folders()
+    serve_help()
     return AdaINExtension()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 
 import folder_paths
 
-__all__ = ["MODELS", "STYLES", "list_files", "register_folders", "stamp", "style_target"]
+__all__ = ["MODELS", "STYLES", "list_files", "register_folders", "serve_help", "stamp", "style_target"]
 
 MODELS, STYLES = "adain", "adain_styles"
 
@@ -39,3 +41,14 @@ def style_target(prefix: str) -> Path:
 
 def _saved_styles() -> str:
     return str(Path(folder_paths.get_output_directory(), STYLES))
+
+
+def serve_help() -> None:
+    """Let the help pages be found in a folder with a dot or an @ in its name, a release's perhaps.
+
+    ComfyUI serves them under the whole name, while its editor asks for what is before the first dot and the first @.
+    """
+    folders = getattr(sys.modules.get("nodes"), "EXTENSION_WEB_DIRS", None)  # ComfyUI's own module
+    if folders is not None:
+        name = Path(__file__).parents[1].name
+        folders.setdefault(re.split(r"[.@]", name)[0], str(Path(__file__).parent / "web"))

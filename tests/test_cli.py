@@ -495,8 +495,9 @@ def test_debug_shows_the_traceback(run: Run, here: Path):
     [
         "no-such-command",
         "stylize",
-        "stylize a.png",
+        "stylize no-such.png",
         "stylize a.png -o x.png",
+        "stylize a.png --mask b.jpg",
         "stylize a.png art.png --alpha 1.5",
         "stylize a.png art.png --alpha -0.1",
         "stylize a.png art.png --alpha nan",

@@ -1,6 +1,7 @@
 """`adainkit grid`: every picture of the sheet is where it belongs, and is what `stylize` would make of it."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -244,3 +245,21 @@ def test_what_cannot_be_is_told(run: Run, here: Path, argv: str, code: int, told
     assert (found.code, found.out) == (code, "")
     assert told in found.err
     assert not list(Path().glob("*.png"))
+
+
+def test_stylize_without_a_style_shows_the_presets_on_the_picture(
+    here: Path, sheets: list[Any], capsys: pytest.CaptureFixture[str]
+):
+    stylize = runner(capsys, "stylize", after=("--device", "cpu"))
+    found = stylize("in/a.png")
+    assert found.code == 0
+    assert found.out.startswith("in/a-presets.png  (".replace("/", os.sep))
+    assert f"adainkit stylize {Path('in/a.png')} PRESET" in found.err
+    shown = [label for row in labels(sheets[0]) for label in row]
+    assert shown.count("a.png") == 1 + (len(adainkit.styles("lite")) - 1) // 8
+    assert set(adainkit.styles("lite")) < set(shown)
+    with Image.open("in/a-presets.png") as sheet:
+        assert min(sheet.size) > 300
+    assert stylize("in/a.png", "--detail", "1", "--json").code == 0
+    assert Path("in/a-presets-2.png").is_file()  # nothing is replaced
+    assert not np.array_equal(np.asarray(Image.open("in/a-presets.png")), np.asarray(Image.open("in/a-presets-2.png")))

@@ -132,6 +132,9 @@ def test_a_preview_follows_the_slider_and_the_content_is_encoded_once(url: str) 
     kept = opened(requests.post(f"{address}/preview", json={**LOOK, "mask": black, "size": 128, "format": "png"}))
     itself = opened(requests.get(f"{address}/thumbnail", params={"size": 128}))
     assert np.abs(np.asarray(kept, np.float32) - np.asarray(itself, np.float32)).mean() < 4  # but for JPEG
+    small = {"picture_id": sent["id"], "style": "iris", "alpha": 0.2, "size": 128, "format": "png"}
+    asked = requests.post(f"{url}/v1/stylize", data=small)
+    np.testing.assert_allclose(np.asarray(opened(asked)), np.asarray(shown[0]), atol=12)  # made small in other steps
     large = opened(requests.post(f"{address}/preview", json={**LOOK, "size": 4096}))
     assert large.size == (256, 192)
     by_id = requests.post(f"{url}/v1/stylize", data={"picture_id": sent["id"], "style": "iris"})

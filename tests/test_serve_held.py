@@ -21,9 +21,10 @@ import requests
 import torch
 from PIL import Image
 from service import serving
-from test_serve import LOOK, opened, picture, problem
+from test_serve import LOOK, finished, opened, picture, problem
 from websockets.sync.client import connect
 
+from adainkit import Style
 from adainkit.engine.whole import Content
 from adainkit.errors import Cancelled, Progress
 from adainkit.serve import Settings
@@ -44,6 +45,12 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with serving(Settings(platform="none")) as address:
+        yield address
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -340,3 +347,47 @@ def test_sigterm_lets_requests_end_and_leaves_nothing_behind(tmp_path: Path) -> 
     assert opened(answers[0]).size == (900, 700)
     assert process.returncode in (0, 143, -signal.SIGTERM), told
     assert [*tmp_path.iterdir()] == []
+
+
+def test_the_app_opens_a_page_for_its_user_alone(tmp_path: Path) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text('#!/bin/sh\nprintf %s "$1" > "$0.seen"\n')
+    browser.chmod(0o755)
+    environment = {**os.environ, "BROWSER": str(browser), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "adainkit", "app"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        printed = process.stdout.readline().split()[-1]
+        seen = Path(f"{browser}.seen")
+        assert soon(lambda: seen.exists() and seen.read_text() == printed)
+        url, _, token = printed.partition("/#token=")
+        assert soon(lambda: requests.get(f"{url}/healthz").ok)
+        assert requests.get(url).ok
+        assert requests.get(f"{url}/v1/styles").status_code == 401
+        assert requests.get(f"{url}/v1/styles", headers=bearer(token)).ok
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) in (0, 130)
+
+
+def test_films_are_taken_by_their_content_where_films_are_painted(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(data: bytes) -> requests.Response:
+        return requests.post(f"{url}/v1/jobs", data={"style": "iris"}, files={"film": ("a.mp4", data)})
+
+    monkeypatch.setattr("adainkit.serve.films.can_paint_films", lambda: False)
+    assert 'pip install "adainkit[film]"' in problem(asked(b"\0\0\0\x18ftypisom" + bytes(50)))[1]
+    monkeypatch.setattr("adainkit.serve.films.can_paint_films", lambda: True)
+    for trap in (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n", b"ffconcat version 1.0\nfile /etc/passwd\n", b""):
+        assert "this is no film" in problem(asked(trap))[1]
+
+    def stylize_film(stylizer: Stylizer, source: Path, target: Path, style: Style, **options: Any) -> Path:
+        assert options["max_frames"] == Settings().frames
+        assert options["alpha"] == 1.0
+        options["progress"]("stylize", 1, 2)
+        target.write_bytes(source.read_bytes() + style.name.encode())
+        return target
+
+    monkeypatch.setattr(Stylizer, "stylize_film", stylize_film, raising=False)
+    film = b"\0\0\0\x18ftypisom" + bytes(50)
+    told = finished(url, asked(film).json())
+    result = requests.get(url + told["result"])
+    assert (result.content, result.headers["Content-Type"]) == (film + b"iris", "video/mp4")

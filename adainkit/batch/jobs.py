@@ -21,7 +21,16 @@ from ..errors import ImageError
 from ..formats import FORMATS, PICTURES
 from .finding import Found, find
 
-__all__ = ["Job", "default_name", "may_replace", "plan_jobs", "same_file", "split_weight"]
+__all__ = [
+    "Job",
+    "default_name",
+    "may_replace",
+    "named_after",
+    "plan_jobs",
+    "same_file",
+    "split_weight",
+    "with_format",
+]
 
 _SAME = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "tiff": "tif", "heif": "heic"}
 
@@ -76,13 +85,15 @@ def plan_jobs(
     protected: Iterable[str] = (),
     styles_of: Callable[[str], Sequence[str]] = lambda inner: ("",),
     is_done: Callable[[Path, Path], bool] = lambda source, target: False,
+    is_ours: Callable[[Path], bool] = lambda target: False,
 ) -> list[Job]:
     """The jobs for files, patterns and folders, in the order in which they were named; folders by name, recursively.
 
     A folder's tree is kept below `output`. A GIF becomes a PNG, animated if it is, but for an `output` or `format` of
     GIF. Without `output` a result lies beside its content (a folder's beside the folder), `style_name` in its name,
     under a number where the name is taken. Nothing that exists is a target but for `overwrite`, and no content nor any
-    of the `protected` files, there or not, ever is. `ValueError` for an impossible `output`.
+    of the `protected` files, there or not, ever is. What `is_ours` is an unfinished run's and
+    may be replaced. `ValueError` for an impossible `output`.
     """
     found = find(contents, output)
     folder = output is None or _is_folder(output, several=len(found) > 1 or any(f.root for f in found))
@@ -102,15 +113,15 @@ def plan_jobs(
         if output is None:
             plain = _beside(each, style_name, format)
         else:
-            plain = Path(output) / _with_format(each.inner, format) if folder else Path(output)
+            plain = Path(output) / with_format(each.inner, format) if folder else Path(output)
         chosen = styles_of(each.inner.as_posix())
-        for style, target in zip(chosen, _named_after(plain, chosen), strict=True):
+        for style, target in zip(chosen, named_after(plain, chosen), strict=True):
             while output is None and not overwrite and not is_done(each.source, target):
                 if not os.path.lexists(target) and _identity(target) not in taken:
                     break
                 target = _next_name(target)
             done = is_done(each.source, target)
-            problem = _problem(target, taken, overwrite or done)
+            problem = _problem(target, taken, overwrite or done or is_ours(target))
             if not problem:
                 taken[_identity(target)] = f"made of {each.source}"
             jobs.append(Job(each.source, target, problem, style, done and not problem))
@@ -155,12 +166,12 @@ def _is_folder(output: str, *, several: bool) -> bool:
 def _beside(each: Found, style_name: str, format: str | None) -> Path:
     if each.root is None:
         named = each.source.with_name(f"{each.source.stem}-{style_name}{each.source.suffix}")
-        return _with_format(named, format)
+        return with_format(named, format)
     root = Path(os.path.abspath(each.root))
-    return root.parent / f"{root.name or 'pictures'}-{style_name}" / _with_format(each.inner, format)
+    return root.parent / f"{root.name or 'pictures'}-{style_name}" / with_format(each.inner, format)
 
 
-def _named_after(target: Path, styles: Sequence[str]) -> list[Path]:
+def named_after(target: Path, styles: Sequence[str]) -> list[Path]:
     """The target itself for one style; for several, one with each style's name in it, all different."""
     if len(styles) == 1:
         return [target]
@@ -173,7 +184,8 @@ def _named_after(target: Path, styles: Sequence[str]) -> list[Path]:
     return names
 
 
-def _with_format(path: Path, format: str | None) -> Path:
+def with_format(path: Path, format: str | None) -> Path:
+    """The name of a result in a format, by default the content's own; a GIF becomes a PNG."""
     if format:
         same = _kind(path.suffix[1:]) == _kind(format)
         return path if same else path.with_suffix(f".{format}")

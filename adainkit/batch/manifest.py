@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import RawIOBase
 from pathlib import Path
@@ -14,8 +15,9 @@ from typing import Any
 
 from ..errors import AdaINKitError
 
-__all__ = ["Manifest"]
+__all__ = ["Manifest", "is_file_newer"]
 
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _START = '{"input": '  # of every line
 
 
@@ -27,12 +29,20 @@ class Manifest:
     need not be made again. "folder" is the current one, as seen from the manifest's: names in it are another run's
     where that is another folder.
 
+    `is_newer(source, target)` tells that a target is older than its source, or gone; by default for files. URIs are
+    names of their own, whatever the folder is.
+
     It is read at once, and written, or made, as a context manager: `AdaINKitError` for other facts, for a file that is
     no manifest, and for one that cannot be read or written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], facts: Mapping[str, Any]) -> None:
-        self.path = Path(path)
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        facts: Mapping[str, Any],
+        is_newer: Callable[[str, str], bool] | None = None,
+    ) -> None:
+        self.path, self._is_newer = Path(path), is_newer or is_file_newer
         self.facts: dict[str, Any] = json.loads(json.dumps(facts, default=str))
         self._made: dict[str, str] = {}  # output: input
         self._stream: RawIOBase | None = None
@@ -43,7 +53,8 @@ class Manifest:
 
     def is_done(self, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> bool:
         """Whether an earlier run has made `target` of `source`, it is still there, and the source is no newer."""
-        return self._made.get(_key(target)) == _key(source) and not _is_newer(source, target)
+        made = self._made.get(_key(target)) == _key(source)
+        return made and not self._is_newer(os.fspath(source), os.fspath(target))
 
     def add(
         self,
@@ -156,8 +167,8 @@ def _changes(then: Mapping[str, Any], now: Mapping[str, Any], names: Iterable[st
             yield f"{name} was {json.dumps(old)}, now {json.dumps(new)}"
 
 
-def _is_newer(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> bool:
-    """So, too, where there is no target."""
+def is_file_newer(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> bool:
+    """Whether `source` was changed after `target`; so, too, where there is no target."""
     try:
         made = os.stat(target).st_mtime_ns  # noqa: PTH116 - Path's may raise more
     except (OSError, ValueError):
@@ -171,4 +182,6 @@ def _is_newer(source: str | os.PathLike[str], target: str | os.PathLike[str]) ->
 def _key(path: str | os.PathLike[str], folder: str = "") -> str:
     """A value that two names of one place share. `folder` is the one that they are names in, by default the current
     one."""
+    if _URI.match(os.fspath(path)):
+        return os.fspath(path)
     return os.path.abspath(os.path.join(folder, path))  # noqa: PTH100, PTH118

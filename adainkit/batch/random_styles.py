@@ -39,24 +39,40 @@ class RandomStyles:
 
     def of(self, name: str) -> list[str]:
         """The paths of the styles for the content called `name`, its path below the folder of contents with "/"."""
-        return [str(self.folder / style) for style in choose(self.names, name, self.seed, self.count)]
+        return [self._place(style) for style in choose(self.names, name, self.seed, self.count)]
+
+    @property
+    def where(self) -> str:
+        """The folder as it was named."""
+        return str(self.folder)
+
+    @property
+    def name(self) -> str:
+        """That of the folder."""
+        return self.folder.resolve().name
 
     @property
     def paths(self) -> list[str]:
         """The paths of all styles."""
-        return [str(self.folder / name) for name in self.names]
+        return [self._place(name) for name in self.names]
 
     @property
     def facts(self) -> dict[str, object]:
         """What the choice depends on, besides seed and count: another list of names is another choice."""
         names = hashlib.sha256("\0".join(self.names).encode(errors="surrogateescape"))
-        return {"folder": str(self.folder), "pictures": len(self.names), "sha256_of_names": names.hexdigest()[:16]}
+        return {"folder": self.where, "pictures": len(self.names), "sha256_of_names": names.hexdigest()[:16]}
 
     @property
     def digest(self) -> str:
         """A hash of the names and the sizes of all styles: to read all that is in them would take minutes."""
-        sizes = "\0".join(f"{name}\0{(self.folder / name).stat().st_size}" for name in self.names)
+        sizes = "\0".join(f"{name}\0{self._size(name)}" for name in self.names)
         return hashlib.sha256(sizes.encode(errors="surrogateescape")).hexdigest()[:16]
+
+    def _place(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def _size(self, name: str) -> int | None:
+        return (self.folder / name).stat().st_size
 
 
 def choose(names: Sequence[str], name: str, seed: int = 0, count: int = 1) -> list[str]:

@@ -27,7 +27,7 @@ from ..images import (
     save_image,
 )
 from ..look.controls import Alpha, Controls
-from ..look.previews import limited
+from .fitting import Fit
 from .jobs import Job
 from .pipeline import Alone, Outcome, in_flight, run_jobs
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..style import Style
     from ..stylizer import Regions, Stylizer
 
-__all__ = ["stylize_files"]
+__all__ = ["FileWork", "stylize_files"]
 
 _GPU_THREADS = 4  # a GPU is faster than one core decodes and encodes
 
@@ -51,10 +51,13 @@ def stylize_files(
     overwrite: bool = True,
     strip: bool = False,
     record_of: Callable[[Job], Mapping[str, Any] | None] | None = None,
-    max_size: int | None = None,
     max_pixels: int | None = MAX_PIXELS,
     progress: Progress | None = None,
     ended: Callable[[Outcome[Job]], object] = lambda outcome: None,
+    threads: int | None = None,
+    max_size: int | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
     **options: Any,
 ) -> Generator[Outcome[Job], None, None]:
     """`Stylizer.stylize_file` for every job: the same files, sooner. An `Outcome` each, in the order of their ends.
@@ -62,50 +65,83 @@ def stylize_files(
     While one picture is computed, the next is decoded and the last one encoded. Several are in the memory at once,
     which all together keep to the budget of one; a picture that is too large for that goes through `stylize_file`
     alone. `style_of(job)`, called in another thread, is the style of each; `options` are those of `Stylizer.stylize`;
-    `ended` as in `pipeline.run_jobs`; `strip` and `record_of(job)`, the record, as in `images.save_image`.
-    `max_size` as in `stylize_file`. Close the iterator to stop: no file is ever half-written. Options that no picture
-    can be made with, and masks that cannot be opened, are an `AdaINKitError` of this call.
+    `ended` as in `pipeline.run_jobs`; `strip` and `record_of(job)`, the record, as in `images.save_image`. `threads`
+    that read, and as many that write, by default what fits the device. Sizes (`max_size` and so on) as in
+    `fitting.Fit`. Close the iterator to stop: no file is ever half-written. Options that no picture can be made with,
+    and masks that cannot be opened, are an `AdaINKitError` of this call.
     """
-    _check(stylizer, max_pixels, **options)
-    on_cpu = stylizer.device.type == "cpu"  # where the network itself uses the other cores
-    threads = 1 if on_cpu else min(_GPU_THREADS, os.cpu_count() or 1)
-    executor = Executor(stylizer.model, stylizer.device, stylizer.dtype, tile)
-    saving = {"format": format, "quality": quality, "overwrite": overwrite}
+    saving = {"format": format, "quality": quality, "overwrite": overwrite, "strip": strip}
     computing = {"tile": tile, "max_pixels": max_pixels, "progress": progress, **options}
-    scale = options.get("scale", 1.0)
+    files = FileWork(stylizer, style_of, record_of, saving, computing, threads, Fit(max_size, resize, crop))
+    return run_jobs(jobs, files.read, files.work, files.write, threads=files.threads, ended=ended)
 
-    def words(job: Job) -> dict[str, Any]:
-        return {"strip": strip, "record": None if record_of is None else record_of(job)}
 
-    def read(job: Job) -> Any:
-        kind = check_target(_target(job), **saving)  # type: ignore[arg-type]  # before the work, not after it
+class FileWork:
+    """What becomes of a file, in the three stages of a pipeline, each in a thread of its own.
+
+    `saving` are the options of `images.save_image`, `computing` those of `Stylizer.stylize`; see `stylize_files`.
+    """
+
+    def __init__(
+        self,
+        stylizer: Stylizer,
+        style_of: Callable[[Job], Style | None],
+        record_of: Callable[[Job], Mapping[str, Any] | None] | None,
+        saving: Mapping[str, Any],
+        computing: Mapping[str, Any],
+        threads: int | None = None,
+        fit: Fit | None = None,
+    ) -> None:
+        _check(stylizer, **computing)
+        on_cpu = stylizer.device.type == "cpu"  # where the network itself uses the other cores
+        self.threads = threads or (1 if on_cpu else min(_GPU_THREADS, os.cpu_count() or 1))
+        self.stylizer, self.style_of, self.record_of, self.fit = stylizer, style_of, record_of, fit or Fit()
+        self.saving, self.computing = dict(saving), dict(computing)
+        self._executor = Executor(stylizer.model, stylizer.device, stylizer.dtype, self.computing.get("tile", "auto"))
+        masks = (self.computing.get(name) for name in ("mask", "regions"))
+        self.fit.check(next((each for each in masks if each is not None), None))
+
+    def read(self, job: Job) -> tuple[Style | None, Picture | None] | Alone:
+        """The style and the decoded picture; `Alone` for a film, and for one that the memory holds only by strips."""
+        kind = self._check_target(job)  # before the work, not after it
+        max_pixels = self.computing.get("max_pixels", MAX_PIXELS)
         height, width = picture_size(job.source, max_pixels)
-        style = style_of(job)
-        film = kind in FILM_KINDS and is_film(job.source)
-        if film or not fits_whole(executor, height * in_flight(threads), width, scale):
+        style = self.style_of(job)
+        if self.fit.to_one_size:  # of a film the first frame, as `open_image` has it
+            return style, self.fit(_for_file(open_image(job.source, max_pixels=max_pixels)))
+        if kind in FILM_KINDS and is_film(job.source):
             return Alone((style, None))
-        picture = _for_file(open_image(job.source, max_pixels=max_pixels))
-        return style, picture if max_size is None else limited(picture, max_size)
+        scale = self.computing.get("scale", 1.0)
+        if not fits_whole(self._executor, height * in_flight(self.threads), width, scale):
+            return Alone((style, None))
+        return style, self.fit(_for_file(open_image(job.source, max_pixels=max_pixels)))
 
-    def work(job: Job, found: tuple[Style | None, Picture | None]) -> tuple[Any, Picture] | None:
+    def work(self, job: Job, found: tuple[Style | None, Picture | None]) -> tuple[Any, Picture] | None:
+        """The result and the picture; None where all is done, the file too."""
         style, picture = found
         if picture is None:
-            told = {**computing, **saving, **words(job), "max_size": max_size}
-            stylizer.stylize_file(job.source, _target(job), style, **told)
+            told = {**self.computing, **self.saving, "record": self._record(job), "max_size": self.fit.max_size}
+            self.stylizer.stylize_file(job.source, _target(job), style, **told)
             return None
-        return stylizer.stylize(picture, style, **computing), picture
+        return self.stylizer.stylize(picture, style, **self.computing), picture
 
-    def write(job: Job, made: tuple[Any, Picture]) -> None:
+    def write(self, job: Job, made: tuple[Any, Picture]) -> None:
+        """Encode the result into the file."""
         result, picture = made
-        save_image(result, _target(job), info=picture.info, **saving, **words(job))  # type: ignore[arg-type]
+        save_image(result, _target(job), info=picture.info, record=self._record(job), **self.saving)
 
-    return run_jobs(jobs, read, work, write, threads=threads, ended=ended)
+    def _check_target(self, job: Job) -> str:
+        names = ("format", "quality", "overwrite")
+        return check_target(_target(job), **{name: self.saving[name] for name in names if name in self.saving})
+
+    def _record(self, job: Job) -> Mapping[str, Any] | None:
+        return None if self.record_of is None else self.record_of(job)
 
 
 def _check(
     stylizer: Stylizer,
-    max_pixels: int | None,
     *,
+    max_pixels: int | None = MAX_PIXELS,
     alpha: Alpha = 1.0,
     mask: ImageLike | None = None,
     regions: Regions | None = None,

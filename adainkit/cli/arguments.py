@@ -23,6 +23,7 @@ _START = """first steps:
   adainkit photos/ ukiyo-e -o painted/    a folder"""
 _EXAMPLES = {
     "stylize": (
+        "adainkit stylize photo.jpg\n"
         "adainkit stylize photo.jpg painting.jpg -o out.png\n"
         "cat photo.jpg | adainkit stylize - ukiyo-e -o - --format jpg > out.jpg\n"
         "adainkit stylize holiday/ --style wave.jpg:0.7 --style PRESET:0.3 -o painted/ --alpha 0.8\n"
@@ -40,6 +41,11 @@ _EXAMPLES = {
         "adainkit film clip.mp4 --style a.jpg@0 --style b.jpg@12.5 --alpha 0@0,1@3 -o painted.mp4\n"
         "adainkit film clip.mp4 PRESET --preview 5 -o sheet.jpg\n"
         "adainkit film frames/%05d.png PRESET --fps 24 -o painted.webm"
+    ),
+    "cluster": (
+        "adainkit cluster photos/ --random-style paintings/ -o painted/ --manifest run.jsonl\n"
+        "adainkit cluster s3://bucket/photos PRESET -o s3://bucket/painted --manifest run.jsonl --address auto\n"
+        "adainkit cluster train/ --random-style art/ -o out/ --manifest run.jsonl --resize 256 --crop 224 --to tar"
     ),
     "info": "adainkit info out.jpg",
     "export": "adainkit export lite --to onnx -o lite-onnx/",
@@ -93,7 +99,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         return argparse.Namespace(command="train", rest=list(arguments[1:]), debug=False)
     args, rest = parser.parse_known_args(arguments)
     # argparse ends a list of pictures at the first option: `photo.jpg -o out.png painting.jpg` leaves one over
-    if args.command not in ("stylize", "grid") or any(text.startswith("-") for text in rest):
+    if args.command not in ("stylize", "cluster", "grid") or any(text.startswith("-") for text in rest):
         if rest:
             flags = [text for text in rest if text.startswith("-")] or rest
             args.usage_error(f"unrecognized arguments: {' '.join(flags)}")
@@ -128,6 +134,9 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
         return sub
 
     _stylize_arguments(command("stylize", "paint pictures in the style of others or of presets"))
+    cluster = command("cluster", "paint folders and data sets on a Ray cluster, as `stylize` does on one machine")
+    _stylize_arguments(cluster, "cluster")
+    _cluster_arguments(cluster)
     _grid_arguments(command("grid", "paint pictures in many styles, strengths or blends, on one sheet with labels"))
     info = command("info", "tell what a picture is, and the settings that a result was made with")
     info.add_argument("pictures", nargs="+", metavar="FILE", help="picture files")
@@ -161,15 +170,16 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
     return parser, commands.choices
 
 
-def _stylize_arguments(parser: argparse.ArgumentParser) -> None:
+def _stylize_arguments(parser: argparse.ArgumentParser, name: str = "stylize") -> None:
     add = parser.add_argument
     forms = (
         "CONTENT... STYLE",
         "CONTENT... --style STYLE[:WEIGHT] [--style ...]",
         "CONTENT... --region MASK=STYLE [--region ...]",
         "CONTENT... --random-style DIR",
+        "CONTENT",
     )
-    parser.usage = "\n       ".join(f"adainkit stylize {form} [-o OUT] [options]" for form in forms)
+    parser.usage = "\n       ".join(f"adainkit {name} {form} [-o OUT] [options]" for form in forms)
     add(
         "pictures",
         nargs="+",
@@ -232,6 +242,35 @@ def _data_set_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="styles for each CONTENT (default: 1)",
     )
+    for name, text in (
+        ("resize", "scale each CONTENT first, its shorter side to N pixels"),
+        ("crop", "then cut the middle N x N pixels out of it"),
+    ):
+        batch.add_argument(f"--{name}", type=values.positive, metavar="N", help=text)
+
+
+def _cluster_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "cluster", "CONTENT, OUT and DIR may be URIs, as s3://bucket/folder, and hold shards: .tar, .parquet"
+    )
+    add = group.add_argument
+    add("--address", default="", help="auto, or HOST:PORT of the head (default: RAY_ADDRESS, else this machine alone)")
+    add("--actors", type=values.positive, default=0, metavar="N", help="workers (default: all that there is room for)")
+    add("--cpus-per-actor", type=values.within(1, 1024), default=1.0, metavar="N", help="cores of each (default: 1)")
+    add("--gpus-per-actor", type=values.within(0, 64), default=0.0, metavar="N", help="GPUs of each, or a share (0)")
+    add("--memory-per-actor", type=values.bytes_of, default=0, metavar="SIZE", help="like 2G (default: a fair share)")
+    add("--batch", type=values.positive, default=1, metavar="N", help="pictures of one size at once (default: 1)")
+    add(
+        "--window", type=values.positive, default=0, metavar="N", help="pictures that a worker has at once (default: 8)"
+    )
+    add("--wait", type=values.positive, default=600, metavar="S", help="seconds for a worker to start (default: 600)")
+    add(
+        "--to",
+        choices=("same", "tree", "tar", "parquet"),
+        default="same",
+        help="files, or shards (default: as CONTENT)",
+    )
+    add("--shard-size", type=values.positive, default=1000, metavar="N", help="pictures of a new shard (default: 1000)")
 
 
 def _grid_arguments(parser: argparse.ArgumentParser) -> None:

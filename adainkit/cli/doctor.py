@@ -31,6 +31,7 @@ def examine() -> Iterator[Finding]:
         _system,
         _libraries,
         _devices,
+        _runtimes,
         _cache,
         _models,
         _trial,
@@ -87,6 +88,24 @@ def _devices() -> Iterator[Finding]:
         why = f"none found (this torch is built for {built})" if built else "this torch has no GPU support"
         yield Finding("cuda", f"{why}; not needed")
     yield Finding("mps", "here" if torch.backends.mps.is_available() else "none found; not needed")
+
+
+def _runtimes() -> Iterator[Finding]:
+    """What may compute instead of torch, and what "auto" takes for the default model."""
+    import torch
+
+    from ..net.config import LITE
+    from ..runtimes.choice import find_runtime
+    from ..runtimes.engines import ENGINES, engine_version, here
+
+    for name, extra in ENGINES.items():
+        if here(name):
+            yield Finding(name, f"{engine_version(name)}, for --runtime {name}")
+        else:
+            yield Finding(name, f'not installed; not needed (pip install "adainkit[{extra}]")')
+    taken, precision = find_runtime("auto", torch.device("cpu"), "auto", LITE)
+    told = taken if taken == "torch" else f"{taken} in {precision}"
+    yield Finding("runtime", f"auto is {told} on this CPU")
 
 
 def _cache() -> Iterator[Finding]:

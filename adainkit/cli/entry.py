@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import AdaINKitError
-from . import editors, export, film, grid, info, model3d, serve, stylize
+from . import cluster, editors, export, film, grid, info, model3d, serve, stylize
 from .arguments import UsageError, parse_arguments
 from .console import complain, make_stylizer, one_line, print_failure, report_findings
 
@@ -223,6 +223,7 @@ def _teller(before: Callable[..., None]) -> Callable[..., None]:
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "stylize": stylize.run,
+    "cluster": cluster.run,
     "grid": grid.run,
     "film": film.run,
     "info": info.run,

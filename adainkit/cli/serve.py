@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings.from_environment(**given)
     logging.getLogger("adainkit.serve").setLevel(logging.DEBUG if args.debug else logging.INFO)
     if args.command == "app":
-        open_app(settings)
+        open_app(settings, told=lambda address: print(f"the page: {address}\nCtrl-C ends it", flush=True))
     else:
         serve(settings, lambda address: print(f"adainkit serves {address} - Ctrl-C ends it", flush=True))
     return 0

@@ -6,32 +6,38 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..atomic import obstacle
+from ..batch.chosen import ChosenStyles
 from ..batch.finding import find_pictures
-from ..batch.jobs import Job, default_name, plan_jobs
+from ..batch.jobs import Job, plan_jobs
 from ..batch.manifest import Manifest
 from ..batch.pipeline import Outcome, run_jobs
-from ..batch.random_styles import RandomStyles, once_each
+from ..batch.random_styles import RandomStyles
+from ..batch.records import complete_record
 from ..errors import ImageError, StyleError
 from ..store.fetch import file_digest
 from ..store.weights import models
+from . import grid
+from .arguments import parse_arguments
 from .console import complain, make_stylizer, one_line
 from .pipes import Pipes
 from .progress import Meter
 
 if TYPE_CHECKING:
     from ..errors import Progress
-    from ..style import Style
-    from ..stylizer import Regions, Stylizer
 
-__all__ = ["run"]
+__all__ = ["Compute", "facts_of", "options_of", "plan", "record_of_run", "report", "run", "styles_of"]
 
+Ended: TypeAlias = "Callable[[Outcome[Any]], object]"
+Compute: TypeAlias = "Callable[[Sequence[Any], Ended, Progress], Generator[Outcome[Any], None, None]]"
+"""Does jobs, which are `batch.Job` or what has its fields, and calls the second argument as each ends."""
+
+_FIT = ("max_size", "resize", "crop")
 # What the result doesn't depend on, or what has a place of its own in the manifest; all the rest are its options.
 _NO_OPTIONS = {
     "command",
@@ -46,60 +52,15 @@ _NO_OPTIONS = {
     "seed",
     "pipes",
 }
-_NO_OPTIONS |= {"device", "tile", "max_pixels", "strip", "no_record"}
-
-
-@dataclass(frozen=True)
-class _Styles:
-    """The styles of a run: one blend for all pictures, or one for each region, or random ones."""
-
-    blend: dict[str, float]
-    regions: Sequence[tuple[str, str]] = ()
-    random: RandomStyles | None = None
-
-    @property
-    def fixed(self) -> dict[str, float]:
-        """The styles that all pictures get, and their weights."""
-        return self.blend or {style: 1.0 for _, style in self.regions}
-
-    @property
-    def name(self) -> str:
-        """The part of a result's file name that says which styles it has."""
-        return default_name(self.fixed if self.random is None else [self.random.folder.resolve().name])
-
-    @property
-    def inputs(self) -> list[str]:
-        """What is read for them and must not be replaced."""
-        styles = list(self.fixed) if self.random is None else self.random.paths
-        return styles + self.masks
-
-    @property
-    def masks(self) -> list[str]:
-        """The masks of the regions."""
-        return [mask for mask, _ in self.regions]
-
-    def of(self, job: Job) -> dict[str, float]:
-        """The styles of one job, and their weights."""
-        if self.random is None:
-            return self.fixed
-        return {job.style: 1.0} if job.style else {}
-
-    def encoded(self, encode: Callable[[str], Style]) -> tuple[Callable[[Job], Style | None], Regions | None]:
-        """What gives the style of a job, and what all have as `regions`. All but random ones are encoded now, so that
-        their errors come first."""
-        from ..style import Style
-
-        encode = once_each(encode)
-        if self.random is not None:
-            return (lambda job: encode(job.style)), None
-        if self.regions:
-            return (lambda job: None), [(mask, encode(style)) for mask, style in self.regions]
-        blend = Style.blend([(encode(name), weight) for name, weight in self.blend.items()])
-        return (lambda job: blend), None
+_NO_OPTIONS |= {"device", "runtime", "tile", "max_pixels", "strip", "no_record"}
+_NO_OPTIONS |= {"address", "actors", "cpus_per_actor", "gpus_per_actor", "memory_per_actor", "batch", "window", "wait"}
+_NO_OPTIONS |= {"to", "shard_size"}  # `cluster` tells them where they count
 
 
 def run(args: argparse.Namespace) -> int:
     """Do as `args` say: 0, or 1 if a picture failed."""
+    if _wants_to_choose(args):
+        return _show_presets(args)
     with Pipes(args) as pipes:
         args.pipes = pipes
         code = _run(args)
@@ -109,64 +70,84 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    styles = _styles(args)
-    manifest = None if args.manifest is None else Manifest(args.manifest, _facts(args, styles))
-    jobs = _plan(args, styles, manifest)
-    left = [job for job in jobs if not job.done]
-    if len(left) < len(jobs):
-        told = f"{len(jobs) - len(left)} of {len(jobs)} pictures were done before, as {args.manifest} says"
-        print(f"adainkit: {told}", file=sys.stderr)
+    styles = styles_of(args)
+    manifest = None if args.manifest is None else Manifest(args.manifest, facts_of(args, styles))
+    return report(plan(args, styles, manifest), lambda: _here(args, styles), styles, manifest, args)
 
-    def ended(outcome: Outcome[Job]) -> None:
-        if manifest is not None:
-            manifest.add(**_row(outcome, styles))
 
-    if all(job.problem for job in left):  # nothing to do: no need to load a model
-        return _report(left, lambda _: run_jobs(left, _never, _never, _never, ended=ended), styles, manifest, args)
+@contextmanager
+def _here(args: argparse.Namespace, styles: ChosenStyles) -> Iterator[Compute]:
+    """What does jobs in this process."""
     from ..batch import stylize_files
 
     with make_stylizer(args.model, args.device, args.dtype, args.runtime) as stylizer:
         sizes = {"style_size": args.style_size, "max_pixels": args.max_pixels}
         style_of, regions = styles.encoded(lambda name: stylizer.as_style(name, **sizes))
-        record_of = None if args.no_record else lambda job: _record(styles.of(job), stylizer, args)
-        more = {"regions": regions, "ended": ended, "record_of": record_of, **_options(args)}
 
-        def outcomes(progress: Progress) -> Generator[Outcome[Job], None, None]:
-            return stylize_files(stylizer, left, style_of, progress=progress, **more)
+        def record_of(job: Job) -> dict[str, Any]:
+            return complete_record(record_of_run(args), stylizer, styles.of(job))
 
-        return _report(left, outcomes, styles, manifest, args)
+        more = {"regions": regions, "record_of": None if args.no_record else record_of, **options_of(args)}
+
+        def compute(jobs: Sequence[Job], ended: Ended, progress: Progress) -> Generator[Outcome[Job], None, None]:
+            return stylize_files(stylizer, jobs, style_of, progress=progress, ended=ended, **more)
+
+        yield compute
 
 
-def _record(shares: dict[str, float], stylizer: Stylizer, args: argparse.Namespace) -> dict[str, Any]:
-    """What a result says of how it was made: names of files without their folders, which are nobody's business."""
+def _wants_to_choose(args: argparse.Namespace) -> bool:
+    """Whether a picture alone is named, and nothing that only a result in some style has a use for."""
+    named = (args.style, args.region, args.random_style, args.mask, args.manifest, args.output)
+    (first, *rest) = args.pictures
+    return not any(named) and not rest and Path(first).is_file() and Path(first).suffix.lower() != ".safetensors"
+
+
+def _show_presets(args: argparse.Namespace) -> int:
+    """The picture in all presets, on one sheet with their names, and what to type next."""
+    (job,) = plan_jobs(args.pictures, None, style_name="presets", format=args.format, overwrite=args.overwrite)
+    if job.problem or job.target is None:
+        raise ImageError(f"{job.source}: {job.problem}")
+    asked = parse_arguments(["grid", str(job.source), "-o", str(job.target)])
+    for name in vars(asked).keys() & vars(args).keys() - {"command", "pictures", "output", "usage_error"}:
+        setattr(asked, name, getattr(args, name))
+    code = grid.run(asked)
+    told = f"no style was named, so the sheet shows the presets; next: adainkit stylize {job.source} PRESET"
+    print(f"adainkit: {told}", file=sys.stderr)
+    return code
+
+
+def record_of_run(args: argparse.Namespace) -> dict[str, Any]:
+    """What every result says of how it was made: names of files without their folders, which are nobody's business."""
     from .. import __version__
 
-    options = {"style_size": args.style_size, **_options(args)}
-    left_out = ("mask", "tile", "format", "quality", "overwrite", "strip", "max_pixels", "max_size")
-    names = {"mask": args.mask and Path(args.mask).name, "model": Path(args.model).name}
+    options = {"style_size": args.style_size, **options_of(args)}
+    left_out = ("mask", "tile", "format", "quality", "overwrite", "strip", "max_pixels", *_FIT)
     return {
         "adainkit": __version__,
-        **names,
-        "digest": stylizer.digest[:16],
-        "precision": stylizer.precision,
-        "style": {Path(name).name: weight for name, weight in shares.items()},
+        "mask": args.mask and Path(args.mask).name,
+        "model": Path(args.model).name,
+        "digest": "",
+        "precision": "",
+        "style": {},
         "regions": [[Path(mask).name, Path(style).name] for mask, style in args.region or ()],
         **{name: value for name, value in options.items() if name not in left_out},
+        **{name: options[name] for name in _FIT if options[name] is not None},
     }
 
 
-def _styles(args: argparse.Namespace) -> _Styles:
+def styles_of(args: argparse.Namespace, random: Callable[[str, int, int], RandomStyles] = RandomStyles) -> ChosenStyles:
+    """The styles that `args` name; wrong combinations are a usage error."""
     given = {"--style": args.style, "--region": args.region, "--random-style": args.random_style is not None}
     if len(names := [name for name, value in given.items() if value]) > 1:
         args.usage_error(f"{' and '.join(names)} exclude each other")
     if names and not os.path.exists(args.pictures[-1]) and not Path(args.pictures[-1]).suffix:  # noqa: PTH110
         args.usage_error(f"{args.pictures[-1]}: no such file; if it is meant as a STYLE, it excludes {names[0]}")
     if args.random_style is not None:
-        return _Styles({}, random=RandomStyles(args.random_style, args.seed, args.styles_per_image))
+        return ChosenStyles({}, random=random(args.random_style, args.seed, args.styles_per_image))
     if args.seed or args.styles_per_image > 1:
         args.usage_error("--seed and --styles-per-image go with --random-style DIR")
     if args.region:
-        return _Styles({}, args.region)
+        return ChosenStyles({}, args.region)
     shares: list[tuple[str, float]] = args.style or []
     if not shares:
         if len(args.pictures) < 2:
@@ -184,7 +165,7 @@ def _styles(args: argparse.Namespace) -> _Styles:
         of_folder = _pictures_of(name)
         for each in of_folder:
             blend[each] = blend.get(each, 0.0) + weight / len(of_folder)
-    return _Styles(blend)
+    return ChosenStyles(blend)
 
 
 def _pictures_of(style: str) -> list[str]:
@@ -197,7 +178,8 @@ def _pictures_of(style: str) -> list[str]:
         raise StyleError(str(error)) from error
 
 
-def _plan(args: argparse.Namespace, styles: _Styles, manifest: Manifest | None) -> list[Job]:
+def plan(args: argparse.Namespace, styles: ChosenStyles, manifest: Manifest | None) -> list[Job]:
+    """The jobs that `args` name."""
     more: dict[str, Any] = {}
     if styles.random is not None:
         more["styles_of"] = styles.random.of
@@ -220,15 +202,13 @@ def _plan(args: argparse.Namespace, styles: _Styles, manifest: Manifest | None) 
         raise  # it has not come so far
 
 
-def _options(args: argparse.Namespace) -> dict[str, Any]:
+def options_of(args: argparse.Namespace) -> dict[str, Any]:
     """The options that `stylize_files` takes."""
-    names = (
-        "alpha preserve_color color_strength mask scale detail tile format quality overwrite strip max_pixels max_size"
-    )
-    return {name: getattr(args, name) for name in names.split()}
+    names = "alpha preserve_color color_strength mask scale detail tile format quality overwrite strip max_pixels"
+    return {name: getattr(args, name) for name in [*names.split(), *_FIT]}
 
 
-def _facts(args: argparse.Namespace, styles: _Styles) -> dict[str, Any]:
+def facts_of(args: argparse.Namespace, styles: ChosenStyles) -> dict[str, Any]:
     """What the manifest holds of every picture, and by which it knows whether a run goes on."""
     options = {name: value for name, value in vars(args).items() if name not in _NO_OPTIONS}
     files = {name: _digest(name) for name in (*styles.fixed, *styles.masks, *filter(None, [args.mask]))}
@@ -238,7 +218,7 @@ def _facts(args: argparse.Namespace, styles: _Styles) -> dict[str, Any]:
     if styles.random is None:
         return {"style": styles.fixed, "options": options, "seed": None, "files": files}
     options["random_style"] = styles.random.facts
-    files[str(styles.random.folder)] = styles.random.digest
+    files[styles.random.where] = styles.random.digest
     return {"options": options, "seed": styles.random.seed, "files": files}
 
 
@@ -250,7 +230,7 @@ def _digest(path: str | Path) -> str | None:
         return None
 
 
-def _row(outcome: Outcome[Job], styles: _Styles) -> dict[str, Any]:
+def _row(outcome: Outcome[Any], styles: ChosenStyles) -> dict[str, Any]:
     job, error = outcome.job, outcome.error
     return {
         "source": job.source,
@@ -261,14 +241,41 @@ def _row(outcome: Outcome[Job], styles: _Styles) -> dict[str, Any]:
     }
 
 
-def _report(
-    jobs: Sequence[Job],
-    outcomes: Callable[[Progress], Generator[Outcome[Job], None, None]],
-    styles: _Styles,
+def report(
+    jobs: Sequence[Any],
+    computing: Callable[[], AbstractContextManager[Compute]],
+    styles: ChosenStyles,
     manifest: Manifest | None,
     args: argparse.Namespace,
 ) -> int:
-    """Do the jobs: a line for every picture as it is done, under a bar on a terminal; 1 if any failed."""
+    """Do the jobs that no earlier run has done: a line for every picture as it is done; 1 if any failed."""
+    left = [job for job in jobs if not job.done]
+    if len(left) < len(jobs):
+        told = f"{len(jobs) - len(left)} of {len(jobs)} pictures were done before, as {args.manifest} says"
+        print(f"adainkit: {told}", file=sys.stderr)
+
+    def ended(outcome: Outcome[Any]) -> None:
+        if manifest is not None:
+            manifest.add(**_row(outcome, styles))
+
+    if all(job.problem for job in left):  # nothing to do: no need to load a model
+        computing = lambda: nullcontext(_nothing)  # noqa: E731
+    with computing() as compute:
+        return _told(left, lambda progress: compute(left, ended, progress), styles, manifest, args)
+
+
+def _nothing(jobs: Sequence[Job], ended: Ended, progress: Progress) -> Generator[Outcome[Job], None, None]:
+    return run_jobs(jobs, _never, _never, _never, ended=ended)
+
+
+def _told(
+    jobs: Sequence[Any],
+    outcomes: Callable[[Progress], Generator[Outcome[Any], None, None]],
+    styles: ChosenStyles,
+    manifest: Manifest | None,
+    args: argparse.Namespace,
+) -> int:
+    """The jobs under a bar on a terminal."""
     from tqdm import tqdm
 
     done = failed = 0
@@ -285,14 +292,14 @@ def _report(
                     _tell(outcome, styles, args)
                 failed += outcome.error is not None
                 done += 1
-                meter.at(done)
-    if len(jobs) > 1:
-        told = f"{len(jobs) - failed} of {len(jobs)} pictures done" + f", {failed} failed" * bool(failed)
+                meter.at(done, max(len(jobs), done))  # a shard is several pictures
+    if done > 1:
+        told = f"{done - failed} of {done} pictures done" + f", {failed} failed" * bool(failed)
         print(f"adainkit: {told}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _tell(outcome: Outcome[Job], styles: _Styles, args: argparse.Namespace) -> None:
+def _tell(outcome: Outcome[Any], styles: ChosenStyles, args: argparse.Namespace) -> None:
     job, error, named = outcome.job, outcome.error, args.pipes.told
     if error is not None:
         complain(error, args.debug, named)

@@ -16,6 +16,7 @@ from ..batch.jobs import split_weight
 __all__ = [
     "alphas",
     "alphas_over_time",
+    "bytes_of",
     "count",
     "extension",
     "fraction",
@@ -111,6 +112,14 @@ def steps(text: str) -> int:
 def within(low: float, high: float) -> Callable[[str], float]:
     """A number from `low` to `high`."""
     return lambda text: _number(text, float, low, high)
+
+
+def bytes_of(text: str) -> int:
+    """A number of bytes, or one with K, M or G behind it, as `ADAINKIT_MEMORY` has it."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([KMG]?)(?:I?B)?", text.upper())
+    if match is None or not float(match[1]):
+        raise argparse.ArgumentTypeError(f"expected a number of bytes, or one like 500M or 2G, got {text!r}")
+    return max(1, int(float(match[1]) * {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}[match[2]]))
 
 
 def region(text: str) -> tuple[str, str]:

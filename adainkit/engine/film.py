@@ -1,4 +1,4 @@
-"""An animation from file to file: every frame under one set of content statistics, so that nothing flickers."""
+"""An animation from file to file: every frame under one set of content statistics, in one tone."""
 
 from __future__ import annotations
 

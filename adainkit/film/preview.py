@@ -41,6 +41,7 @@ def preview_film(
     style_size: int | None = 512,
     start: float = 0.0,
     fps: float | Fraction | None = None,
+    quality: int | None = None,
     overwrite: bool = True,
     max_pixels: int | None = MAX_PIXELS,
     **controls: Any,
@@ -66,7 +67,7 @@ def preview_film(
         painted = _image(made)
         rows[0].append(Cell(_image(frame.pixels).resize(painted.size, Image.Resampling.BOX), f"{seconds:.2f} s"))
         rows[1].append(Cell(painted))
-    return save_image(draw_sheet(rows), target, overwrite=overwrite)
+    return save_image(draw_sheet(rows), target, quality=quality, overwrite=overwrite)
 
 
 def _chosen(clip: Clip, count: int, start: float, max_pixels: int | None) -> list[tuple[float, Frame]]:

@@ -155,8 +155,8 @@ def flatpak_allowed(app: str) -> bool:
 def configuration(plugin: Plugin) -> dict[str, Any]:
     """What the plug-in must know: how to start the worker, and the names that its menus show."""
     from .. import __version__
-    from ..store.weights import models
     from ..preset_list import styles
+    from ..store.weights import models
     from ..worker.protocol import PROTOCOL
 
     told = {

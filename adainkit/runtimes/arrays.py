@@ -78,14 +78,14 @@ def resized(x: Array, size: Sequence[int]) -> Array:
     if tuple(x.shape[2:]) == tuple(size):
         return x
     rows, columns = (_triangles(new, side) for new, side in zip(size, x.shape[2:], strict=True))
-    return np.clip(rows @ x @ columns.T, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(rows @ x @ columns.T, 0, 1), np.float32)
 
 
 def _triangles(new: int, side: int) -> Array:
     scale = side / new
     centers = (np.arange(new)[:, None] + 0.5) * scale - 0.5
     weights = np.maximum(1 - abs(np.arange(side)[None] - centers) / max(scale, 1.0), 0)
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    return np.asarray(weights / weights.sum(1, keepdims=True), np.float32)
 
 
 def premixed(rgb: Array, alpha: Array) -> Array:
@@ -95,7 +95,7 @@ def premixed(rgb: Array, alpha: Array) -> Array:
         return rgb
     total = float(alpha.sum(dtype=np.float64))
     mean = (rgb * alpha).sum((2, 3), dtype=np.float64) / total if total else np.full((1, 3), 0.5)
-    return np.where(hidden, mean[:, :, None, None].astype(np.float32), rgb)
+    return np.asarray(np.where(hidden, mean[:, :, None, None].astype(np.float32), rgb))
 
 
 def keep_luma(result: Array, content: Array) -> Array:
@@ -104,7 +104,7 @@ def keep_luma(result: Array, content: Array) -> Array:
     chroma = (content - own) * np.clip(light / np.maximum(own, _TINY), 1, LIVELY)
     high, low = chroma.max(1, keepdims=True), chroma.min(1, keepdims=True)
     fit = np.minimum((1 - light) / np.maximum(high, _TINY), light / np.maximum(-low, _TINY))
-    return np.clip(chroma * np.minimum(fit, 1) + light, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(chroma * np.minimum(fit, 1) + light, 0, 1), np.float32)
 
 
 def match_color(result: Array, content: Array, weight: Array | None) -> Array:
@@ -121,7 +121,7 @@ def match_color(result: Array, content: Array, weight: Array | None) -> Array:
     matrix = factors[1] @ np.linalg.inv(factors[0])
     offset = means[1] - matrix @ means[0]
     mapped = np.einsum("ij,bjhw->bihw", matrix.astype(np.float32), result) + offset[None, :, None, None]
-    return np.clip(mapped, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(mapped, 0, 1), np.float32)
 
 
 def _luma(x: Array) -> Array:

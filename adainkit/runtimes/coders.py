@@ -40,7 +40,7 @@ def encoder(
     facts: Mapping[str, str] | None = None,
 ) -> Any:
     """The `onnx.ModelProto`. `tensors`: those of the model file, "encoder.layers.0.conv.weight" and so on."""
-    graph, outputs = Graph(), {}
+    graph, outputs = Graph(), dict[str, Any]()
     x, index, levels, now = "picture", 0, 0, False
     for step in config.encoding:
         if step.name == "tap":

@@ -90,7 +90,7 @@ def check(network: CompiledNetwork) -> float:
             [(f.mean((2, 3)), (f.var((2, 3), correction=0) + EPS).sqrt()) for f in model.encode(p)] for p in (x, other)
         ]
         alphas = torch.linspace(0.6, 1, len(features))
-        affine = model.maps(*numbers, alphas=alphas.tolist())
+        affine = model.maps(numbers[0], numbers[1], alphas.tolist())
         inputs = {"alpha": alphas.numpy()}
         for kind, found in zip(("content", "style"), numbers, strict=True):
             for i, (mean, std) in enumerate(found):

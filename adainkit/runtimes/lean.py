@@ -96,7 +96,7 @@ class LeanStylizer:
 
     def encode_style(self, image: Source | Sequence[Source], *, style_size: int | None = 512) -> LeanStyle:
         """The style of a picture, or of several with equal shares: as `Stylizer.encode_style`."""
-        if isinstance(image, (list, tuple)):
+        if isinstance(image, Sequence) and not isinstance(image, str):
             return LeanStyle.blend([(self.encode_style(each, style_size=style_size), 1.0) for each in image])
         picture = opened(image)
         rgb, alpha = picture.shown, picture.alpha
@@ -216,7 +216,8 @@ class LeanStylizer:
     ) -> Array:
         stride, levels = self.config.stride, self.config.levels
         output = np.empty((1, 3, *size), np.float32)
-        for part in self._plan(*features[-1].shape[2:], tile, self._halo.decode):
+        rows, columns = features[-1].shape[2:]
+        for part in self._plan(rows, columns, tile, self._halo.decode):
             inputs = dict(maps)
             for i, (level, f) in enumerate(zip(levels, features, strict=True)):
                 scale = stride // level.stride

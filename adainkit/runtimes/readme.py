@@ -46,16 +46,22 @@ _TEXT = """# {name}, as {kind}
 
 Three graphs of float32, of any height, width and batch (ONNX opset {opset}). `model.json` has the facts for programs.
 
-| graph | takes | gives |
-| --- | --- | --- |
-| encoder | `picture`: `(batch, 3, height, width)`, RGB in [0, 1], sides from {smallest} pixels on (replicate the border of a smaller one) | {levels} |
-| maps | `content_meanI`, `content_stdI`, `style_meanI`, `style_stdI`: `(1 or batch, channels)` of every level I, the deviation with 1e-5 added to the variance inside the root; `alpha`: a strength in [0, 1] for every level | `centerI`, `gainI`, `shiftI` for the decoder, `(1 or batch, channels, 1, 1)` |
-| decoder | the levels and the maps{takes_origin} | `picture`: not clamped, its sides multiples of {stride}: crop it |
+**encoder**, from `picture`, `(batch, 3, height, width)`, RGB in [0, 1], sides from {smallest} pixels on (replicate the
+border of a smaller one), to the levels:
+
+{levels}
+
+**maps**, from `content_meanI`, `content_stdI`, `style_meanI` and `style_stdI`, `(1 or batch, channels)` of each level I
+(the deviation is the root of the variance plus 1e-5), and `alpha`, a strength in [0, 1] for every level, to what the
+decoder takes beside the levels: `centerI`, `gainI` and `shiftI`, `(1 or batch, channels, 1, 1)`.
+
+**decoder**, from the levels and the maps{takes_origin}, to `picture`: not clamped, sides multiples of {stride}:
+crop it.
 
 A style is its means and deviations, the weighted mean of several styles' is their blend, and `maps` runs once for a
-picture. For tiles: cut pictures at multiples of {stride} pixels, see {encode} cells of {stride} pixels more on every side
-in the encoder and {decode} in the decoder, cut them off again, and use the statistics of the whole picture: the result is
-the same as in one piece. A gain and a shift may be given for every cell, `(batch, channels, h, w)`, for regions.
+picture. For tiles: cut pictures at multiples of {stride} pixels, see {encode} cells of {stride} pixels more on every
+side in the encoder and {decode} in the decoder, cut them off again, and use the statistics of the whole picture: the
+result is that of one piece. Gains and shifts may be given for every cell, `(batch, channels, h, w)`, for regions.
 
 The graphs were run on three pictures of odd sides: they differ from torch by {worst:.1g} at most.
 
@@ -68,11 +74,11 @@ The graphs were run on three pictures of odd sides: they differ from torch by {w
 def readme(config: ModelConfig, kind: str, worst: float) -> str:
     """The text, in Markdown."""
     levels = [
-        f"`level{i}`: `(batch, {level.channels}, ceil(height / {level.stride}), ceil(width / {level.stride}))`"
+        f"- `level{i}`, `(batch, {level.channels}, ceil(height / {level.stride}), ceil(width / {level.stride}))`"
         for i, level in enumerate(config.levels)
     ]
     reach, origin = halo(config), moves(config)
-    takes = "; `origin`: row and column of the first cell of a tile in the whole picture, two int64" if origin else ""
+    takes = ", and `origin`, row and column of the first cell in the whole picture, two int64" if origin else ""
     example = _EXAMPLE.format(
         load=_LOAD[kind],
         count=len(config.levels),
@@ -83,7 +89,7 @@ def readme(config: ModelConfig, kind: str, worst: float) -> str:
         kind={"onnx": "ONNX", "openvino": "OpenVINO"}[kind],
         opset=OPSET,
         smallest=config.min_size,
-        levels=", ".join(levels),
+        levels="\n".join(levels),
         takes_origin=takes,
         stride=config.stride,
         encode=reach.encode,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import shutil
 import time
@@ -13,10 +14,11 @@ from typing import Any
 
 from ..errors import AdaINKitError
 from ..session import Busy
-from .problems import Refusal, parted
+from .problems import Refusal, told
 
 __all__ = ["Job", "Jobs"]
 
+log = logging.getLogger("adainkit.serve")
 _TOLD_SECONDS = 0.2  # events no more often than eyes can see
 
 
@@ -112,14 +114,12 @@ class Jobs:
             job.change(state="done", progress=1.0, result=result)
         except asyncio.CancelledError:
             job.change(state="stopped", error="the job was stopped", remedy="send it again")
-        except Refusal as error:
-            job.change(state="failed", error=str(error.detail), remedy=error.remedy)
-        except (AdaINKitError, MemoryError) as error:
-            what, remedy = parted(error, job.folder.parent)
+        except (Refusal, AdaINKitError, MemoryError) as error:
+            what, remedy = told(error, job.folder.parent)
             job.change(state="failed", error=what, remedy=remedy)
-        except Exception:
+        except Exception as error:
+            log.error("a fault of adainkit", exc_info=error)
             job.change(state="failed", error="a fault of adainkit", remedy="please report it with the service's log")
-            raise
         finally:
             if job.state != "done":
                 await asyncio.to_thread(shutil.rmtree, job.folder, ignore_errors=True)

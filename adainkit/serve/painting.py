@@ -49,7 +49,7 @@ class Order:
     quality: int | None = None
     metadata: bool = False
     size: int | None = None
-    """The longest side of the result, where it is to be smaller."""
+    """The longest side of the result, where it is to be a preview."""
 
     def checked(self, service: Service) -> Order:
         """Itself. Errors for what can be told before any of the work: the names and the number of styles."""
@@ -88,6 +88,15 @@ def target_name(source: Path, format: str | None) -> str:
     return f"result.{next((ending for ending, name in KINDS.items() if name == kind), 'png')}"
 
 
+def is_moving(service: Service, source: Path, target: Path) -> bool:
+    """Whether a file is an animation, and its result too. `Refusal` for one that is too long."""
+    limits = service.settings
+    film = find_film(source, limits.pixels) if KINDS[target.suffix[1:]] in FILM_KINDS else None
+    if film is not None and film.frames > limits.frames:
+        raise Refusal(422, f"more than {limits.frames} frames", "send a shorter film")
+    return film is not None
+
+
 async def paint_file(
     service: Service, source: Path, order: Order, folder: Path, lane: Lane = Lane.WHOLE, tell: Progress | None = None
 ) -> Path:
@@ -101,19 +110,22 @@ async def paint_file(
             options["mask"] = order.mask
 
         def decode() -> Any:
-            if KINDS[target.suffix[1:]] in FILM_KINDS and (film := find_film(source, limit)) is not None:
-                if film.frames > service.settings.frames:
-                    raise Refusal(422, f"more than {service.settings.frames} frames", "send a shorter film")
+            if is_moving(service, source, target):
+                if order.size is not None:
+                    raise Refusal(422, "an animation keeps its size", "leave `size` out, or ask for a JPEG")
                 return None
-            size = picture_size(source, limit)
+            if order.size is not None:
+                picture = open_image(source, max_pixels=limit)
+                small = reduced(picture, bounded(picture, order.size))
+                share = max(small.height, small.width) / max(picture.height, picture.width)
+                numbers = strokes_of(options.get("scale", 1.0), options.get("detail", 0.0), share)
+                options["scale"], options["detail"] = numbers
+                return replace(small, kind="file")
             stylizer = service.stylizer(order.model)
             executor = Executor(stylizer.model, stylizer.device, stylizer.dtype)
-            if not fits_whole(executor, *size, options.get("scale", 1.0)):
+            if not fits_whole(executor, *picture_size(source, limit), options.get("scale", 1.0)):
                 return None
-            picture = open_image(source, max_pixels=limit)
-            if order.size is not None:
-                return replace(reduced(picture, bounded(picture, order.size)), kind="file")
-            return replace(picture, kind="file")
+            return replace(open_image(source, max_pixels=limit), kind="file")
 
         picture = await service.aside("decode", decode)
 

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from ..errors import AdaINKitError, Cancelled, ImageError, OutOfMemoryError, StyleError, WeightsError
 from ..session import Busy
 
-__all__ = ["PROBLEMS", "Problem", "Refusal", "add_handlers", "parted", "problem"]
+__all__ = ["PROBLEMS", "Problem", "Refusal", "add_handlers", "problem", "told"]
 
 log = logging.getLogger("adainkit.serve")
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
@@ -86,6 +86,11 @@ def parted(error: BaseException, folder: Path | None = None) -> tuple[str, str]:
         text = re.sub(re.escape(str(folder)) + r"[/\\](?:[^/\\\s]+[/\\])?", "", text)
     what, _, remedy = text.partition("; ")
     return what, remedy
+
+
+def told(error: BaseException, folder: Path | None = None) -> tuple[str, str]:
+    """What any error says that is meant for callers, and its remedy."""
+    return (str(error.detail), error.remedy) if isinstance(error, Refusal) else parted(error, folder)
 
 
 def add_handlers(app: FastAPI) -> None:

@@ -38,12 +38,19 @@ def run(settings: Settings, started: Callable[[str], object] = lambda address: N
         server.run(sockets=[listener])
 
 
-def open_app(settings: Settings, opener: Callable[[str], object] = webbrowser.open) -> None:
+def open_app(
+    settings: Settings, opener: Callable[[str], object] = webbrowser.open, told: Callable[[str], object] = str
+) -> None:
     """The page in the system's browser, for this user alone: on loopback, on a free port, with a token that is made for
-    this run. It is in the address behind #, which a browser sends to nobody."""
+    this run. `told(address)` is called first. It is in the address behind #, which a browser sends to nobody."""
     token = secrets.token_urlsafe(32)
     own = replace(settings, host="127.0.0.1", port=0, token=token, tokens=None, platform="none")
-    run(own, lambda address: opener(f"{address}#token={token}"))
+
+    def started(address: str) -> None:
+        told(f"{address}#token={token}")
+        opener(f"{address}#token={token}")
+
+    run(own, started)
 
 
 def for_platform(settings: Settings) -> Settings:

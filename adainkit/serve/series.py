@@ -15,8 +15,8 @@ from ..batch.run import stylize_files
 from ..errors import AdaINKitError, Progress
 from .desk import Lane
 from .jobs import Job
-from .painting import Order, target_name
-from .problems import Refusal, parted
+from .painting import Order, is_moving, target_name
+from .problems import Refusal, told
 from .service import Service
 
 __all__ = ["Series", "paint_series"]
@@ -68,7 +68,7 @@ async def paint_series(job: Job, series: Series) -> Path:
 
     def tell(number: int, error: Exception | None, share: float) -> None:
         if error is not None:
-            what, remedy = parted(error, job.folder.parent)
+            what, remedy = told(error, job.folder.parent)
             named = what.replace(f"{series.sources[number].name}:", f"{series.names[number]}:", 1)
             job.pictures[number] |= {"error": named, "remedy": remedy}
         job.change(state="running", progress=share)
@@ -93,7 +93,8 @@ def _paint(
     for number, source in enumerate(series.sources):
         try:
             target = source.with_name(f"result-{number}") / target_name(source, order.format)
-        except AdaINKitError as error:
+            is_moving(series.service, source, target)
+        except (AdaINKitError, Refusal) as error:
             ended(number, error)
             continue
         numbers[source] = number

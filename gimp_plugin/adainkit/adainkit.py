@@ -52,22 +52,25 @@ class AdaINKit(Gimp.PlugIn):
         return procedure
 
 
+def presets():
+    """Name, title and description of each."""
+    config = read_json(FOLDER / CONFIG) or {}  # where it is missing, running says so
+    return [(p["name"], p["name"].replace("-", " ").capitalize(), p["description"]) for p in config.get("presets", [])]
+
+
 def _add_arguments(procedure):
     # Mnemonics: one each, none of the dialog's own buttons (C, L, O, R, S).
-    config = read_json(FOLDER / CONFIG) or {}  # where it is missing, running says so
-    presets = [
-        (p["name"], p["name"].replace("-", " ").capitalize(), p["description"]) for p in config.get("presets", [])
-    ]
-    presets = presets or [("none", "None is installed", "")]
+    config = read_json(FOLDER / CONFIG) or {}
+    known = presets() or [("none", "None is installed", "")]
     models = [(name, name, "") for name in config.get("models", [])] or [("lite", "lite", "")]
     sources = [("preset", "Preset", ""), ("file", "Picture file", ""), ("layer", "Open layer", "")]
     file, layer, choice, number = _adders(procedure)
     choice("style-from", "_From", "Where the style comes from", sources)
-    choice("preset", "_Preset", "A style that comes with AdaINKit", presets)
+    choice("preset", "_Preset", "A style that comes with AdaINKit", known)
     file("style-file", "Pict_ure", "A painting, or a style that AdaINKit saved")
     layer("style-layer", "La_yer", "A layer of any open image")
     choice("second-from", "Mi_x with", "A second style", [("none", "Nothing", ""), *sources])
-    choice("second-preset", "Secon_d preset", "The second style", presets, default=presets[-1][0])
+    choice("second-preset", "Secon_d preset", "The second style", known, default=known[-1][0])
     file("second-file", "Seco_nd picture", "The second style")
     layer("second-layer", "S_econd layer", "The second style")
     number("mix", "S_hare of the second", "0: the first style alone; 1: the second alone", 0, 1, 0.5)
@@ -84,6 +87,8 @@ def _add_arguments(procedure):
     results = [("layer", "New layer", "Above the layer; the selection becomes its mask")]
     results += [("in-place", "In place", "The pixels of the layer are replaced")]
     choice("result", "Resul_t", "Where the result goes", results)
+    told = "A gray image becomes one of colors, so that those of the style are seen"
+    procedure.add_boolean_argument("to-color", "Make the gray image RG_B", told, False, FLAGS)
     choice("model", "_Model", "The network; lite is the default", [*models, ("file", "Model file", "")])
     file("model-file", "Model f_ile", "A model of your own, made by `adainkit train`")
     procedure.add_layer_return_value("layer", "Layer", "The stylized layer", True, FLAGS)
@@ -136,14 +141,14 @@ def _run(procedure, run_mode, image, drawables, config):
     if run_mode == Gimp.RunMode.INTERACTIVE:
         from dialog import ask
 
-        if not ask(procedure, config, painting.Preview(worker, layers.Source(image, layer))):
+        if not ask(procedure, config, painting.Preview(worker, layers.Source(image, layer)), presets()):
             return None
     in_place = config.get_property("result") == "in-place"
     _check(image, layer, in_place)
     source = layers.Source(image, layer)  # while the dialog is open, image and selection may change
     options = painting.read_options(config)
     styles = painting.read_styles(config, run_mode == Gimp.RunMode.NONINTERACTIVE)
-    made = painting.stylize(worker, source, in_place, options, styles)
+    made = painting.stylize(worker, source, in_place, options, styles, config.get_property("to-color"))
     Gimp.displays_flush()
     return made
 

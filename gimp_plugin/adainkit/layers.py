@@ -32,6 +32,7 @@ class Source:
         _, left, top = layer.get_offsets()
         self.left, self.top = left + x, top + y
         self.selected = not Gimp.Selection.is_empty(image)
+        self.gray = image.get_base_type() == Gimp.ImageBaseType.GRAY
         self.eight_bits = any(image.get_precision() == p for p in _EIGHT_BITS)
 
     @property
@@ -125,30 +126,34 @@ def thumbnail(drawable, rectangle, size):
     return width, height, drawable.get_buffer().get(part, scale, "R'G'B'A u8", Gegl.AbyssPolicy.CLAMP)
 
 
-def add_layer(source, name, read):
+def add_layer(source, name, read, to_color=False):
     """Put the result, RGBA, into a new layer above the source, with the selection as its mask; the layer.
 
-    `read(count)` gives the next bytes of the result; where it fails, nothing is changed. One step to undo.
+    `read(count)` gives the next bytes of the result; where it fails, nothing is changed. `to_color`: a gray image
+    becomes one of colors. One step to undo.
     """
     source.image.undo_group_start()
     try:
-        return _add_layer(source, name, read)
+        return _add_layer(source, name, read, to_color and source.gray)
     finally:
         source.image.undo_group_end()
         gc.collect()  # references to buffers keep GIMP from letting go of an image
 
 
-def replace_pixels(source, read):
+def replace_pixels(source, read, to_color=False):
     """Put the result, with alpha if the layer has it, in the place of the layer's pixels, within the selection, soft
-    where that is soft; the layer. Where `read` fails, nothing is changed. One step to undo."""
+    where that is soft; the layer. Where `read` fails, nothing is changed. `to_color` as in `add_layer`. One step to
+    undo."""
     layer = source.layer
     source.image.undo_group_start()
     try:
         pixel_format = source.format(layer.has_alpha())
         pieces = _pieces(source, pixel_format, read)
-        if layer.get_filters():
+        if layer.get_filters() or (to_color and source.gray):
             pieces = list(pieces)  # merging cannot be taken back, and may move the layer
             layer.merge_filters()  # they are in the result
+            if to_color and source.gray:
+                source.image.convert_rgb()
         rectangle = source.within(layer)
         _write(layer.get_shadow_buffer(), rectangle, pixel_format, pieces)
         layer.merge_shadow(True)
@@ -159,10 +164,9 @@ def replace_pixels(source, read):
         gc.collect()
 
 
-def _add_layer(source, name, read):
+def _add_layer(source, name, read, to_color):
     image, below = source.image, source.layer
-    gray = image.get_base_type() == Gimp.ImageBaseType.GRAY
-    kind = Gimp.ImageType.GRAYA_IMAGE if gray else Gimp.ImageType.RGBA_IMAGE
+    kind = Gimp.ImageType.GRAYA_IMAGE if source.gray and not to_color else Gimp.ImageType.RGBA_IMAGE
     layer = Gimp.Layer.new(image, name, source.width, source.height, kind, below.get_opacity(), below.get_mode())
     layer.set_offsets(source.left, source.top)
     whole = (0, 0, source.width, source.height)
@@ -171,6 +175,8 @@ def _add_layer(source, name, read):
     except BaseException:
         layer.delete()
         raise
+    if to_color:
+        image.convert_rgb()
     if not image.insert_layer(layer, below.get_parent(), image.get_item_position(below)):
         raise RuntimeError("GIMP does not take a new layer there")
     layer.update(*whole)

@@ -10,10 +10,11 @@ from worker_link import Failure, for_preview
 gi.require_version("Gimp", "3.0")
 from gi.repository import Gimp, Gio  # noqa: E402
 
-__all__ = ["PREVIEW_SIDE", "Preview", "read_options", "read_styles", "stylize"]
+__all__ = ["PREVIEW_SIDE", "THUMBNAIL_SIDE", "Preview", "read_options", "read_styles", "stylize"]
 
 _STYLE_SIDE = 1024  # the worker looks at 512 pixels for the shorter side
 PREVIEW_SIDE = 360
+THUMBNAIL_SIDE = 96
 _PREVIEW_SENT = 2 * PREVIEW_SIDE  # strokes may be finer than the thumbnail's pixels
 _WORKER_READS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".safetensors"}  # GIMP loads the rest
 _PAGES = {".tif", ".tiff"}  # GIMP makes layers of pages, the first one lowest; one may be a thumbnail
@@ -26,8 +27,11 @@ _OPTIONS = {
 }
 
 
-def stylize(worker, source, in_place, options, styles):
-    """Stylize a `layers.Source` by the worker; the layer that has the result. `Failure` with the remedy."""
+def stylize(worker, source, in_place, options, styles, to_color=False):
+    """Stylize a `layers.Source` by the worker; the layer that has the result. `Failure` with the remedy.
+
+    `to_color`: a gray image becomes one of colors.
+    """
     described, pictures = styles
     alpha = source.layer.has_alpha() or not in_place
     pixel = (3 + alpha) * (1 if source.eight_bits else 4)
@@ -47,8 +51,8 @@ def stylize(worker, source, in_place, options, styles):
     answer = worker.request(header, pieces(), Gimp.progress_update, Gimp.progress_set_text)
     try:
         if in_place:
-            return layers.replace_pixels(source, answer.read)
-        return layers.add_layer(source, f"{source.layer.get_name()} ({_names(described)})", answer.read)
+            return layers.replace_pixels(source, answer.read, to_color)
+        return layers.add_layer(source, f"{source.layer.get_name()} ({_names(described)})", answer.read, to_color)
     finally:
         answer.close()
         Gimp.progress_end()
@@ -83,21 +87,30 @@ class Preview:
         self.worker = worker
         with source.shown() as shown:
             self.original = layers.thumbnail(shown, source.within(shown), _PREVIEW_SENT)
-        self._reduced = max(self.original[:2]) / max(source.width, source.height)
+            self._small = layers.thumbnail(shown, source.within(shown), 2 * THUMBNAIL_SIDE)
+        self.gray = source.gray
+        self._longest = max(source.width, source.height)
 
     def prepare(self, config):
         """What GIMP knows for a call. `Failure` where a setting lacks."""
         request = read_options(config)
-        request["options"] = for_preview(request["options"], self._reduced)
+        request["options"] = for_preview(request["options"], max(self.original[:2]) / self._longest)
         return request, read_styles(config)
 
     def __call__(self, prepared):
         """(width, height, RGBA bytes). `Failure` with the remedy."""
         request, (described, pictures) = prepared
-        width, height, pixels = self.original
+        return self._draw(self.original, {"styles": described, "size": PREVIEW_SIDE, **request}, pictures)
+
+    def preset(self, name):
+        """A preset on the layer at hand, as the call gives it, but small."""
+        options = for_preview({}, max(self._small[:2]) / self._longest)
+        return self._draw(self._small, {"styles": [{"preset": name}], "size": THUMBNAIL_SIDE, "options": options})
+
+    def _draw(self, content, header, pictures=()):
+        width, height, pixels = content
         picture = layers.shape(width, height, 4)
-        header = {"do": "preview", "picture": picture, "styles": described, "size": PREVIEW_SIDE, **request}
-        answer = self.worker.request(header, [pixels, *pictures])
+        answer = self.worker.request({"do": "preview", "picture": picture, **header}, [pixels, *pictures])
         try:
             found = answer.header["result"]
             return found["width"], found["height"], answer.read(answer.header["bytes"])

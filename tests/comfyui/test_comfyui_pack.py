@@ -141,7 +141,24 @@ def test_help_page_tells_every_input_and_shows_a_picture(schemas, node):
         assert "Load Image" in page
 
 
+@pytest.mark.parametrize("node", PROMISED)
+def test_chinese_help_page_has_all_that_the_english_one_has(schemas, node):
+    """ComfyUI's editor asks for NODE/LOCALE.md first; pictures are beside the English pages for both."""
+    english, page = ((DOCS / name).read_text(encoding="utf-8") for name in (f"{node}.md", f"{node}/zh.md"))
+    told = json.loads((ROOT / "locales" / "zh" / "nodeDefs.json").read_text(encoding="utf-8"))[node]
+    assert page.startswith(f"# {told['display_name']}\n")
+    for given in schemas[node].inputs:
+        assert f"`{given.id}`" in page
+        assert told["inputs"][given.id]["tooltip"] in page
+    assert all(output["tooltip"] in page for output in told["outputs"].values())
+    pictures = [re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text) for text in (english, page)]
+    assert pictures[0] == pictures[1]
+    tables = [re.findall(r"^\| ([a-z-]+) \|", text, re.MULTILINE) for text in (english, page)]
+    assert tables[0][1:] == tables[1] or tables[0] == tables[1]
+
+
 def test_help_pages_and_pictures_are_all_used_and_small():
+    assert {path.parent.name for path in DOCS.glob("*/zh.md")} == set(PROMISED)
     assert {path.stem for path in DOCS.glob("*.md")} == set(PROMISED)
     text = "".join(path.read_text(encoding="utf-8") for path in DOCS.glob("*.md"))
     for picture in DOCS.glob("*.jpg"):
@@ -207,8 +224,11 @@ def load_as_comfyui(folder: Path) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["adainkit", "Comfy-AdaIN-kit", "adainkit.v0.1"])
-def test_clone_loads_under_any_name_with_its_own_library(pack, comfy, tmp_path, name):
+@pytest.mark.parametrize("name", ["adainkit", "Comfy-AdaIN-kit", "adainkit.v0.1", "adainkit@0.1.0"])
+def test_clone_loads_under_any_name_with_its_own_library(pack, comfy, tmp_path, name, monkeypatch):
+    host_nodes = ModuleType("nodes")
+    host_nodes.EXTENSION_WEB_DIRS = {}
+    monkeypatch.setitem(sys.modules, "nodes", host_nodes)
     folder = tmp_path / "custom_nodes" / name
     folder.mkdir(parents=True)
     for part in ("__init__.py", "comfyui_nodes", "adainkit"):
@@ -220,6 +240,8 @@ def test_clone_loads_under_any_name_with_its_own_library(pack, comfy, tmp_path, 
         assert {node.define_schema().node_id for node in nodes} == set(PROMISED)
         assert not hasattr(module, "NODE_CLASS_MAPPINGS"), "ComfyUI would take the old schema"
         assert (folder / module.WEB_DIRECTORY / "docs").is_dir()
+        asked_for = re.split(r"[.@]", name)[0]  # by ComfyUI's editor, for the help pages
+        assert Path(host_nodes.EXTENSION_WEB_DIRS[asked_for], "docs", "AdaINApply.md").is_file()
         core = sys.modules[f"{module.__name__}.comfyui_nodes.core"].adainkit
         assert Path(core.__file__).parent == folder / "adainkit"
     finally:

@@ -171,8 +171,7 @@ export function mark() {
   for (const { style, button, box } of tiles.values()) {
     const slot = style === look.a ? "a" : style === look.b ? "b" : "";
     button.setAttribute("aria-pressed", String(Boolean(slot)));
-    box.dataset.slot = slot;
-    box.querySelector(".tile-slot").textContent = look.b ? { a: "1", b: "2" }[slot] ?? "" : "";
+    box.dataset.slot = look.b ? { a: "1", b: "2" }[slot] ?? "" : "";
     button.tabIndex = style === look[look.slot] ? 0 : -1;
   }
   if (!place.querySelector(".tile[tabindex='0']")) {

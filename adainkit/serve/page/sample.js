@@ -24,7 +24,11 @@ function clouds(x, y, octaves = 5) {
   return sum;
 }
 
-const mix = (a, b, s) => a.map((x, i) => x + (b[i] - x) * Math.min(1, Math.max(0, s)));
+function mix(a, b, share) {
+  const s = Math.min(1, Math.max(0, share));
+  return [a[0] + (b[0] - a[0]) * s, a[1] + (b[1] - a[1]) * s, a[2] + (b[2] - a[2]) * s];
+}
+
 const step = (a, b, x) => { const s = Math.min(1, Math.max(0, (x - a) / (b - a))); return s * s * (3 - 2 * s); };
 
 // height of the ridge from the horizon, roughness, seed, color in light and in shade
@@ -35,6 +39,10 @@ const ranges = [
   [0.045, 9.0, 7, [98, 118, 66], [38, 62, 54]],
 ];
 const SHORE = 0.60;
+// each range's line, a column at a time; a few columns more, for the slopes at the edge
+const lines = ranges.map(([height, rough, seed]) => Float32Array.from(
+  { length: WIDTH + 8 }, (_, i) => SHORE - height * (0.35 + 1.1 * clouds((i / WIDTH) * rough + seed, seed, 6)),
+));
 const SUN = [0.70, 0.30];
 
 function sky(x, y) {
@@ -42,23 +50,25 @@ function sky(x, y) {
   const near = Math.hypot((x - SUN[0]) * 1.5, y - SUN[1]);
   const lit = mix(base, [255, 236, 196], 0.75 * Math.exp(-near * 4.5));
   const cover = step(0.42, 0.66, clouds(x * 3.2 + 4, y * 8 + 2));
+  if (near >= 0.028 && cover === 0) return lit;
   const under = clouds(x * 3.2 + 3.9, y * 8 + 2.5);
   const cloud = mix([255, 248, 238], [196, 164, 178], step(0.3, 0.62, under));
   return near < 0.028 ? [255, 250, 226] : mix(lit, cloud, cover * 0.85);
 }
 
 function land(x, y) {
-  let color = sky(x, y);
-  for (const [height, rough, seed, light, shade] of ranges) {
-    const ridge = (at) => SHORE - height * (0.35 + 1.1 * clouds(at * rough + seed, seed, 6));
-    const top = ridge(x);
+  const column = Math.min(WIDTH, Math.max(0, Math.round(x * WIDTH)));
+  for (let i = ranges.length - 1; i >= 0; i -= 1) { // the nearest hides those behind it
+    const [height, , seed, light, shade] = ranges[i];
+    const top = lines[i][column];
     if (y < top) continue;
-    const slope = (ridge(x + 0.004) - top) * 60 + (clouds(x * 46 + y * 30 + seed, y * 26 - x * 14, 5) - 0.47) * 2.4;
+    const slope = (lines[i][column + 5] - top) * 60 + (clouds(x * 46 + y * 30 + seed, y * 26 - x * 14, 5) - 0.47) * 2.4;
     const haze = step(top, SHORE + 0.05, y) * 0.45;
-    color = mix(mix(shade, light, 0.5 + slope), [236, 214, 200], haze * (height / 0.3));
-    if (height > 0.25) color = mix(color, [250, 246, 246], step(0.55, 0.2, (y - top) * 9 + clouds(x * 30, y * 30, 3)));
+    const color = mix(mix(shade, light, 0.5 + slope), [236, 214, 200], haze * (height / 0.3));
+    if (height < 0.25) return color;
+    return mix(color, [250, 246, 246], step(0.55, 0.2, (y - top) * 9 + clouds(x * 30, y * 30, 3)));
   }
-  return color;
+  return sky(x, y);
 }
 
 function water(x, y) {

@@ -74,6 +74,8 @@ async def add_job(
     folder = Path(tempfile.mkdtemp(dir=service.folder))
     try:
         order = await order_of(service, caller, given, folder)
+        if order.size is not None:
+            raise Refusal(422, "a job keeps the sizes of its pictures", "leave `size` out")
         series = Series(service, order, folder)
         if film is not None:
             name = film_name(film.file, film.filename or "")

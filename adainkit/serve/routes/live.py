@@ -17,7 +17,7 @@ from ...look.previews import bounded, reduced
 from ..desk import Lane
 from ..fields import ControlsJSON, Share, options_of
 from ..painting import Order
-from ..problems import Refusal, parted
+from ..problems import Refusal, told
 from ..service import Service
 from ..shelf import as_jpeg
 
@@ -141,7 +141,7 @@ class _Camera:
 
 
 async def _refuse(socket: WebSocket, error: Exception) -> None:
-    what, remedy = (str(error.detail), error.remedy) if isinstance(error, Refusal) else parted(error)
+    what, remedy = told(error)
     try:
         await socket.send_text(json.dumps({"error": what, "remedy": remedy}))
         await socket.close(1008)

@@ -1,0 +1,1 @@
+"""Many pictures on a Ray cluster: actors that take names, and one driver that alone writes the manifest."""

@@ -1,0 +1,131 @@
+"""An actor: a warm `Stylizer` in a process of the cluster, with a pipeline that never runs dry while there is work.
+
+Knows nothing of Ray: the driver makes an actor of it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from .spec import Ended, Spec
+from .tasks import Task
+
+__all__ = ["Actor"]
+
+
+class Actor:
+    """`prepare` once, then `step` again and again: each takes more tasks, and gives what has ended since."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec  # nothing more: an error in here would be one of Ray's instead of its own
+        self._waiting: SimpleQueue[tuple[int, Task]] = SimpleQueue()
+        self._ended: SimpleQueue[tuple[int, Ended] | BaseException] = SimpleQueue()
+        self._keys: dict[int, list[int]] = {}
+
+    def prepare(self) -> str:
+        """Load the model; where this is, in words. Every error of the options is raised here."""
+        import torch
+
+        from ..stylizer import Stylizer
+        from .groups import GroupWork
+        from .work import TaskWork
+
+        spec = self._spec
+        torch.set_num_threads(max(1, spec.threads))
+        stylizer = Stylizer(
+            spec.model, device=spec.device, dtype=spec.dtype, runtime=spec.runtime, cache=_styles_on_disk()
+        )
+        self._limit_memory(stylizer.device)
+        self._work = GroupWork(TaskWork(spec, stylizer))
+        threading.Thread(target=self._run, name="adainkit-actor", daemon=True).start()
+        return f"process {os.getpid()} of {os.uname().nodename if hasattr(os, 'uname') else 'this machine'}"
+
+    def step(self, tasks: Sequence[tuple[int, Task]]) -> list[tuple[int, Ended]]:
+        """Take tasks, each with a number of its own; wait until one has ended, and give all that have."""
+        for task in tasks:
+            self._waiting.put(task)
+        found = [self._ended.get()]
+        while not self._ended.empty():
+            found.append(self._ended.get())
+        for each in found:
+            if isinstance(each, BaseException):
+                raise each
+        return [each for each in found if not isinstance(each, BaseException)]
+
+    def _run(self) -> None:
+        from ..batch.pipeline import run_pipeline
+
+        work = self._work
+        try:
+            while True:
+                group = _Groups(self._waiting, self._keys, work.batch)
+                pipeline = run_pipeline(
+                    group,
+                    work.read,
+                    work.work,
+                    work.write,
+                    threads=work.one.files.threads,
+                    ended=self._tell,
+                    name=lambda tasks: tasks[0].source,
+                )
+                for _ in pipeline:
+                    pass
+        except BaseException as error:  # told by `step`
+            self._ended.put(error)
+
+    def _tell(self, outcome: Any) -> None:
+        keys = self._keys.pop(id(outcome.job))
+        if outcome.error is not None:
+            for key in keys:
+                self._ended.put((key, Ended(outcome.seconds / len(keys), str(outcome.error))))
+            return
+        for key, part in zip(keys, outcome.value, strict=True):
+            members = part.value if part.task.is_shard and part.error is None else ()
+            told = "" if part.error is None else str(part.error) or type(part.error).__name__
+            self._ended.put((key, Ended(part.seconds, told, members)))
+
+    def _limit_memory(self, device: Any) -> None:
+        """Several actors of one machine share what is free of it, where nobody has said how much they may use."""
+        from ..engine.memory import memory_budget
+
+        if self._spec.memory:
+            os.environ["ADAINKIT_MEMORY"] = str(self._spec.memory)
+        elif "ADAINKIT_MEMORY" not in os.environ and self._spec.crowd > 1:
+            os.environ["ADAINKIT_MEMORY"] = str(max(1, memory_budget(device) // self._spec.crowd))
+
+
+class _Groups:
+    """Tasks in groups. The first one is waited for; then it ends whenever nothing is there, and goes on when something
+    is again, so that a pipeline finishes what it has instead of waiting."""
+
+    def __init__(self, waiting: SimpleQueue[tuple[int, Task]], keys: dict[int, list[int]], most: int) -> None:
+        self._waiting, self._keys, self._most, self._first = waiting, keys, most, True
+
+    def __iter__(self) -> _Groups:
+        return self
+
+    def __next__(self) -> tuple[Task, ...]:
+        found: list[tuple[int, Task]] = []
+        try:
+            found.append(self._waiting.get(block=self._first))
+            self._first = False
+            while len(found) < self._most and not found[-1][1].is_shard:
+                found.append(self._waiting.get_nowait())
+        except Empty:
+            if not found:
+                raise StopIteration from None
+        group = tuple(task for _, task in found)
+        self._keys[id(group)] = [key for key, _ in found]
+        return group
+
+
+def _styles_on_disk() -> Any:
+    """The cache of encoded styles that all commands of a machine share."""
+    from ..store.style_cache import StyleCache
+    from ..store.weights import cache_dir
+
+    return StyleCache(folder=cache_dir() / "styles")
