@@ -7,7 +7,6 @@ it is, and pages of other folders (`BORROWED`) can be pages of the site.
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
 import shutil
@@ -31,7 +30,7 @@ LANGUAGES = {"en": "docs", "zh": "docs/zh"}
 CHINESE = {"Tutorials": "教程", "How to": "指南", "Explanation": "原理", "Reference": "参考（英文）"}
 PICTURES = (".jpg", ".png", ".webp", ".gif", ".svg")
 _LINK = re.compile(r"(?P<picture>!?)\[(?P<text>[^\]]*)\]\((?P<to>[^)\s]+)\)")
-_CODE = re.compile(r"^```.*?^```$|^(?:(?: {4}|\t).*\n?)+|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(r"^```.*?^```$|^(?:(?: {4}|\t)[^\n]*\n?)+|`[^`\n]+`", re.MULTILINE | re.DOTALL)
 
 
 def pages(language: str) -> dict[str, Path]:
@@ -112,7 +111,9 @@ def stage(language: str, out: Path) -> Path:
         for link in links(path.read_text(encoding="utf-8")):
             there, _ = place(path, link["to"])
             if there.endswith(PICTURES) and "://" not in link["to"]:
-                shutil.copy(ROOT / there, work / posixpath.basename(there))  # FileNotFoundError names it
+                if not (ROOT / there).is_file():
+                    raise SystemExit(f"{path.relative_to(ROOT)} shows {there}, which is not there")
+                shutil.copy(ROOT / there, work / posixpath.basename(there))
     if language == "en":
         (work / "cli.md").write_text(command_page(), encoding="utf-8")
     config = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
@@ -141,10 +142,10 @@ def main() -> int:
             cwd=config.parent,
             capture_output=True,
             text=True,
-            env={**os.environ, "NO_COLOR": "1"},
         )
         if done.returncode or not (out / language / "index.html").is_file():
-            print(done.stdout, done.stderr, sep="\n", file=sys.stderr)
+            said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)  # its colors
+            print(said.partition("Traceback")[0], file=sys.stderr)
             print(f"the handbook's {language} tree has warnings, see above", file=sys.stderr)
             return 1
         config.unlink()

