@@ -9,7 +9,7 @@ from command_line import noise, runner
 from PIL import Image
 from torchvision.transforms import v2
 
-from adainkit.batch.fitting import check_fit, fit_picture
+from adainkit.batch.fitting import Fit
 from adainkit.errors import ImageError
 from adainkit.images import open_image
 
@@ -23,27 +23,27 @@ def test_it_is_what_torchvision_does(size: tuple[int, int], resize: int | None, 
     expected = v2.Compose([*steps, v2.Identity()])(x).clamp(0, 1)
     if crop is not None:
         expected = v2.functional.center_crop(expected, [min(crop, side) for side in expected.shape[1:]])
-    made = fit_picture(open_image(x), resize, crop)
+    made = Fit(None, resize, crop)(open_image(x))
     assert made.rgb.shape[1:] == expected.shape
     assert (made.rgb[0] - expected).abs().max() < 1e-5
 
 
 def test_alpha_comes_along():
     x = torch.rand(4, 40, 60, generator=torch.Generator().manual_seed(2))
-    made = fit_picture(open_image(x), 30, 20)
+    made = Fit(None, 30, 20)(open_image(x))
     assert made.alpha is not None
     assert made.alpha.shape == (1, 1, 20, 20)
     assert torch.equal(torch.as_tensor(made.raw_alpha), made.alpha)
-    array = fit_picture(open_image(np.ascontiguousarray(x.movedim(0, -1).numpy())), None, 20)
+    array = Fit(None, None, 20)(open_image(np.ascontiguousarray(x.movedim(0, -1).numpy())))
     assert np.shape(array.raw_alpha) == (20, 20, 1)
 
 
 def test_impossible_sizes_are_errors():
     for resize, crop in ((0, None), (None, -3)):
         with pytest.raises(ImageError, match="1 pixel or more"):
-            check_fit(resize, crop)
+            Fit(None, resize, crop).check()
     with pytest.raises(ImageError, match="exclude each other"):
-        check_fit(None, 8, masks="mask.png")
+        Fit(crop=8).check("mask.png")
 
 
 def test_the_command_fits_each_picture(
