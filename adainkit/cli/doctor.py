@@ -174,9 +174,10 @@ def _trial() -> Iterator[Finding]:
             started = time.perf_counter()
             result = stylizer.stylize(ramp, ramp.flip(1))
             seconds = time.perf_counter() - started
+            where = f"{stylizer.device}, {stylizer.precision} in {stylizer.runtime}"
         if not bool(torch.isfinite(result).all()):
             raise ArithmeticError("the result is not finite")
-        yield Finding("trial run", f"96 x 64 pixels on {stylizer.device}, {stylizer.precision}, in {seconds:.2f} s")
+        yield Finding("trial run", f"96 x 64 pixels on {where}, in {seconds:.2f} s")
     except Exception as error:  # drivers fail in many ways
         told = str(error).strip().partition("\n")[0]
         remedy = "repair what the findings above name; if it is a GPU's, --device cpu works without it"
