@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from skimage import data
-from small_films import make_film
 from small_models import encoded, ring_model, ring_texture
 
 ROOT = Path(__file__).parents[1]
@@ -59,6 +58,8 @@ def commands(code: str) -> Iterator[str]:
 
 def make_files(folder: Path) -> None:
     """What the examples name, small."""
+    from small_films import make_film  # needs PyAV, as the examples do
+
     random = np.random.default_rng(0)
 
     def picture(name: str, source: str = "chelsea", mode: str = "RGB", **options: object) -> None:
