@@ -30,7 +30,8 @@ def main() -> None:
         base = Path(sys.argv[1] if len(sys.argv) > 1 else "stylized_imagenet-out")
         make_tiny_tree(base)
         code = stylize_tree("stylize", str(base / "photos/classes"), str(base / "photos/art"), str(base / "out"), [])
-    raise SystemExit(code) if code else None
+    if code:
+        raise SystemExit(code)
 
 
 def stylize_tree(command: str, contents: str, paintings: str, out: str, more: list[str]) -> int:

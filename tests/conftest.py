@@ -46,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     threads = min(THREADS, os.cpu_count() or 1, torch.get_num_threads())
     torch.set_num_threads(threads)
     os.environ["OMP_NUM_THREADS"] = str(threads)  # for the processes that tests start
+    os.environ["ADAINKIT_RUNTIME"] = "torch"  # for fixtures that live longer than a test, too: see `home`
     device = torch.device(config.getoption("--device"))
     try:
         torch.empty(1, device=device)

@@ -243,7 +243,9 @@ def test_what_no_picture_can_be_made_with_is_told_once(run: Run, here: Path, mor
     before = files_below(here)
     style = () if "--region" in more else ("--style", "calanque")
     found = run("in", *style, "-o", "out", *more.split(), "--manifest", "m.jsonl", "--json")
-    assert (found.code, found.out) == (code, "")
+    assert found.code == code
+    (line,) = found.out.splitlines()
+    assert told in json.loads(line)["error"]
     assert told in found.err
     assert found.err.count("error: ") == 1
     assert files_below(here) == before, "nothing is begun, a manifest neither"

@@ -15,7 +15,7 @@ from torch import nn
 
 from adainkit.net.adain import affine_map, moments
 from adainkit.net.model import AdaINModel
-from benchmarks import editor, timing, training_speed
+from benchmarks import editor, precision, timing, training_speed
 from benchmarks.__main__ import main
 from benchmarks.cases import CANDIDATES, sample_picture, there
 from benchmarks.networks import Classic, MicroAST, count_parameters, mean_std
@@ -181,9 +181,9 @@ def test_the_difference_of_precisions_is_told(tmp_path: Path, capsys: pytest.Cap
         (group, alpha, kind, number)
         for group, number in (("photographs", 1), ("flat and noisy flat", 3))
         for alpha in (0.0, 1.0)
-        for kind in ("mixed", "bfloat16")
+        for kind in precision.KINDS
     ]
-    mixed, half = rows[2], rows[3]
+    mixed, half = rows[len(precision.KINDS) : len(precision.KINDS) + 2]
     assert 0 < mixed["mean"] < half["mean"]
     assert mixed["mean"] < 0.3
     assert mixed["worst"] <= mixed["pixel"]

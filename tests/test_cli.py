@@ -875,5 +875,5 @@ def test_bar_is_for_terminals(here: Path):
     shown = os.read(terminal, 1 << 16).decode()
     os.close(terminal)
     assert process.returncode == 0
-    assert "0/2" in shown
+    assert "0 of 2 pictures" in shown
     assert len(out.splitlines()) == 2

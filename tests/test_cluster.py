@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tarfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -83,6 +84,8 @@ class FakeRay:
             return SimpleNamespace(
                 prepare=SimpleNamespace(remote=lambda: self._call(actor.prepare)),
                 step=SimpleNamespace(remote=lambda tasks: self._call(actor.step, tasks)),
+                close=SimpleNamespace(remote=lambda: self._call(actor.close)),
+                end=actor.close,
             )
 
         return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=make))
@@ -94,7 +97,7 @@ class FakeRay:
     def wait(self, calls: list[Any], **_: Any) -> tuple[list[Any], list[Any]]:
         return calls[:1], calls[1:]
 
-    def get(self, call: Any) -> Any:
+    def get(self, call: Any, timeout: float | None = None) -> Any:
         if call.number in self.deaths:
             from ray.exceptions import ActorDiedError
 
@@ -103,6 +106,8 @@ class FakeRay:
 
     def kill(self, actor: Any) -> None:
         self.killed += 1
+        with suppress(AttributeError):  # it was never prepared
+            actor.end()
 
     def nodes(self) -> list[dict[str, Any]]:
         return [{"Alive": True, "Resources": {"CPU": 2.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
@@ -212,12 +217,18 @@ def test_half_written_files_of_the_dead_are_cleared_away(tmp_path: Path):
 # ---- an actor
 
 
-def do(spec: Spec, tasks: list[Task]) -> dict[int, Any]:
+def prepared(spec: Spec) -> Actor:
     actor = Actor(spec)
     actor.prepare()
+    return actor
+
+
+def do(spec: Spec, tasks: list[Task]) -> dict[int, Any]:
+    actor = prepared(spec)
     found = dict(actor.step(list(enumerate(tasks))))
     while len(found) < len(tasks):
         found |= dict(actor.step([]))
+    actor.close()
     return found
 
 
@@ -242,11 +253,11 @@ def test_errors_of_the_options_are_raised_before_any_picture(here: Path):
 
 def test_actors_of_one_machine_share_its_memory(here: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ADAINKIT_MEMORY", "1")
-    Actor(spec_of(here, memory=123 << 20)).prepare()
+    prepared(spec_of(here, memory=123 << 20)).close()
     assert os.environ["ADAINKIT_MEMORY"] == str(123 << 20)
     monkeypatch.delenv("ADAINKIT_MEMORY")
     monkeypatch.setattr("adainkit.engine.memory.available_memory", lambda: 4 << 30)
-    Actor(spec_of(here, crowd=4)).prepare()
+    prepared(spec_of(here, crowd=4)).close()
     assert os.environ["ADAINKIT_MEMORY"] == str(1 << 28)
 
 

@@ -612,7 +612,7 @@ def test_gradients_and_inference_tensors_come_in() -> None:
         (np.zeros((2, 2), bool), r"uint8, uint16 or float.*got bool.*astype"),
         (np.zeros((2, 2), np.int64), "uint8, uint16 or float.*got int64"),
         (np.zeros((2, 2), complex), "got complex128"),
-        (np.zeros((2, 2, 2), np.uint8), r"\(H, W, 1 \| 3 \| 4\), got \(2, 2, 2\)"),
+        (np.zeros((2, 2, 2), np.uint8), r"\(H, W, 1 \| 3 \| 4\) or .*, got \(2, 2, 2\)"),
         (np.zeros((3, 5, 5), np.uint8), r"got \(3, 5, 5\)"),
         (np.zeros(4, np.uint8), r"got \(4,\)"),
         (np.zeros((0, 4, 3), np.uint8), "at least 1 x 1 pixels, got 4 x 0"),

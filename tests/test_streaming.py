@@ -526,7 +526,7 @@ def test_a_picture_may_be_streamed_over_itself(tmp_path: Path, monkeypatch: pyte
     _, expected = both(STYLIZERS["tiny"], tmp_path / "a.tif", tmp_path, tile=16)
     monkeypatch.setenv("ADAINKIT_MEMORY", SMALL)
     stylizer = STYLIZERS["tiny"]
-    stylizer.stylize_file(tmp_path / "a.tif", tmp_path / "a.tif", style_of(stylizer), tile=16)
+    stylizer.stylize_file(tmp_path / "a.tif", tmp_path / "a.tif", style_of(stylizer), tile=16, overwrite=True)
     assert np.array_equal(levels(tmp_path / "a.tif"), expected)
 
 

@@ -1072,7 +1072,7 @@ def test_an_existing_file_is_kept_when_asked(stylizer: Stylizer, style: Style, t
 
 def test_a_picture_may_be_written_over_itself(stylizer: Stylizer, style: Style, tmp_path: Path) -> None:
     Image.fromarray(noise(20, 30)).save(tmp_path / "a.png")
-    stylizer.stylize_file(tmp_path / "a.png", tmp_path / "a.png", style)
+    stylizer.stylize_file(tmp_path / "a.png", tmp_path / "a.png", style, overwrite=True)
     with Image.open(tmp_path / "a.png") as written:
         assert np.array_equal(written, stylizer.stylize(noise(20, 30), style))
 

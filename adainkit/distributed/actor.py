@@ -18,11 +18,12 @@ __all__ = ["Actor"]
 
 
 class Actor:
-    """`prepare` once, then `step` again and again: each takes more tasks, and gives what has ended since."""
+    """`prepare` once, then `step` again and again: each takes more tasks, and gives what has ended since. `close` when
+    nothing is left to do."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec  # nothing more: an error in here would be one of Ray's instead of its own
-        self._waiting: SimpleQueue[tuple[int, Task]] = SimpleQueue()
+        self._waiting: SimpleQueue[tuple[int, Task] | None] = SimpleQueue()  # None: no more will come
         self._ended: SimpleQueue[tuple[int, Ended] | BaseException] = SimpleQueue()
         self._keys: dict[int, list[int]] = {}
 
@@ -41,7 +42,8 @@ class Actor:
         )
         self._limit_memory(stylizer.device)
         self._work = GroupWork(TaskWork(spec, stylizer))
-        threading.Thread(target=self._run, name="adainkit-actor", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="adainkit-actor", daemon=True)
+        self._thread.start()
         return f"process {os.getpid()} of {os.uname().nodename if hasattr(os, 'uname') else 'this machine'}"
 
     def step(self, tasks: Sequence[tuple[int, Task]]) -> list[tuple[int, Ended]]:
@@ -56,12 +58,19 @@ class Actor:
                 raise each
         return [each for each in found if not isinstance(each, BaseException)]
 
+    def close(self) -> None:
+        """Let the thread end, and remove what it kept on disk."""
+        self._waiting.put(None)
+        self._thread.join()
+        self._work.one.close()
+
     def _run(self) -> None:
         from ..batch.pipeline import run_pipeline
 
         work = self._work
         try:
-            while True:
+            group = None
+            while group is None or not group.over:
                 group = _Groups(self._waiting, self._keys, work.batch)
                 pipeline = run_pipeline(
                     group,
@@ -102,8 +111,9 @@ class _Groups:
     """Tasks in groups. The first one is waited for; then it ends whenever nothing is there, and goes on when something
     is again, so that a pipeline finishes what it has instead of waiting."""
 
-    def __init__(self, waiting: SimpleQueue[tuple[int, Task]], keys: dict[int, list[int]], most: int) -> None:
+    def __init__(self, waiting: SimpleQueue[tuple[int, Task] | None], keys: dict[int, list[int]], most: int) -> None:
         self._waiting, self._keys, self._most, self._first = waiting, keys, most, True
+        self.over = False
 
     def __iter__(self) -> _Groups:
         return self
@@ -111,13 +121,17 @@ class _Groups:
     def __next__(self) -> tuple[Task, ...]:
         found: list[tuple[int, Task]] = []
         try:
-            found.append(self._waiting.get(block=self._first))
-            self._first = False
-            while len(found) < self._most and not found[-1][1].is_shard:
-                found.append(self._waiting.get_nowait())
+            while not self.over and len(found) < self._most and not (found and found[-1][1].is_shard):
+                task = self._waiting.get(block=self._first)
+                self._first = False
+                if task is None:
+                    self.over = True
+                else:
+                    found.append(task)
         except Empty:
-            if not found:
-                raise StopIteration from None
+            pass
+        if not found:
+            raise StopIteration
         group = tuple(task for _, task in found)
         self._keys[id(group)] = [key for key, _ in found]
         return group

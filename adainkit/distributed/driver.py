@@ -25,6 +25,7 @@ _log = logging.getLogger("adainkit")
 
 _DEATHS = 4  # of workers over one task, the last ones while it was their only one, and it is to blame
 _STARTS = 2  # for each actor: so many that die before they are ready, one after the other, are no accident
+_CLOSING = 10.0  # seconds for a worker to end by itself
 _LOOK = 1.0  # seconds between two looks at the clock
 
 
@@ -190,6 +191,8 @@ class _Run:
         if hand.held:
             self.calls[hand.actor.step.remote(more)] = hand
         else:
+            with suppress(Exception):
+                self.ray.get(hand.actor.close.remote(), timeout=_CLOSING)
             self.ray.kill(hand.actor)  # nothing is left for it: its place is free for others
 
     def _lost(self, hand: _Hand, death: Exception) -> Iterator[Outcome[Task]]:
