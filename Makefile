@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= demo-out
-# torch's builds for CPUs, tried where there is no NVIDIA GPU: without the 4 GB of CUDA. Empty: take torch as pip finds it.
-TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# An index of torch's builds for CPUs, tried where there is no NVIDIA GPU: without the 4 GB of CUDA. Empty: take torch as
+# pip finds it.
+TORCH_INDEX ?=
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DELETE_ON_ERROR:
@@ -50,7 +51,7 @@ $(VENV)/%.stamp: pyproject.toml | $(VENV)/torch.stamp
 $(VENV)/torch.stamp: | $(VENV)/made.stamp
 	@if [ -n "$(TORCH_INDEX)" ] && [ "$$(uname -sm)" = "Linux x86_64" ] && ! [ -e /dev/nvidiactl ]; then \
 	    echo "No NVIDIA GPU: trying torch's builds for CPUs, at $(TORCH_INDEX)"; \
-	    $(PIP) --retries 0 --timeout 10 --index-url "$(TORCH_INDEX)" torch torchvision >/dev/null 2>&1 || \
+	    PIP_INDEX_URL="$(TORCH_INDEX)" $(PIP) --retries 0 --timeout 10 torch torchvision >/dev/null 2>&1 || \
 	        echo "They cannot be had here: torch comes as pip finds it"; \
 	fi
 	@touch $@
