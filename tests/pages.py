@@ -1,8 +1,10 @@
 """The pages of README and handbook: their blocks of code, their headings, and small files for the examples in them."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,8 @@ def commands(code: str) -> Iterator[str]:
 
 def make_files(folder: Path) -> None:
     """What the examples name, small."""
+    from small_films import make_film  # needs PyAV, as the examples do
+
     random = np.random.default_rng(0)
 
     def picture(name: str, source: str = "chelsea", mode: str = "RGB", **options: object) -> None:
@@ -63,7 +67,9 @@ def make_files(folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(getattr(data, source)()).convert(mode).resize(SIZE).save(path, **options)
 
-    for name in ("photo.jpg", "wave.jpg", "photos/cat.jpg", "photos/below/cat.jpg", "data/cats/1.jpg", "scan.tif"):
+    for name in ("photo.jpg", "wave.jpg", "photos/cat.jpg", "photos/below/cat.jpg", "scan.tif"):
+        picture(name)
+    for name in ("data/cats/1.jpg", "train/cats/1.jpg"):
         picture(name)
     for name in ("a.jpg", "photos/cup.jpg", "data/cups/2.jpg"):
         picture(name, "coffee")
@@ -74,7 +80,7 @@ def make_files(folder: Path) -> None:
     for name in ("d.jpg", "paintings/c.jpg"):
         picture(name, "rocket")
     for number in range(3):
-        picture(f"frames/{number}.png", "coffee")
+        picture(f"frames/{number:05}.png", "coffee")
     ramp = Image.linear_gradient("L").resize(SIZE)
     for name, mask in (
         ("sky.png", ramp),
@@ -89,6 +95,9 @@ def make_files(folder: Path) -> None:
     ring_model(folder / "duck.glb")
     ring_model(folder / "scene.gltf", form="data")
     write_obj(folder / "chair.obj")
+    clip = make_film(folder / "clip.mp4", 20, rate=Fraction(1, 5), sound=None)  # long enough for --from 1:15
+    for name in ("in.mp4", "mask.mp4", "clip.mov"):
+        shutil.copy(clip, folder / name)
 
 
 def write_obj(path: Path) -> None:

@@ -18,7 +18,7 @@ from adainkit.cli.arguments import parse_arguments
 
 PAGES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
 # The words of all others are parsed: they touch more than the current folder, or take long.
-RUN = {"demo", "doctor", "grid", "info", "model3d", "models", "styles", "stylize"}
+RUN = {"demo", "doctor", "film", "grid", "info", "model3d", "models", "styles", "stylize"}
 PLACEHOLDER = re.compile(r"[A-Z]{2,}(/|$)")  # for the reader to fill in: RUN/model.safetensors
 REASONS = ("needs", "trains", "a part of")
 PYTHON, SHELL, NO_CODE = {"python", "py"}, {"bash", "sh", "shell", "console"}, {"text", "json", "yaml", "", "mermaid"}
