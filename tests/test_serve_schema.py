@@ -52,7 +52,9 @@ def test_no_generated_request_finds_a_fault() -> None:
 
 
 def _checked(operation: Any, url: str, known: list[str], wanted: list[Any], seen: Counter[int]) -> None:
-    @settings(max_examples=EACH, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=EACH, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    )
     @given(case=operation.as_strategy(), real=st.booleans(), data=st.data())
     def check(case: Any, real: bool, data: Any) -> None:
         if real:
@@ -88,3 +90,5 @@ def _with_real_things(case: Any, data: Any, known: list[str]) -> None:
                 "model": "",
                 "format": data.draw(st.sampled_from(["", "png"])),
             }
+            if data.draw(st.booleans()):  # without the controls, most of which are out of their ranges
+                case.body = {name: case.body[name] for name in ("picture", "style") if name in case.body}
