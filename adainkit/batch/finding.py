@@ -106,7 +106,8 @@ def _walk(root: Path, output: str | None, suffixes: Collection[str] = PICTURES) 
             else:
                 others.append(path.suffix.lower() or "no extension")
     if others:
-        _log.warning("%s: %d files passed over (%s)", root, len(others), ", ".join(sorted(set(others))))
+        files = "file" if len(others) == 1 else "files"
+        _log.warning("%s: %d %s passed over (%s)", root, len(others), files, ", ".join(sorted(set(others))))
     for error in errors:
         yield Found(Path(error.filename), root, root, f"cannot be read ({error.strerror})")
     if empty and not errors:

@@ -36,8 +36,8 @@ _NO_PICTURE = (
     (0, b"<svg", "an SVG drawing; export it as PNG"),
     (0, b"<?xml", "an XML document, perhaps an SVG drawing; export it as PNG"),
     (0, b"PK\3\4", "a ZIP archive, perhaps a document of Krita or an office program; export it as PNG"),
-    (8, b"AVI ", "a film; pass its frames"),
-    (0, b"\x1aE\xdf\xa3", "a film; pass its frames"),
+    (8, b"AVI ", "a film; use `adainkit film`, or pass its frames"),
+    (0, b"\x1aE\xdf\xa3", "a film; use `adainkit film`, or pass its frames"),
     (8, b"CR\2\0", "a camera's raw data; develop it to TIFF or JPEG"),
 )
 
@@ -85,7 +85,9 @@ def _by_extra(stream: IO[bytes], prefix: bytes, name: str, max_pixels: int | Non
     """A HEIC or JPEG XL file, opened by a package that adainkit can do without; None for others."""
     found: Any = None
     if prefix[4:8] == b"ftyp" and prefix[8:12] in _FILMS:
-        raise ImageError(f"{name}: not a picture that can be read: it is a film; pass its frames")
+        raise ImageError(
+            f"{name}: not a picture that can be read: it is a film; use `adainkit film`, or pass its frames"
+        )
     if prefix[4:8] == b"ftyp" and (prefix[8:12] in _HEIF and b"avif" not in prefix):
         try:
             import pillow_heif

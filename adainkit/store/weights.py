@@ -88,7 +88,7 @@ _CLASSIC = "https://github.com/naoto0804/pytorch-AdaIN/releases/download/v0.0.0"
 REGISTRY: dict[str, Weights] = {
     "lite": Weights(
         name="lite",
-        description="small and quick, comes with the package and works offline; real time on a CPU",
+        description="small and quick, comes with the package and works offline; a second for a small picture on a CPU",
         license="MIT",
         homepage="adainkit's own training",
         paper=_PAPER,

@@ -59,6 +59,7 @@ class ComfyServer:
         known = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "ADAINKIT"))}
         dead = {name: "http://127.0.0.1:9" for p in _PROXIES for name in (p, p.upper())}  # a download fails and shows
         environment = {**known, **dead, "no_proxy": "127.0.0.1", "CUDA_VISIBLE_DEVICES": "", "PYTHONUNBUFFERED": "1"}
+        environment["ADAINKIT_RUNTIME"] = "torch"  # whose modules the probes count
         command = [os.environ["COMFYUI_PYTHON"], "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self.port)]
         command += ["--base-directory", str(self.base), "--disable-auto-launch", "--disable-api-nodes"]
         command += ["--database-url", "sqlite:///:memory:"]
