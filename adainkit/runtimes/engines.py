@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from ..errors import AdaINKitError
 from .graph import Array
@@ -18,7 +22,8 @@ __all__ = ["ENGINES", "Program", "engine_version", "here", "load_program"]
 
 log = logging.getLogger("adainkit")
 Program: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]
-"""Runs a graph: inputs by name -> outputs by name, in their order, each an array of its own. From any thread."""
+"""Runs a graph: inputs by name -> outputs by name, in their order, each an array of its own. From any thread. What is
+bfloat16 is given and taken as its bits, uint16."""
 
 ENGINES = {"openvino": "openvino", "onnxruntime": "onnx"}
 """The extra of this package that installs each engine."""
@@ -57,24 +62,79 @@ def engine_version(name: str) -> str:
 def _openvino(package: Any, graph: bytes, threads: int, cache: Path | None) -> Program:
     # The precision is that of the graph's own types, never what the engine would choose on this processor.
     told = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
-    if cache is not None and _writable(cache):
-        told["CACHE_DIR"] = str(cache)
+    kept = told | ({"CACHE_DIR": str(cache)} if cache is not None and _writable(cache) else {})
     core = package.Core()
-    compiled = core.compile_model(core.read_model(graph), "CPU", told)
-    idle: list[Any] = []  # requests, of which each computes one picture at a time and keeps its memory for the next
+    model = core.read_model(graph)
+    of_any_size = _Requests(package, core.compile_model(model, "CPU", kept))
+    by_shape: OrderedDict[_Shapes, _Requests | None] = OrderedDict()
+    lock = Lock()
+
+    def chosen(shapes: _Shapes) -> _Requests:
+        with lock:
+            found = by_shape.get(shapes)
+            if found is None and shapes in by_shape:  # it comes again, and a tenth of a second pays
+                own = model.clone()
+                own.reshape(dict(shapes))
+                found = _Requests(package, core.compile_model(own, "CPU", told))
+            by_shape[shapes] = found
+            by_shape.move_to_end(shapes)
+            _forget(by_shape)
+            return of_any_size if found is None else found
 
     def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
-        try:
-            request = idle.pop()
-        except IndexError:
-            request = compiled.create_infer_request()
-        with _memory():  # a request that had none is not used again
-            found = request.infer(dict(inputs), share_inputs=True)
-        outputs = {port.any_name: values for port, values in found.items()}
-        idle.append(request)
-        return outputs
+        with _memory():
+            return chosen(tuple((name, x.shape) for name, x in inputs.items())).run(inputs)
 
     return run
+
+
+_Shapes: TypeAlias = "tuple[tuple[str, tuple[int, ...]], ...]"
+_COMPILED = 2  # for a size each: it takes its own memory
+_REMEMBERED = 64
+
+
+def _forget(by_shape: OrderedDict[_Shapes, Any]) -> None:
+    compiled = [shapes for shapes, found in by_shape.items() if found is not None]
+    for shapes in compiled[:-_COMPILED]:
+        by_shape[shapes] = None
+    while len(by_shape) > _REMEMBERED:
+        by_shape.popitem(last=False)
+
+
+class _Requests:
+    """A compiled model, and its requests that are not in use: each computes one picture at a time and keeps its memory
+    for the next."""
+
+    def __init__(self, package: Any, compiled: Any) -> None:
+        self._package, self._compiled, self._idle = package, compiled, list[Any]()
+        self._static = all(port.partial_shape.is_static for port in compiled.outputs)
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """As a `Program`."""
+        try:
+            request = self._idle.pop()
+        except IndexError:
+            request = self._compiled.create_infer_request()
+        taken = {name: self._shared(x) for name, x in inputs.items()}
+        if self._static:  # it writes into the results at once, and nothing is copied
+            outputs = {port.any_name: np.empty(tuple(port.shape), _kind(port)) for port in self._compiled.outputs}
+            for index, x in enumerate(outputs.values()):
+                request.set_output_tensor(index, self._shared(x))
+            request.infer(taken, share_inputs=True, share_outputs=True)
+        else:
+            found = request.infer(taken, share_inputs=True)
+            outputs = {port.any_name: values.view(_kind(port)) for port, values in found.items()}
+        self._idle.append(request)  # one that failed is not used again
+        return outputs
+
+    def _shared(self, x: Array) -> Any:
+        if x.dtype == np.uint16:
+            return self._package.Tensor(x, x.shape, self._package.Type.bf16)
+        return self._package.Tensor(x, shared_memory=True)
+
+
+def _kind(port: Any) -> Any:
+    return {"bf16": np.uint16, "f16": np.float16, "f32": np.float32}[port.get_element_type().get_type_name()]
 
 
 def _onnxruntime(package: Any, graph: bytes, threads: int, cache: Path | None) -> Program:
