@@ -12,9 +12,9 @@ in the whole picture, two whole numbers, where the decoder has a canvas -> "pict
 multiples of the stride: crop it.
 
 Precision is in the graphs' own types, so that no engine chooses it. In "mixed" all convolutions are in bfloat16 but for
-those up to the finest level and the last one; "bfloat16" takes the finest level, too. AdaIN's maps, which amplify what
-was rounded before them, and the last layer are in float32 always; levels are float16, in half the memory. Measured by
-`python -m benchmarks precision`.
+those up to the finest level and the last one; "bfloat16" takes these, too. AdaIN's maps, which amplify what was rounded
+before them, are in float32 always; levels are of 16 bits, in half the memory. Measured by `python -m benchmarks
+precision`.
 """
 
 from __future__ import annotations
