@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from adainkit.engine.plain_moments import has_plain_moments, plain_moments
 from adainkit.errors import StyleError
 from adainkit.net.adain import (
     EPS,
@@ -414,3 +415,18 @@ def test_applying_a_map_changes_no_argument_and_is_the_formula(kind: torch.dtype
     assert all(torch.equal(a, b) for a, b in zip((f, *parts), copies, strict=True))
     parts[1].requires_grad_(True)
     assert torch.equal(apply_affine(f, AffineMap(*parts)), got)
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize(("mean", "deviation"), [(5.0, 1.0), (1.0, 1e-3)])
+def test_statistics_by_torch_s_own_loops_are_the_same(
+    kind: torch.dtype, layout: torch.memory_format, mean: float, deviation: float
+) -> None:
+    features = (torch.randn(2, 24, 70, 90) * deviation + mean).to(kind).contiguous(memory_format=layout)
+    assert has_plain_moments(features)
+    assert not has_plain_moments(features.float())
+    found, expected = plain_moments(features, 1 << 14), moments(features.double().float())
+    torch.testing.assert_close(found.count, expected.count)
+    torch.testing.assert_close(found.mean, expected.mean, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found.std, expected.std, rtol=1e-4, atol=0)

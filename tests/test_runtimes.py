@@ -148,6 +148,27 @@ def test_compiled_models_are_kept_and_several_threads_share_them(home: Path) -> 
     assert all(np.array_equal(a, b) for a, b in zip(one_by_one * 3, together, strict=True))
 
 
+@pytest.mark.skipif(not choice.here("openvino"), reason="openvino is not installed")
+@pytest.mark.parametrize("precision", ["float32", "mixed", "bfloat16"])
+def test_a_size_that_comes_again_is_compiled_and_gives_the_same(precision: coders.Precision) -> None:
+    network = CompiledNetwork(model_of(CONFIGS[0]), "openvino", precision)
+    close = {"rtol": 1e-4, "atol": 1e-4} if precision == "float32" else {"rtol": 0.05, "atol": 0.05}
+    pictures = [torch.rand(1, 3, *sides) for sides in ((32, 48), (27, 41), (40, 40), (33, 17))]
+    first = [network.encode(x) for x in pictures]  # of any size
+    maps = [AffineMap(*(torch.rand(1, place.channels) for _ in range(3))) for place in network.config.places]
+    painted = [network.decode(features, maps) for features in first]
+    for _ in range(2):  # of one size, the first ones of which are forgotten again
+        for x, features, output in zip(pictures, first, painted, strict=True):
+            again = network.encode(x)
+            kept = [f.clone() for f in again]
+            network.encode(1 - x)
+            for old, new, copy in zip(features, again, kept, strict=True):
+                assert new.dtype == network.kept
+                assert torch.equal(new, copy)  # the next picture has memory of its own
+                torch.testing.assert_close(new.float(), old.float(), **close)
+            torch.testing.assert_close(network.decode(features, maps), output, **close)
+
+
 def test_an_engine_without_memory_says_so_in_python_s_words() -> None:
     for told, kind in (
         ("bad allocation", MemoryError),

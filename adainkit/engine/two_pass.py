@@ -27,6 +27,7 @@ from ..net.layers import no_autocast
 from ..net.network import Network
 from ..style import Style
 from .memory import memory_budget, memory_errors
+from .plain_moments import has_plain_moments, plain_moments
 from .tiles import Tile, plan_tiles, split_tile
 
 __all__ = ["Executor", "TileSize"]
@@ -42,8 +43,8 @@ class Executor:
         self.model, self.device, self.dtype, self.tile = model, device, dtype, _checked(tile)
         self.stride = model.config.stride
         self.halo = halo(model.config)
-        self.kept = torch.float16 if model.mixed else dtype
-        """What features are kept as: with a decoder in bfloat16, float16's 11 bits are enough, in half the memory."""
+        self.kept = model.kept or dtype
+        """What features are kept as."""
         self._fitting: dict[str, int] = {}  # by stage, the cells of a tile that may still fit, once one has not
 
     def encode(
@@ -102,6 +103,9 @@ class Executor:
         by_level = []
         for level, f in zip(self.model.config.levels, features, strict=True):
             w = None if weight is None else cell_means(weight.to(self.device, torch.float32), level.stride, f.shape[2:])
+            if w is None and has_plain_moments(f):
+                by_level.append(plain_moments(f, _STRIP))
+                continue
             rows = max(1, _STRIP // (f.shape[0] * f.shape[1] * f.shape[3]))
             strips = [
                 moments(f[:, :, top : top + rows], None if w is None else w[:, :, top : top + rows])
@@ -130,7 +134,7 @@ class Executor:
             output = self.decode_window(features, maps, tile)
             top, left = tile.rows.start * self.stride, tile.columns.start * self.stride
             output = output[:, :, tile.rows.inside(self.stride), tile.columns.inside(self.stride)]
-            output = output[:, :, : max(0, height - top), : max(0, width - left)].clamp(0, 1)
+            output = output[:, :, : max(0, height - top), : max(0, width - left)].clamp_(0, 1)  # nobody else's
             if len(parts) == 1 and tile == parts[0]:
                 result.append(output)
                 return

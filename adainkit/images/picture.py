@@ -124,14 +124,15 @@ def checked(x: Tensor, name: str) -> Tensor:
 def pack(
     x: Tensor,
     out: np.ndarray[Any, Any],
-    convert: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]] = lambda values: values,
+    convert: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]] | None = None,
 ) -> None:
     """Clamp, scale and round ``(C, H, W)`` into ``(H, W, C)``, a strip of rows at a time: no temporary of the full
     size. `convert` changes the colors of ``(h, W, C)`` floats in [0, 1]."""
     rows = max(1, _STRIP // x.shape[2])
     for top in range(0, x.shape[1], rows):
         strip = x[:, top : top + rows].detach().to("cpu", torch.float32).clamp(0, 1)
-        values = convert(strip.permute(1, 2, 0).numpy())
-        if out.dtype.kind == "u":
-            values = np.rint(values * np.float32(255 if out.dtype.itemsize == 1 else 65535))
-        out[top : top + rows] = values
+        if convert is not None:
+            strip = torch.from_numpy(convert(strip.permute(1, 2, 0).numpy())).permute(2, 0, 1)
+        if out.dtype.kind == "u":  # in the memory and the order of the strip: half the time of NumPy's
+            strip = strip.mul_(255 if out.dtype.itemsize == 1 else 65535).round_()
+        out[top : top + rows] = strip.permute(1, 2, 0).numpy()

@@ -103,16 +103,17 @@ class AdaINModel(nn.Module):
         `origin`: row and column of the first cell in the whole picture, in cells of the coarsest level, where the
         features are a window of it.
         """
-        kind = _kind(self.decoder) if self.mixed else None  # None: the features', which autocast may have rounded
+        kind = _kind(self.decoder) if self.kept else None  # None: the features', which autocast may have rounded
         levels = len(self.config.levels)
         mapped = [apply_affine(f, m.fitting(f), kind) for f, m in zip(features, maps[:levels], strict=True)]
         output: Tensor = self.decoder(mapped, maps[levels:], origin)
         return output
 
     @property
-    def mixed(self) -> bool:
-        """Whether encoder and decoder were given two types by `cast`."""
-        return _kind(self.encoder) != _kind(self.decoder)
+    def kept(self) -> torch.dtype | None:
+        """float16 where encoder and decoder were given two types by `cast`: with a decoder in bfloat16, 11 bits are
+        enough, in half the memory. None: as they come."""
+        return torch.float16 if _kind(self.encoder) != _kind(self.decoder) else None
 
     @property
     def layout(self) -> torch.memory_format:

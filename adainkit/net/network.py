@@ -30,8 +30,8 @@ class Network(Protocol):
         """Names the encoder: what a `Style` is bound to."""
 
     @property
-    def mixed(self) -> bool:
-        """Whether the decoder computes in fewer bits than the encoder: features may then be kept as float16."""
+    def kept(self) -> torch.dtype | None:
+        """What features are kept as without a loss that is seen; None: as they come."""
 
     @property
     def layout(self) -> torch.memory_format:

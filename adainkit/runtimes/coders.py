@@ -12,9 +12,9 @@ in the whole picture, two whole numbers, where the decoder has a canvas -> "pict
 multiples of the stride: crop it.
 
 Precision is in the graphs' own types, so that no engine chooses it. In "mixed" all convolutions are in bfloat16 but for
-those up to the finest level and the last one; "bfloat16" takes the finest level, too. AdaIN's maps, which amplify what
-was rounded before them, and the last layer are in float32 always; levels are float16, in half the memory. Measured by
-`python -m benchmarks precision`.
+those up to the finest level and the last one; "bfloat16" takes these, too. AdaIN's maps, which amplify what was rounded
+before them, are in float32 always; levels are of 16 bits, in half the memory. Measured by `python -m benchmarks
+precision`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from .graph import Array, Graph
 from .head import head_maps
 from .layers import Layer, Map, build, shuffle_then_rgb
 
-__all__ = ["Precision", "decoder", "encoder", "maps", "moves", "parts_of", "place_sides"]
+__all__ = ["Kept", "Precision", "decoder", "encoder", "maps", "moves", "parts_of", "place_sides"]
 
 Precision: TypeAlias = Literal["float32", "mixed", "bfloat16"]
+Kept: TypeAlias = Literal["FLOAT16", "BFLOAT16"]
 
 
 def encoder(
@@ -39,15 +40,18 @@ def encoder(
     tensors: Mapping[str, Array],
     precision: Precision = "float32",
     facts: Mapping[str, str] | None = None,
+    kept: Kept = "FLOAT16",
 ) -> Any:
-    """The `onnx.ModelProto`. `tensors`: those of the model file, "encoder.layers.0.conv.weight" and so on."""
+    """The `onnx.ModelProto`. `tensors`: those of the model file, "encoder.layers.0.conv.weight" and so on. `kept`: the
+    type of the levels where the precision is not float32."""
     graph, outputs = Graph(), dict[str, Any]()
     x, index, levels, now = "picture", 0, 0, False
     for step in config.encoding:
         if step.name == "tap":
-            low = precision != "float32"
-            name = graph.result(graph.half(x) if low else x, f"level{levels}")
-            x = x if low else name
+            low = graph.half(x) if kept == "FLOAT16" else x if now else graph.cast(x, True)
+            low = x if precision == "float32" else low
+            name = graph.result(low, f"level{levels}")
+            x = name if low == x else x
             outputs[name] = ["batch", step.after.channels, f"height{levels}", f"width{levels}"]
             levels += 1
             continue
@@ -56,8 +60,8 @@ def encoder(
             x, now = graph.cast(x, wanted), wanted
         x = build(Layer(graph, step, _own(tensors, f"encoder.layers.{index}."), now), x)
         index += 1
-    half = outputs if precision != "float32" else ()
-    return graph.model({"picture": ["batch", 3, "height", "width"]}, outputs, dict(facts or {}), half)
+    kinds = dict.fromkeys(outputs if precision != "float32" else (), kept)
+    return graph.model({"picture": ["batch", 3, "height", "width"]}, outputs, dict(facts or {}), kinds)
 
 
 def in_bfloat16(precision: Precision, level: int) -> bool:
@@ -70,8 +74,9 @@ def decoder(
     tensors: Mapping[str, Array],
     precision: Precision = "float32",
     facts: Mapping[str, str] | None = None,
+    kept: Kept = "FLOAT16",
 ) -> Any:
-    """The `onnx.ModelProto`."""
+    """The `onnx.ModelProto`; `kept` as in `encoder`."""
     graph, low = Graph(), precision != "float32"
     count, inputs = len(config.levels), dict[str, Any]()
     for i, level in enumerate(config.levels):
@@ -101,14 +106,14 @@ def decoder(
         layer.map = own.pop(0) if "map" in step.row.needs else None
         layer.origin, layer.scale = "origin", config.stride // step.before.stride
         if step.name == "shuffle" and _is_last(config, index + 1):
-            x = shuffle_then_rgb(layer, _own(tensors, f"decoder.layers.{index + 1}."), x)
+            x = shuffle_then_rgb(layer, _own(tensors, f"decoder.layers.{index + 1}."), x, precision != "bfloat16")
             break
         if step.name == "rgb" and low:
             x, layer.bfloat16 = graph.cast(x, False), False
         x = build(layer, x)
     graph.result(x, "picture")
-    half = [f"level{i}" for i in range(count)] if low else ()
-    return graph.model(inputs, {"picture": ["batch", 3, "height", "width"]}, dict(facts or {}), half)
+    kinds = dict.fromkeys([f"level{i}" for i in range(count)] if low else (), kept)
+    return graph.model(inputs, {"picture": ["batch", 3, "height", "width"]}, dict(facts or {}), kinds)
 
 
 def maps(config: ModelConfig, tensors: Mapping[str, Array], facts: Mapping[str, str] | None = None) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -80,15 +80,15 @@ class Graph:
         inputs: dict[str, Sequence[str | int]],
         outputs: dict[str, Sequence[str | int]],
         facts: dict[str, str],
-        half: Collection[str] = (),
+        low: Mapping[str, str] | None = None,
     ) -> Any:
         """The whole as an `onnx.ModelProto`; `facts` are its metadata. Shapes have a word for each dynamic side. An
-        input that is called "origin" is of int64, those of `half` are of float16, all others of float32."""
+        input that is called "origin" is of int64, those that `low` names of "FLOAT16" or "BFLOAT16", all others of
+        float32."""
         helper, kinds = self._onnx.helper, self._onnx.TensorProto
 
         def kind_of(name: str) -> int:
-            found = kinds.INT64 if name == "origin" else kinds.FLOAT16 if name in half else kinds.FLOAT
-            return int(found)
+            return int(getattr(kinds, "INT64" if name == "origin" else (low or {}).get(name, "FLOAT")))
 
         told = [
             [helper.make_tensor_value_info(name, kind_of(name), list(shape)) for name, shape in group.items()]

@@ -13,6 +13,7 @@ from .graph import Array, Graph
 
 __all__ = ["Layer", "Map", "build", "shuffle_then_rgb"]
 
+GRAY = np.float32(0.5)
 _PERIOD = 128  # cells after which a canvas repeats, `net.layers.Canvas.PERIOD`
 
 
@@ -182,16 +183,21 @@ def build(layer: Layer, x: str) -> str:
     return _WORDS[layer.step.name](layer, x)
 
 
-def shuffle_then_rgb(layer: Layer, rgb: Mapping[str, Array], x: str) -> str:
-    """The last two layers by one convolution in float32, as `net.layers.Shuffle.then_rgb` explains it."""
+def shuffle_then_rgb(layer: Layer, rgb: Mapping[str, Array], x: str, exact: bool = True) -> str:
+    """The last two layers by one convolution, as `net.layers.Shuffle.then_rgb` explains it: in float32, or as all
+    others if not `exact`. Colors are then rounded as differences from gray, so by a quarter of 1/255 at most."""
     graph = layer.graph
     x = layer.conv(x, "expand.conv")
     # What lies behind the last column is the one that the reflected sub-pixels ask for; before the first, itself.
     for axis in (3, 2):
         x = layer.node("Concat", _part(layer, x, axis, 0, 1), x, _behind(layer, x, axis), axis=axis)
+    weight, bias = tail_kernel(rgb["conv.weight"], rgb["conv.bias"])
+    if layer.bfloat16 and not exact:
+        x = layer.node("Conv", x, graph.constant(weight, True), graph.constant(bias - GRAY, True))
+        x = graph.cast(layer.node("DepthToSpace", x, blocksize=2, mode="CRD"), False)
+        return layer.node("Add", x, graph.constant(np.full(1, GRAY, np.float32)))
     if layer.bfloat16:
         x = graph.cast(x, False)
-    weight, bias = tail_kernel(rgb["conv.weight"], rgb["conv.bias"])
     x = layer.node("Conv", x, graph.constant(weight), graph.constant(bias))
     return layer.node("DepthToSpace", x, blocksize=2, mode="CRD")
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,9 +38,9 @@ class CompiledNetwork:
     layout: torch.memory_format = torch.contiguous_format
 
     @property
-    def mixed(self) -> bool:
-        """Whether features are float16, as the graphs then take and give them."""
-        return self.precision != "float32"
+    def kept(self) -> torch.dtype:
+        """The features' type, as the graphs take and give them."""
+        return {"float32": torch.float32, "mixed": torch.float16, "bfloat16": torch.bfloat16}[self.precision]
 
     @property
     def config(self) -> ModelConfig:
@@ -63,12 +64,13 @@ class CompiledNetwork:
 
     def _program(self, make: Any) -> Program:
         tensors = {name: t.detach().numpy() for name, t in self.model.state_dict().items()}
-        graph = make(self.config, tensors, self.precision).SerializeToString()
+        kept: coders.Kept = "BFLOAT16" if self.kept == torch.bfloat16 else "FLOAT16"
+        graph = make(self.config, tensors, self.precision, kept=kept).SerializeToString()
         return load_program(self.engine, graph, threads=self.threads, cache=self.cache)
 
     def encode(self, x: Tensor) -> tuple[Tensor, ...]:
         """As `AdaINModel.encode`."""
-        return tuple(map(torch.from_numpy, self.encoder({"picture": _array(x)}).values()))
+        return tuple(map(_tensor, self.encoder({"picture": _array(x)}).values()))
 
     def style_tensors(self, features: Sequence[Tensor], statistics: Sequence[Moments]) -> dict[str, Tensor]:
         """As `AdaINModel.style_tensors`."""
@@ -82,8 +84,7 @@ class CompiledNetwork:
 
     def decode(self, features: Sequence[Tensor], maps: Sequence[AffineMap], origin: tuple[int, int] = (0, 0)) -> Tensor:
         """As `AdaINModel.decode`."""
-        kind = torch.float16 if self.mixed else torch.float32
-        inputs = {f"level{i}": f.detach().to(kind).contiguous().numpy() for i, f in enumerate(features)}
+        inputs = {f"level{i}": _array(f, self.kept) for i, f in enumerate(features)}
         sides = coders.place_sides(self.config, [f.shape[2:] for f in features])
         for i, (affine, (rows, columns)) in enumerate(zip(maps, sides, strict=True)):
             own = affine.window(slice(rows), slice(columns))  # a map may go on beyond the features
@@ -95,5 +96,10 @@ class CompiledNetwork:
         return torch.from_numpy(self.decoder(inputs)["picture"])
 
 
-def _array(x: Tensor) -> Any:
-    return x.detach().float().contiguous().numpy()
+def _array(x: Tensor, kind: torch.dtype = torch.float32) -> Any:
+    x = x.detach().to(kind).contiguous()
+    return x.view(torch.uint16).numpy() if kind == torch.bfloat16 else x.numpy()
+
+
+def _tensor(x: Any) -> Tensor:
+    return torch.from_numpy(x).view(torch.bfloat16) if x.dtype == np.uint16 else torch.from_numpy(x)
