@@ -136,14 +136,17 @@ def _mux(
     if sorted(numbers) != list(range(len(times))):
         raise FilmError(f"{segments.folder}: its parts are damaged; run again without --resume")
     decoded = decoding_times([times[number] for number in numbers])
+    lasting = [ends[number] - times[number] for number in numbers]
+    if out.format.name in ("mp4", "mov"):  # they have a film end with the packet that is decoded last
+        lasting[-1] = ends[-1] - times[0] - (decoded[-1] - decoded[0])
     other = next(others, None)
-    for (number, packet), dts in zip(segments.packets(len(times)), decoded, strict=True):
+    for (number, packet), dts, lasts in zip(segments.packets(len(times)), decoded, lasting, strict=True):
         while other is not None and other[0] <= dts * facts.time_base:
             out.mux(other[1])
             other = next(others, None)
         packet.stream = stream
         packet.time_base = facts.time_base
-        packet.pts, packet.dts, packet.duration = times[number], dts, ends[number] - times[number]
+        packet.pts, packet.dts, packet.duration = times[number], dts, lasts
         out.mux(packet)
     while other is not None:
         out.mux(other[1])

@@ -87,8 +87,7 @@ class VideoClip:
                 on_frame(Frame(number, time, self._pixels(frame, small=True)))
         if not times:
             raise FilmError(f"{self.path}: holds no frame between {self._start:g} s and its end; expected a film")
-        self._check_end(times[-1] + last)
-        return Timing(times, times[-1] + last, self._damage.notes())
+        return Timing(times, self._ends(times[-1] + last), self._damage.notes())
 
     def _look(self, max_pixels: int | None) -> Facts:
         """The facts, from the header and the first frame."""
@@ -105,7 +104,8 @@ class VideoClip:
             rate = as_fraction(stream.average_rate) or as_fraction(stream.guessed_rate) or Fraction(25)
             estimate = stream.frames or _length(stream, container, base) * rate
             origin, self._wants_alpha = stream.start_time or 0, _has_alpha_beside(stream)
-            self._end = origin + _length(stream, container, base) / base if stream.duration is None else None
+            self._end, self._tells_end = origin + _length(stream, container, base) / base, bool(stream.duration)
+            self._whole = _reaches(stream) <= container.size
             self._step = max(1, round(1 / (rate * base)))
             self._origin, self._base, self._size = origin, base, (context.width, context.height)
             first = next((frame for _, frame in self._frames_of(container, stream)), None)
@@ -197,10 +197,16 @@ class VideoClip:
         duration = getattr(frame, "duration", 0)
         return int(duration) if duration else self._step
 
-    def _check_end(self, end: int) -> None:
-        if self._stop is None and self._end is not None and (self._end - end) * self._base > 1:
-            missing = float((self._end - end) * self._base)
+    def _ends(self, end: int) -> int:
+        """When the last frame vanishes, which the header may know better than that frame; a cut file is told."""
+        missing = float((self._end - end) * self._base)
+        if self._stop is not None or missing <= 0:
+            return end
+        if self._tells_end and self._whole and not self._damage.cut:
+            return int(self._end)
+        if missing > 1 or not self._whole:
             self._damage.cut = f"the file seems to be cut off: its last {missing:.1f} s are missing"
+        return end
 
 
 def video_stream(container: Any, path: str | os.PathLike[str]) -> Any:
@@ -232,6 +238,11 @@ def _length(stream: Any, container: Any, base: Fraction) -> Fraction:
     if stream.duration:
         return Fraction(stream.duration) * base
     return Fraction(container.duration or 0, 1_000_000)
+
+
+def _reaches(stream: Any) -> int:
+    """How many bytes a file must have for all packets that its index names; 0 where there is none."""
+    return max((entry.pos + entry.size for entry in getattr(stream, "index_entries", ())), default=0)
 
 
 def _turns(frame: Any) -> int:
