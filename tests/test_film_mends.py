@@ -1,6 +1,5 @@
-"""Films at their edges: ends, names, files that are read and written at once, runs that meet, errors before the work."""
+"""Films at their edges: ends, names, files that are read and written at once, runs that meet, early errors."""
 
-import logging
 import warnings
 from collections.abc import Callable
 from fractions import Fraction
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 pytest.importorskip("av")
@@ -60,9 +60,7 @@ def test_the_last_frame_lasts_as_long_as_it_did(tmp_path: Path, mirror: Mirror, 
     assert abs(look_at(mirror.stylize_film(rated, tmp_path / f"c{suffix}", style))["duration"] - 1_001_000) <= 1000
 
 
-def test_a_cut_mp4_is_told(
-    tmp_path: Path, mirror: Mirror, style: Style, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_cut_mp4_is_told(tmp_path: Path, mirror: Mirror, style: Style, caplog: pytest.LogCaptureFixture) -> None:
     source = mirror.stylize_film(make_film(tmp_path / "in.mp4", 90, sound=None), tmp_path / "fast.mp4", style)
     whole = mirror.stylize_film(source, tmp_path / "whole.mp4", style, statistics="frame")
     assert "cut off" not in caplog.text
@@ -70,3 +68,164 @@ def test_a_cut_mp4_is_told(
     out = look_at(mirror.stylize_film(source, tmp_path / "out.mp4", style, statistics="frame"))
     assert 0 < len(out["times"]) < 90 == len(look_at(whole)["times"])
     assert "seems to be cut off" in caplog.text
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments of ten frames."""
+    monkeypatch.setattr(segments, "LENGTH", 10)
+
+
+def stop_at(frame: int) -> Callable[[str, int, int], None]:
+    def progress(stage: str, done: int, total: int) -> None:
+        if stage == "stylize" and done >= frame:
+            raise Cancelled
+
+    return progress
+
+
+def numbered(folder: Path, count: int, name: str = "{:05}.png", value: int | None = None) -> Path:
+    folder.mkdir(exist_ok=True)
+    for i in range(count):
+        shown = picture(i) if value is None else np.full((48, 64), value, np.uint8)
+        Image.fromarray(shown).save(folder / name.format(i + 1))
+    return folder
+
+
+def test_what_is_read_is_not_replaced(tmp_path: Path, mirror: Mirror, style: Style) -> None:
+    frames = numbered(tmp_path / "d", 3)
+    before = {path.name: path.read_bytes() for path in frames.iterdir()}
+    clip = make_film(tmp_path / "in.mkv", 3, sound=None)
+    with pytest.raises(FilmError, match="is the film itself"):
+        mirror.stylize_film(frames / "%d.png", frames / "%05d.png", style, overwrite=True)
+    with pytest.raises(FilmError, match="is the mask"):
+        mirror.stylize_film(clip, frames / "%05d.png", style, mask=frames / "%d.png", overwrite=True)
+    (tmp_path / "link.mkv").hardlink_to(clip)
+    with pytest.raises(FilmError, match="is the film itself"):
+        mirror.stylize_film(clip, tmp_path / "link.mkv", style, overwrite=True)
+    with pytest.raises(ImageError, match="would replace a picture that is read"):
+        mirror.stylize_film(clip, frames / "%05d.png", frames / "00002.png")
+    assert {path.name: path.read_bytes() for path in frames.iterdir()} == before
+
+
+def test_replacing_warns_where_nothing_is_said(tmp_path: Path, mirror: Mirror, style: Style) -> None:
+    clip, frames = make_film(tmp_path / "in.mkv", 3, sound=None), numbered(tmp_path / "d", 3)
+    target = mirror.stylize_film(clip, tmp_path / "out.mkv", style)
+    with pytest.warns(FutureWarning, match="is replaced") as told:
+        mirror.stylize_film(clip, target, style)
+    assert told[0].filename == __file__
+    with pytest.warns(FutureWarning, match="is replaced"):
+        mirror.stylize_film(clip, frames / "%05d.png", style)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mirror.stylize_film(clip, target, style, overwrite=True)
+    (frames / "00001.png").unlink()
+    with pytest.raises(ImageError, match=r"00002.png exists already"):
+        mirror.stylize_film(clip, frames / "%05d.png", style, overwrite=False)
+    with pytest.raises(FilmError, match=r"00002.png exists already, and number 1"):
+        mirror.stylize_film(clip, frames / "%05d.png", style, overwrite=False, resume=True)
+
+
+def test_a_run_does_not_go_on_with_another_look(tmp_path: Path, style: Style, short: None) -> None:
+    stylizer = Mirror(tiny(), device="cpu", dtype="float32", cache=None)
+    source, target = make_film(tmp_path / "in.mkv", 25, sound=None), tmp_path / "out.mkv"
+    covers = numbered(tmp_path / "m", 3, value=255)
+    other = stylizer.encode_style(picture(0, scene=1))
+
+    def begin(style: Any, **more: Any) -> None:
+        with pytest.raises(Cancelled):
+            stylizer.stylize_film(source, target, style, progress=stop_at(13), **more)
+
+    def differs(what: str, style: Any, **more: Any) -> None:
+        with pytest.raises(FilmError, match=f"another {what};"):
+            stylizer.stylize_film(source, target, style, resume=True, **more)
+
+    begin({0.0: style, 0.3: other}, mask=np.ones((4, 4), np.float32))
+    differs("style", {0.0: style, 0.6: other}, mask=np.ones((4, 4), np.float32))
+    differs("mask", {0.0: style, 0.3: other}, mask=np.zeros((4, 4), np.float32))
+    begin(style, mask=covers / "%05d.png", color_strength=np.float32(0.5))
+    Image.fromarray(np.zeros((50, 64), np.uint8)).save(covers / "00002.png")
+    differs("mask", style, mask=covers / "%05d.png", color_strength=np.float32(0.5))
+    begin(style)
+    with torch.no_grad():
+        next(stylizer.model.decoder.parameters()).add_(0.01)
+    differs("model", style)
+
+
+def test_two_runs_do_not_share_a_target(tmp_path: Path, mirror: Mirror, style: Style, short: None) -> None:
+    source, target = make_film(tmp_path / "in.mkv", 25, sound=None), tmp_path / "out.mkv"
+    told: list[str] = []
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if stage == "stylize" and done == 13:
+            for resume in (False, True):
+                with pytest.raises(FilmError, match="another run is at work"):
+                    mirror.stylize_film(source, target, style, resume=resume)
+            told.append(stage)
+
+    mirror.stylize_film(source, target, style, progress=progress)
+    assert told == ["stylize"]
+    assert len(look_at(target)["times"]) == 25
+    assert not (tmp_path / "out.mkv.parts").exists()
+
+
+def test_damaged_parts_are_told_before_the_work(tmp_path: Path, mirror: Mirror, style: Style, short: None) -> None:
+    source, target = make_film(tmp_path / "in.mkv", 35, sound=None), tmp_path / "out.mkv"
+    parts = tmp_path / "out.mkv.parts"
+
+    def again() -> None:
+        with pytest.raises(Cancelled):
+            mirror.stylize_film(source, target, style, steady=0.5, progress=stop_at(24))
+
+    def fails(words: str) -> None:
+        with pytest.raises(FilmError, match=words):
+            mirror.stylize_film(
+                source, target, style, steady=0.5, resume=True, progress=lambda stage, *_: pytest.fail(stage)
+            )
+
+    pytest.importorskip("cv2")
+    again()
+    (parts / "000000.part").write_bytes((parts / "000000.part").read_bytes()[:-600])
+    fails("run again without --resume")
+    (parts / "000000.part").write_bytes(b"nothing")
+    fails("000000.part: cannot be read.*run again without --resume")
+    again()
+    state = next(parts.glob("*.npz"))
+    state.write_bytes(state.read_bytes()[:50])
+    fails("npz: is damaged or missing.*without --resume")
+    state.unlink()
+    fails("npz: is damaged or missing.*without --resume")
+    mirror.stylize_film(source, target, style)
+    parts.write_text("a file")
+    with pytest.raises(FilmError, match="is in the way"):
+        mirror.stylize_film(source, target, style, overwrite=True)
+
+
+def test_a_still_mask_is_opened_once_and_first(
+    tmp_path: Path, mirror: Mirror, style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_film(tmp_path / "in.mkv", 4, sound=None)
+    with pytest.raises(ImageError, match=r"none\.png"):
+        mirror.stylize_film(source, tmp_path / "out.mkv", style, mask=tmp_path / "none.png")
+    covers = numbered(tmp_path / "m", 1, value=255)
+    mirror.masks = []
+    mirror.stylize_film(source, tmp_path / "out.mkv", style, mask=covers / "00001.png")
+    assert len(mirror.masks) == 4
+    assert all(mask is mirror.masks[0] for mask in mirror.masks)
+
+
+def test_numbered_masks_go_at_the_rate_of_the_film(tmp_path: Path, mirror: Mirror, style: Style) -> None:
+    source = make_film(tmp_path / "in.mkv", 12, rate=Fraction(10), sound=None)
+    covers = numbered(tmp_path / "m", 12)
+    mirror.masks = []
+    mirror.stylize_film(source, tmp_path / "out.mkv", style, mask=covers / "%05d.png")
+    for number, mask in enumerate(mirror.masks):
+        assert np.array_equal(mask, picture(number))
+
+
+def test_a_percent_sign_may_be_in_a_name(tmp_path: Path, mirror: Mirror, style: Style) -> None:
+    source = make_film(tmp_path / "50%discount.mp4", 3, sound=None)
+    mirror.stylize_film(source, tmp_path / "50%off_%05d.png", style)
+    assert (tmp_path / "50%off_00003.png").exists()
+    film = mirror.stylize_film(tmp_path / "50%off_%05d.png", tmp_path / "100%done.mp4", style)
+    assert len(look_at(film)["times"]) == 3

@@ -19,9 +19,19 @@ from ..images.picture import pack
 from .clip import THUMBNAIL, Facts, Frame, Timing
 from .colors import SRGB, Pixels
 
-__all__ = ["AnimationClip", "SequenceClip", "as_animation", "is_pattern", "write_picture"]
+__all__ = [
+    "AnimationClip",
+    "SequenceClip",
+    "as_animation",
+    "files_of",
+    "is_pattern",
+    "numbered_path",
+    "write_picture",
+    "written_to",
+]
 
-_NUMBER = re.compile(r"%0?(\d*)d")
+_NUMBER = re.compile(r"%(0?(\d*)d)")
+_VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")  # of which a name with a %d is a name
 _QUICK = 100  # ms that players show a frame for which a file says 0 or next to nothing
 
 
@@ -125,31 +135,65 @@ class SequenceClip:
 
 def is_pattern(path: str | os.PathLike[str]) -> bool:
     """Whether a path has a place for the number of a frame."""
-    return _NUMBER.search(Path(path).name) is not None
+    path = Path(path)
+    return path.suffix.lower() not in _VIDEOS and _place(path) is not None
+
+
+def _place(path: Path) -> re.Match[str] | None:
+    """Where the number is: the last place that looks so, since a name may have a percent sign before."""
+    return next(iter([*_NUMBER.finditer(path.name)][::-1]), None)
+
+
+def numbered_path(pattern: str | os.PathLike[str], number: int) -> Path:
+    """The name of one picture of a sequence."""
+    path = Path(pattern)
+    match = _place(path)
+    assert match is not None
+    return path.with_name(path.name[: match.start()] + f"%{match[1]}" % number + path.name[match.end() :])
+
+
+def files_of(path: str | os.PathLike[str]) -> list[Path]:
+    """The files that a path or a pattern stands for, as far as they are there."""
+    if not is_pattern(path):
+        return [Path(path)] if Path(path).exists() else []
+    try:
+        return [file for _, file in sorted(_numbered(os.fspath(path)).items())]
+    except FilmError:
+        return []
+
+
+def written_to(path: str | os.PathLike[str]) -> list[Path]:
+    """Those of `files_of` that a film under this name would replace: of a pattern the names that it writes itself."""
+    if not is_pattern(path):
+        return [Path(path)] if os.path.lexists(path) else []
+    try:
+        found = sorted(_numbered(os.fspath(path)))
+    except FilmError:
+        return []
+    return [file for file in (numbered_path(path, number) for number in found) if file.exists()]
 
 
 def write_picture(pattern: str | os.PathLike[str], number: int, pixels: Pixels, *, overwrite: bool) -> Path:
     """Write one picture of a sequence, whole or not at all; its path."""
-    path = Path(pattern)
     kind = pixels.dtype == np.uint16
     saved: Any = pixels if kind else Image.fromarray(pixels)
-    return save_image(saved, path.with_name(path.name % number), overwrite=overwrite)
+    return save_image(saved, numbered_path(pattern, number), overwrite=overwrite)
 
 
 def _numbered(pattern: str) -> dict[int, Path]:
     """The files of a sequence by their numbers."""
     path = Path(pattern)
-    match = _NUMBER.search(path.name)
+    match = _place(path)
     assert match is not None
     name = re.compile(re.escape(path.name[: match.start()]) + r"(\d+)" + re.escape(path.name[match.end() :]))
-    wanted = int(match[1]) if match[1] else 1
+    wanted = int(match[2]) if match[2] else 1
     try:
         found = [(name.fullmatch(each.name), each) for each in path.parent.iterdir()]
     except OSError as error:
         raise FilmError(f"{pattern}: cannot be read ({error.strerror}); expected a folder of pictures") from error
     files = {int(m[1]): each for m, each in found if m and len(m[1]) >= wanted}
     if not files:
-        raise FilmError(f"{pattern}: there is no such picture; expected files like {path.name % 1}")
+        raise FilmError(f"{pattern}: there is no such picture; expected files like {numbered_path(path, 1).name}")
     return files
 
 
