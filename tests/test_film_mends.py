@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from test_stylizer import tiny
 
 from adainkit import Cancelled, FilmError, ImageError, Style, Stylizer
 from adainkit.film import segments
+from adainkit.film.pictures import AnimationClip, _starts
 
 
 class Mirror(Stylizer):
@@ -229,3 +231,56 @@ def test_a_percent_sign_may_be_in_a_name(tmp_path: Path, mirror: Mirror, style: 
     assert (tmp_path / "50%off_00003.png").exists()
     film = mirror.stylize_film(tmp_path / "50%off_%05d.png", tmp_path / "100%done.mp4", style)
     assert len(look_at(film)["times"]) == 3
+
+
+def test_a_live_run_tells_and_ends_as_the_others(
+    tmp_path: Path, mirror: Mirror, style: Style, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = moving(tmp_path / "in.gif", [100, 100, 100, 2000])
+    film = mirror.stylize_film(source, tmp_path / "a.mp4", style, statistics="live")
+    assert look_at(film)["duration"] == 2_300_000
+    again = mirror.stylize_film(film, tmp_path / "b.mp4", style, statistics="live")
+    assert look_at(again)["duration"] == 2_300_000
+    assert "cut off" not in caplog.text
+    long = mirror.stylize_film(make_film(tmp_path / "in.mp4", 90, sound=None), tmp_path / "fast.mp4", style)
+    long.write_bytes(long.read_bytes()[: long.stat().st_size * 6 // 10])
+    mirror.stylize_film(long, tmp_path / "c.mp4", style, statistics="live")
+    assert caplog.text.count("cut off") == 1
+
+
+def test_times_of_animations_are_rounded_as_a_whole(tmp_path: Path, mirror: Mirror, style: Style) -> None:
+    images = [Image.fromarray(picture(i)) for i in range(60)]
+    images[0].save(tmp_path / "in.png", save_all=True, append_images=images[1:], duration=1000 / 60)
+    clip = AnimationClip(tmp_path / "in.png")
+    clip.film = replace(clip.film, durations=(1000 / 60,) * 60)
+    assert _starts(clip.film.durations)[::15] == [0, 250, 500, 750, 1000]
+    with pytest.raises(FilmError, match="times of its own"):
+        mirror.stylize_film(tmp_path / "in.png", tmp_path / "out.mp4", style, fps=12)
+
+
+def test_a_chapter_ends_where_the_film_is_cut(tmp_path: Path, mirror: Mirror, style: Style) -> None:
+    source = make_film(tmp_path / "in.mkv", 12, rate=Fraction(30), chapters=True, sound=None)
+    film = mirror.stylize_film(source, tmp_path / "out.mkv", style, start=0.1, stop=0.3, codec="ffv1")
+    with av.open(str(film)) as found:
+        ends = [float(c["end"] * c["time_base"]) for c in found.chapters()]
+    assert ends == pytest.approx([0.1, 0.2])
+
+
+def test_a_size_that_grows_in_mid_stream_is_bounded(tmp_path: Path, mirror: Mirror, style: Style) -> None:
+    one = make_film(tmp_path / "a.h264", 5, sound=None)
+    other = make_film(tmp_path / "b.h264", 5, sound=None, pictures=[picture(i, 96, 80) for i in range(5)])
+    (tmp_path / "ab.h264").write_bytes(one.read_bytes() + other.read_bytes())
+    with av.open(str(tmp_path / "ab.h264")) as film, av.open(str(tmp_path / "in.mkv"), "w") as out:
+        stream = out.add_stream_from_template(film.streams.video[0], opaque=True)
+        for number, packet in enumerate(p for p in film.demux() if p.size):
+            packet.pts, packet.dts, packet.time_base, packet.stream = number, number, Fraction(1, 25), stream
+            out.mux(packet)
+    with pytest.raises(FilmError, match="96 x 80 pixels, expected at most 4000"):
+        mirror.stylize_film(tmp_path / "in.mkv", tmp_path / "out.mkv", style, max_pixels=4000)
+
+
+@pytest.mark.parametrize("more", [{"start": float("nan")}, {"stop": float("nan")}, {"start": float("inf")}])
+def test_seconds_that_are_none_are_told(tmp_path: Path, mirror: Mirror, style: Style, more: dict[str, float]) -> None:
+    source = make_film(tmp_path / "in.mkv", 3, sound=None)
+    with pytest.raises(FilmError, match="begins at 0 s or later"):
+        mirror.stylize_film(source, tmp_path / "out.mkv", style, **more)

@@ -101,7 +101,7 @@ def join(
             if copies is not None and source is not None:
                 stream.metadata.update(_words(video_stream(source, copies.path).metadata))
                 added = copies.add_to(source, out)
-                _set_chapters(source, out, facts, timing)
+                _set_chapters(source, out, facts, timing, stop)
                 others = _copied(source, added, facts, timing, stop)
             _mux(out, stream, segments, facts, timing, others)
             out.close()
@@ -179,14 +179,14 @@ def _copied(
         yield at, packet
 
 
-def _set_chapters(source: Any, out: Any, facts: Facts, timing: Timing) -> None:
+def _set_chapters(source: Any, out: Any, facts: Facts, timing: Timing, stop: bool) -> None:
     begins, end = facts.begins * facts.time_base, timing.end * facts.time_base
     kept = []
     for chapter in source.chapters():
         base = as_fraction(chapter["time_base"]) or Fraction(1)
         first, last = chapter["start"] * base, chapter["end"] * base
         if last > begins and first < max(end, begins):
-            first = max(first, begins) - begins
+            first, last = max(first, begins) - begins, min(last, end) if stop else last
             kept.append({**chapter, "start": round(first / base), "end": round((last - begins) / base)})
     if kept:
         out.set_chapters(kept)

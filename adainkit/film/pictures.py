@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -43,9 +43,7 @@ class AnimationClip:
         if film is None:
             raise FilmError(f"{os.fspath(path)}: is a picture that does not move; use stylize")
         self.film: Film = film
-        durations = [round(d) or _QUICK for d in film.durations]
-        self._times = [sum(durations[:i]) for i in range(len(durations))]
-        self._end = sum(durations)
+        *self._times, self._end = _starts(d if d >= 0.5 else _QUICK for d in film.durations)
         wide, high = film.width, film.height
         if film.orientation >= 5:
             wide, high = high, wide
@@ -67,13 +65,18 @@ class AnimationClip:
         for number, image in enumerate(self.film.images()):
             if number >= first and (only is None or number in only):
                 pixels = np.asarray(image.convert("RGB").resize(THUMBNAIL, Image.Resampling.BOX) if small else image)
-                yield Frame(number, self._times[number], pixels)
+                begins, ends = [*self._times, self._end][number : number + 2]
+                yield Frame(number, begins, pixels, ends - begins)
 
     def timing(self, on_frame: Callable[[Frame], None]) -> Timing:
         """As `Clip.timing`."""
         for frame in self.frames(small=True):
             on_frame(frame)
         return Timing(list(self._times), self._end)
+
+    def ended(self, times: list[int], last: Frame) -> Timing:
+        """As `Clip.ended`."""
+        return Timing(times, last.time + last.lasts)
 
 
 class SequenceClip:
@@ -109,9 +112,12 @@ class SequenceClip:
         """As `Clip.timing`."""
         for frame in self.frames(small=True):
             on_frame(frame)
-        count = len(self.files)
+        return self.ended(list(range(len(self.files))), frame)
+
+    def ended(self, times: list[int], last: Frame) -> Timing:
+        """As `Clip.ended`."""
         notes = [f"{self._gaps} numbers of the sequence are missing"] if self._gaps else []
-        return Timing(list(range(count)), count, notes)
+        return Timing(times, last.time + last.lasts, notes)
 
     def _pixels(self, path: Path, small: bool) -> Pixels:
         picture, facts = open_image(path, max_pixels=self._max_pixels), self.facts
@@ -195,6 +201,15 @@ def _numbered(pattern: str) -> dict[int, Path]:
     if not files:
         raise FilmError(f"{pattern}: there is no such picture; expected files like {numbered_path(path, 1).name}")
     return files
+
+
+def _starts(durations: Iterable[float]) -> list[int]:
+    """When each frame begins and the last one ends, rounded so that no error grows."""
+    starts, exact = [0], 0.0
+    for duration in durations:
+        exact += duration
+        starts.append(max(round(exact), starts[-1] + 1))
+    return starts
 
 
 def as_animation(clip: Facts, timing: Timing) -> Film:

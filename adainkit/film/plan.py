@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from ..net.digest import digest
 from ..style import Style
 from .library import need_av
 from .painting import Look
@@ -35,7 +36,7 @@ def plan_of(
         mask = _digest(look.mask.still)
     elif mask is not None:
         mask = _stamp(mask)
-    network = [stylizer.digest, stylizer.model.decoder_digest, stylizer.precision, stylizer.device.type]
+    network = [stylizer.digest, _decoder_digest(stylizer), stylizer.precision, stylizer.device.type]
     return {
         "source": _stamp(source),
         "mask": mask,
@@ -57,6 +58,13 @@ def _stamp(path: str | os.PathLike[str]) -> list[Any]:
 def _digest(pixels: Any) -> str:
     array = np.ascontiguousarray(pixels.detach().cpu().numpy() if isinstance(pixels, Tensor) else pixels)
     return hashlib.sha256(f"{array.dtype} {array.shape}".encode() + array.tobytes()).hexdigest()[:16]
+
+
+def _decoder_digest(stylizer: Stylizer) -> str:
+    tensors = stylizer.model.state_dict().items()
+    return digest(
+        {name: t.detach().float().cpu().numpy() for name, t in tensors if name.startswith("decoder.")}, "decoder."
+    )
 
 
 def _style_digest(style: Style) -> str:

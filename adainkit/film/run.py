@@ -217,14 +217,17 @@ def _live(
     stylizer: Stylizer, clip: Clip, timing: Timing, first: int, scale: float, max_frames: int | None
 ) -> Iterator[Item]:
     """Items of a film that nobody has looked through; `timing` grows as they come."""
-    step = max(1, round(1 / (clip.facts.rate * clip.facts.time_base)))
 
     def seen() -> Iterator[Frame]:
+        last: Frame | None = None
         for frame in clip.frames():
             _bound(clip, frame.number, max_frames)
             timing.times.append(frame.time)
-            timing.end = frame.time + step
             yield frame
+            last = frame
+        if last is not None:
+            ended = clip.ended(timing.times, last)
+            timing.end, timing.notes = ended.end, ended.notes
 
     held: Item | None = None
     for frame, found, begins in live_statistics(stylizer, seen(), Cuts(), scale):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -36,7 +37,7 @@ def open_clip(
     `start` and `stop` are seconds, for video files; `fps` is for numbered pictures.
     """
     path, part = Path(source), start != 0 or stop is not None
-    if start < 0 or (stop is not None and stop <= start):
+    if not 0 <= start < math.inf or not (stop is None or stop > start):
         raise FilmError(
             f"expected a part of the film that begins at 0 s or later and ends behind that, got {start:g} to {stop}"
         )
@@ -45,11 +46,11 @@ def open_clip(
         if not 0 < rate <= 1000:
             raise FilmError(f"fps must be above 0 and at most 1000, got {rate}")
         clip: Clip = SequenceClip(path, Fraction(rate).limit_denominator(1001), max_pixels=max_pixels)
+    elif fps is not None:
+        raise FilmError(f"{path}: has times of its own; fps is for numbered pictures like frames/%05d.png")
     elif path.suffix.lower() in _PICTURES:
         clip = AnimationClip(path, max_pixels=max_pixels)
     else:
-        if fps is not None:
-            raise FilmError(f"{path}: has times of its own; fps is for numbered pictures like frames/%05d.png")
         return VideoClip(path, start=start, stop=stop, max_pixels=max_pixels)
     if part:
         raise FilmError(f"{path}: a part from {start:g} s on can be taken of video files only")

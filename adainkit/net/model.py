@@ -137,11 +137,6 @@ class AdaINModel(nn.Module):
         it."""
         return _digest(self.state_dict(), "encoder.")
 
-    @property
-    def decoder_digest(self) -> str:
-        """sha256 of the decoder's tensors as they are: with `digest`, what a picture depends on."""
-        return _digest(self.state_dict(), "decoder.")
-
     def save(
         self,
         path: str | os.PathLike[str],
