@@ -576,7 +576,8 @@ class Stylizer:
         - `codec`: "h264", "h265", "vp9", "av1", "prores", "ffv1" (None: what suits the name and the film); `crf`,
           `preset`: of the encoder. `sound`: False leaves it out.
         - `resume`: go on where a run that was stopped or killed has come to; its pictures are the same, bit for bit.
-        - `overwrite`; `max_pixels` of a frame (2^26), `max_frames` (2^20); `progress`: stages "scan", "measure" and
+        - `overwrite`: as in `stylize_file`, but files of the film itself and of its mask are never replaced.
+        - `max_pixels` of a frame (2^26), `max_frames` (2^20); `progress`: stages "scan", "measure" and
           "stylize", in frames.
 
         Errors: `FilmError` for films that are damaged, hold no pictures or are HDR, and where PyAV is missing;

@@ -133,11 +133,11 @@ def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> boo
     return _identity(Path(one)) == _identity(Path(other))
 
 
-def may_replace(target: object, overwrite: bool | None, inputs: Iterable[object]) -> bool:
+def may_replace(target: object, overwrite: bool | None, inputs: Iterable[object], *, stacklevel: int = 3) -> bool:
     """`overwrite` as True or False: None, for one release more, replaces with a `FutureWarning`.
 
     `ImageError` where `target` is one of the `inputs`, a file that is read, unless `overwrite` is True; what is no path
-    does not count.
+    does not count. `stacklevel`: of the warning, 3 for the caller of the caller.
     """
     if not overwrite and isinstance(target, (str, os.PathLike)):
         paths = [each for each in inputs if isinstance(each, (str, os.PathLike))]
@@ -148,7 +148,7 @@ def may_replace(target: object, overwrite: bool | None, inputs: Iterable[object]
             )
         if overwrite is None and os.path.lexists(target):
             told = "exists already and is replaced; the next release refuses that: pass overwrite=True, or another name"
-            warnings.warn(f"{os.fspath(target)}: {told}", FutureWarning, stacklevel=3)
+            warnings.warn(f"{os.fspath(target)}: {told}", FutureWarning, stacklevel=stacklevel)
     return overwrite is not False
 
 

@@ -16,12 +16,13 @@ THUMBNAIL = (48, 27)
 
 
 class Frame(NamedTuple):
-    """A frame: its number in the clip, the time at which it is shown, in the clip's time base, and its pixels,
-    `(H, W, 3 | 4)` uint8 or uint16, upright."""
+    """A frame: its number in the clip, the time at which it is shown, in the clip's time base, its pixels,
+    `(H, W, 3 | 4)` uint8 or uint16, upright, and how long it is shown where no other one follows."""
 
     number: int
     time: int
     pixels: Pixels
+    lasts: int = 1
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,9 @@ class Clip(Protocol):
     def frames(self, *, first: int = 0, only: Container[int] | None = None, small: bool = False) -> Iterator[Frame]:
         """The frames with the numbers from `first` on that are in `only`, in order; `small`: as thumbnails. `FilmError`
         for what cannot be read."""
+
+    def ended(self, times: list[int], last: Frame) -> Timing:
+        """The timing of a clip whose frames have just been gone through to the `last` one."""
 
     def timing(self, on_frame: Any) -> Timing:
         """Go through all frames once, as thumbnails, each given to `on_frame(frame)`."""

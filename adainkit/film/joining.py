@@ -101,7 +101,7 @@ def join(
             if copies is not None and source is not None:
                 stream.metadata.update(_words(video_stream(source, copies.path).metadata))
                 added = copies.add_to(source, out)
-                _set_chapters(source, out, facts, timing)
+                _set_chapters(source, out, facts, timing, stop)
                 others = _copied(source, added, facts, timing, stop)
             _mux(out, stream, segments, facts, timing, others)
             out.close()
@@ -136,14 +136,17 @@ def _mux(
     if sorted(numbers) != list(range(len(times))):
         raise FilmError(f"{segments.folder}: its parts are damaged; run again without --resume")
     decoded = decoding_times([times[number] for number in numbers])
+    lasting = [ends[number] - times[number] for number in numbers]
+    if out.format.name in ("mp4", "mov"):  # they have a film end with the packet that is decoded last
+        lasting[-1] = ends[-1] - times[0] - (decoded[-1] - decoded[0])
     other = next(others, None)
-    for (number, packet), dts in zip(segments.packets(len(times)), decoded, strict=True):
+    for (number, packet), dts, lasts in zip(segments.packets(len(times)), decoded, lasting, strict=True):
         while other is not None and other[0] <= dts * facts.time_base:
             out.mux(other[1])
             other = next(others, None)
         packet.stream = stream
         packet.time_base = facts.time_base
-        packet.pts, packet.dts, packet.duration = times[number], dts, ends[number] - times[number]
+        packet.pts, packet.dts, packet.duration = times[number], dts, lasts
         out.mux(packet)
     while other is not None:
         out.mux(other[1])
@@ -176,14 +179,14 @@ def _copied(
         yield at, packet
 
 
-def _set_chapters(source: Any, out: Any, facts: Facts, timing: Timing) -> None:
+def _set_chapters(source: Any, out: Any, facts: Facts, timing: Timing, stop: bool) -> None:
     begins, end = facts.begins * facts.time_base, timing.end * facts.time_base
     kept = []
     for chapter in source.chapters():
         base = as_fraction(chapter["time_base"]) or Fraction(1)
         first, last = chapter["start"] * base, chapter["end"] * base
         if last > begins and first < max(end, begins):
-            first = max(first, begins) - begins
+            first, last = max(first, begins) - begins, min(last, end) if stop else last
             kept.append({**chapter, "start": round(first / base), "end": round((last - begins) / base)})
     if kept:
         out.set_chapters(kept)

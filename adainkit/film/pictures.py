@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -19,9 +19,19 @@ from ..images.picture import pack
 from .clip import THUMBNAIL, Facts, Frame, Timing
 from .colors import SRGB, Pixels
 
-__all__ = ["AnimationClip", "SequenceClip", "as_animation", "is_pattern", "write_picture"]
+__all__ = [
+    "AnimationClip",
+    "SequenceClip",
+    "as_animation",
+    "files_of",
+    "is_pattern",
+    "numbered_path",
+    "write_picture",
+    "written_to",
+]
 
-_NUMBER = re.compile(r"%0?(\d*)d")
+_NUMBER = re.compile(r"%(0?(\d*)d)")
+_VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")  # of which a name with a %d is a name
 _QUICK = 100  # ms that players show a frame for which a file says 0 or next to nothing
 
 
@@ -33,9 +43,7 @@ class AnimationClip:
         if film is None:
             raise FilmError(f"{os.fspath(path)}: is a picture that does not move; use stylize")
         self.film: Film = film
-        durations = [round(d) or _QUICK for d in film.durations]
-        self._times = [sum(durations[:i]) for i in range(len(durations))]
-        self._end = sum(durations)
+        *self._times, self._end = _starts(d if d >= 0.5 else _QUICK for d in film.durations)
         wide, high = film.width, film.height
         if film.orientation >= 5:
             wide, high = high, wide
@@ -57,13 +65,18 @@ class AnimationClip:
         for number, image in enumerate(self.film.images()):
             if number >= first and (only is None or number in only):
                 pixels = np.asarray(image.convert("RGB").resize(THUMBNAIL, Image.Resampling.BOX) if small else image)
-                yield Frame(number, self._times[number], pixels)
+                begins, ends = [*self._times, self._end][number : number + 2]
+                yield Frame(number, begins, pixels, ends - begins)
 
     def timing(self, on_frame: Callable[[Frame], None]) -> Timing:
         """As `Clip.timing`."""
         for frame in self.frames(small=True):
             on_frame(frame)
         return Timing(list(self._times), self._end)
+
+    def ended(self, times: list[int], last: Frame) -> Timing:
+        """As `Clip.ended`."""
+        return Timing(times, last.time + last.lasts)
 
 
 class SequenceClip:
@@ -99,9 +112,12 @@ class SequenceClip:
         """As `Clip.timing`."""
         for frame in self.frames(small=True):
             on_frame(frame)
-        count = len(self.files)
+        return self.ended(list(range(len(self.files))), frame)
+
+    def ended(self, times: list[int], last: Frame) -> Timing:
+        """As `Clip.ended`."""
         notes = [f"{self._gaps} numbers of the sequence are missing"] if self._gaps else []
-        return Timing(list(range(count)), count, notes)
+        return Timing(times, last.time + last.lasts, notes)
 
     def _pixels(self, path: Path, small: bool) -> Pixels:
         picture, facts = open_image(path, max_pixels=self._max_pixels), self.facts
@@ -125,32 +141,75 @@ class SequenceClip:
 
 def is_pattern(path: str | os.PathLike[str]) -> bool:
     """Whether a path has a place for the number of a frame."""
-    return _NUMBER.search(Path(path).name) is not None
+    path = Path(path)
+    return path.suffix.lower() not in _VIDEOS and _place(path) is not None
+
+
+def _place(path: Path) -> re.Match[str] | None:
+    """Where the number is: the last place that looks so, since a name may have a percent sign before."""
+    return next(iter([*_NUMBER.finditer(path.name)][::-1]), None)
+
+
+def numbered_path(pattern: str | os.PathLike[str], number: int) -> Path:
+    """The name of one picture of a sequence."""
+    path = Path(pattern)
+    match = _place(path)
+    assert match is not None
+    return path.with_name(path.name[: match.start()] + f"%{match[1]}" % number + path.name[match.end() :])
+
+
+def files_of(path: str | os.PathLike[str]) -> list[Path]:
+    """The files that a path or a pattern stands for, as far as they are there."""
+    if not is_pattern(path):
+        return [Path(path)] if Path(path).exists() else []
+    try:
+        return [file for _, file in sorted(_numbered(os.fspath(path)).items())]
+    except FilmError:
+        return []
+
+
+def written_to(path: str | os.PathLike[str]) -> list[Path]:
+    """Those of `files_of` that a film under this name would replace: of a pattern the names that it writes itself."""
+    if not is_pattern(path):
+        return [Path(path)] if os.path.lexists(path) else []
+    try:
+        found = sorted(_numbered(os.fspath(path)))
+    except FilmError:
+        return []
+    return [file for file in (numbered_path(path, number) for number in found) if file.exists()]
 
 
 def write_picture(pattern: str | os.PathLike[str], number: int, pixels: Pixels, *, overwrite: bool) -> Path:
     """Write one picture of a sequence, whole or not at all; its path."""
-    path = Path(pattern)
     kind = pixels.dtype == np.uint16
     saved: Any = pixels if kind else Image.fromarray(pixels)
-    return save_image(saved, path.with_name(path.name % number), overwrite=overwrite)
+    return save_image(saved, numbered_path(pattern, number), overwrite=overwrite)
 
 
 def _numbered(pattern: str) -> dict[int, Path]:
     """The files of a sequence by their numbers."""
     path = Path(pattern)
-    match = _NUMBER.search(path.name)
+    match = _place(path)
     assert match is not None
     name = re.compile(re.escape(path.name[: match.start()]) + r"(\d+)" + re.escape(path.name[match.end() :]))
-    wanted = int(match[1]) if match[1] else 1
+    wanted = int(match[2]) if match[2] else 1
     try:
         found = [(name.fullmatch(each.name), each) for each in path.parent.iterdir()]
     except OSError as error:
         raise FilmError(f"{pattern}: cannot be read ({error.strerror}); expected a folder of pictures") from error
     files = {int(m[1]): each for m, each in found if m and len(m[1]) >= wanted}
     if not files:
-        raise FilmError(f"{pattern}: there is no such picture; expected files like {path.name % 1}")
+        raise FilmError(f"{pattern}: there is no such picture; expected files like {numbered_path(path, 1).name}")
     return files
+
+
+def _starts(durations: Iterable[float]) -> list[int]:
+    """When each frame begins and the last one ends, rounded so that no error grows."""
+    starts, exact = [0], 0.0
+    for duration in durations:
+        exact += duration
+        starts.append(max(round(exact), starts[-1] + 1))
+    return starts
 
 
 def as_animation(clip: Facts, timing: Timing) -> Film:

@@ -52,8 +52,8 @@ def preview_film(
     """
     check_target(target, format=None, quality=None, overwrite=overwrite)
     controls = {"preserve_color": None, "color_strength": 1.0, "scale": 1.0, "detail": 0.0, **controls}
-    look = make_look(stylizer, style, alpha, mask, style_size, max_pixels, controls)
     clip = open_clip(source, start=start, fps=fps, max_pixels=max_pixels)
+    look = make_look(stylizer, style, alpha, mask, style_size, max_pixels, controls, clip.facts.rate)
     frames = _chosen(clip, count, start, max_pixels)
     statistics = stylizer.content_statistics(
         (frame.pixels for _, frame in frames), scale=float(controls["scale"]), max_pixels=None

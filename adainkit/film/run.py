@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -10,14 +9,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from ..errors import FilmError, ImageError, Progress, StyleError
+from ..errors import FilmError, Progress, StyleError
 from ..images import ImageLike
 from ..look.controls import Alpha, Controls, PreserveColor
-from ..style import Style
 from .clip import Clip, Frame, Timing
 from .codecs import Encoding, choose_encoding
+from .guard import may_replace_film
 from .library import need_av
 from .painting import Item, Look, paint_all
+from .pictures import is_pattern
+from .plan import plan_of
 from .scenes import Cuts
 from .sinks import AnimationSink, SequenceSink, Sink, VideoSink, kind_of
 from .source import Mask, open_clip
@@ -63,19 +64,21 @@ def stylize_film(
     preset: str | None = None,
     sound: bool = True,
     resume: bool = False,
-    overwrite: bool = True,
+    overwrite: bool | None = None,
     max_pixels: int | None = MAX_PIXELS,
     max_frames: int | None = MAX_FRAMES,
     progress: Progress | None = None,
 ) -> Path:
     """A film in a style; `Stylizer.stylize_film` says what the arguments are. The path of the result."""
     source, target = Path(source), Path(target)
-    _check(source, target, statistics, steady, overwrite)
+    _check(statistics, steady)
+    resume = resume and not (steady and is_pattern(target))  # what a picture is blended with is not kept with pictures
+    replace = may_replace_film(target, overwrite, source=source, mask=mask, style=style, resume=resume)
     controls: dict[str, Any] = {"preserve_color": preserve_color, "color_strength": color_strength}
     controls |= {"scale": scale, "detail": detail}
-    look = make_look(stylizer, style, alpha, mask, style_size, max_pixels, controls)
     need_av()
     clip = open_clip(source, start=start, stop=stop, fps=fps, max_pixels=max_pixels)
+    look = make_look(stylizer, style, alpha, mask, style_size, max_pixels, controls, clip.facts.rate)
     calm = Steady(steady) if steady else None
     options = {
         "alpha": repr(alpha),
@@ -85,9 +88,9 @@ def stylize_film(
         "stop": stop,
         **controls,
     }
-    plan = {**_plan(stylizer, source, look, fps, mask), "options": options | controls}
+    plan = plan_of(stylizer, source, look, mask, fps, options)
     encoder = {"codec": codec, "crf": crf, "preset": preset}
-    limits: dict[str, Any] = {"overwrite": overwrite, "max_pixels": max_pixels}
+    limits: dict[str, Any] = {"overwrite": replace, "max_pixels": max_pixels}
     limits |= {"sound": sound, "cut": stop is not None, "resume": resume}
     sink = _sink(clip, target, plan, encoder, **limits)
     try:
@@ -121,7 +124,7 @@ def _sink(
         raise FilmError(f"{target}: codec, crf and preset are for video files")
     if kind_of(target) == "animation":
         return AnimationSink(clip, target, overwrite=overwrite, max_pixels=max_pixels)
-    return SequenceSink(clip, target, overwrite=overwrite, resume=resume and not plan["options"]["steady"])
+    return SequenceSink(clip, target, overwrite=overwrite, resume=resume)
 
 
 def make_look(
@@ -132,25 +135,22 @@ def make_look(
     style_size: int | None,
     max_pixels: int | None,
     controls: Mapping[str, Any],
+    rate: Fraction,
 ) -> Look:
-    """The look of a film, all of it checked: `StyleError`, `ImageError`, `FilmError`."""
+    """The look of a film of so many frames per second, all of it checked: `StyleError`, `ImageError`, `FilmError`."""
     alphas = alpha_timeline(alpha)
     for each in alphas.values:
         Controls(each, **controls).alphas(len(stylizer.model.config.levels))
     keys: Mapping[float, StyleLike] = style if isinstance(style, Mapping) else {0.0: style}
     found = {time: stylizer.as_style(each, style_size=style_size) for time, each in keys.items()}
-    return Look(Timeline(found, mix_styles), alphas, Mask(mask, max_pixels), controls)
+    return Look(Timeline(found, mix_styles), alphas, Mask(mask, max_pixels, rate), controls)
 
 
-def _check(source: Path, target: Path, statistics: str, steady: float, overwrite: bool) -> None:
+def _check(statistics: str, steady: float) -> None:
     if statistics not in ("scene", "clip", "frame", "live"):
         raise StyleError(f"statistics must be scene, clip, frame or live, got {statistics!r}")
     if not 0 <= steady <= 1:
         raise StyleError(f"steady must be from 0 (no blending) to 1, got {steady}")
-    if os.path.realpath(source) == os.path.realpath(target):
-        raise FilmError(f"{target} is the film itself; choose another name for the result")
-    if not overwrite and os.path.lexists(target):
-        raise ImageError(f"{target} exists already; pass overwrite=True, or choose another name")
 
 
 def _run(
@@ -217,14 +217,17 @@ def _live(
     stylizer: Stylizer, clip: Clip, timing: Timing, first: int, scale: float, max_frames: int | None
 ) -> Iterator[Item]:
     """Items of a film that nobody has looked through; `timing` grows as they come."""
-    step = max(1, round(1 / (clip.facts.rate * clip.facts.time_base)))
 
     def seen() -> Iterator[Frame]:
+        last: Frame | None = None
         for frame in clip.frames():
             _bound(clip, frame.number, max_frames)
             timing.times.append(frame.time)
-            timing.end = frame.time + step
             yield frame
+            last = frame
+        if last is not None:
+            ended = clip.ended(timing.times, last)
+            timing.end, timing.notes = ended.end, ended.notes
 
     held: Item | None = None
     for frame, found, begins in live_statistics(stylizer, seen(), Cuts(), scale):
@@ -256,32 +259,3 @@ def _tell_losses(target: Path, encoding: Encoding, clip: Clip) -> None:
             "%s: %s wants even sides: %d x %d became %d x %d by repeating the border",
             *(target, encoding.codec, facts.width, facts.height, encoding.width, encoding.height),
         )
-
-
-def _plan(
-    stylizer: Stylizer, source: Path, look: Look, fps: float | Fraction | None, mask: ImageLike | None
-) -> dict[str, Any]:
-    """What the pictures of a film depend on: a run goes on only where all of it is the same."""
-    return {
-        "source": [str(source.resolve()), *_stamp(source)],
-        "mask": [str(mask), *_stamp(Path(mask))] if isinstance(mask, (str, os.PathLike)) else mask is not None,
-        "fps": None if fps is None else str(fps),
-        "model": [stylizer.digest, stylizer.precision, stylizer.device.type],
-        "style": [_digest(style) for style in look.styles.values],
-        "PyAV": need_av().__version__,
-    }
-
-
-def _stamp(path: Path) -> list[int]:
-    try:
-        facts = path.stat()
-    except OSError:
-        return []
-    return [facts.st_size, facts.st_mtime_ns]
-
-
-def _digest(style: Style) -> str:
-    found = hashlib.sha256()
-    for name in sorted(style.tensors):
-        found.update(name.encode() + style.tensors[name].float().numpy().tobytes())
-    return found.hexdigest()[:16]

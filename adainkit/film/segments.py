@@ -7,22 +7,23 @@ segments are joined.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic import temporary_beside, write_atomically
+from ..atomic import temporary_beside
 from ..errors import FilmError
 from .codecs import Encoding
 from .colors import Pixels
 from .library import as_fraction, film_errors, need_av
+from .parts import Parts
 
 __all__ = ["LENGTH", "Segments"]
 
@@ -33,44 +34,45 @@ State = Mapping[str, NDArray[Any]]
 
 
 class Segments:
-    """The folder `TARGET.parts` beside a film: its plan, its segments, and the state in which each one ended."""
+    """The segments of a film among its `Parts`, and the state in which each one ended."""
 
     def __init__(self, target: Path, encoding: Encoding, plan: Mapping[str, Any], *, resume: bool) -> None:
-        self.folder = target.with_name(f"{target.name}.parts")
         self._encoding, self._length = encoding, LENGTH
         self._open: _Segment | None = None
-        plan = json.loads(json.dumps(plan))
-        file = self.folder / "plan.json"
-        found = _plan_of(file)
-        if self.folder.exists() and found is None and any(self.folder.iterdir()):
-            raise FilmError(
-                f"{self.folder}: is in the way and holds no parts of a film; move it, or choose another name"
-            )
-        if resume and found is not None and found != plan:
-            changed = ", ".join(sorted(name for name in {*plan, *found} if plan.get(name) != found.get(name)))
-            raise FilmError(
-                f"{self.folder}: is of a run with another {changed}; run with the options of then, or without --resume"
-            )
-        if not resume and found is not None:
-            self.remove()
-        with film_errors(self.folder, "written"):
-            write_atomically(file, json.dumps(plan, indent=1).encode())
+        self._parts = Parts(target, plan, resume=resume)
+        self.folder = self._parts.folder
+        try:
+            if self._parts.goes_on:
+                self._check()
+        except BaseException:
+            self._parts.release()
+            raise
         self._next = self.done
+
+    def _check(self) -> None:
+        """`FilmError` for a segment that is damaged: now, and not when the whole film is painted."""
+        try:
+            counts = [len({number for number, _ in self._packets_of(i)}) for i in range(self._parts.count)]
+        except FilmError as error:
+            raise FilmError(f"{error}; run again without --resume") from error
+        if any(count != self._length for count in counts[:-1]) or 0 in counts:
+            raise FilmError(f"{self.folder}: its parts are damaged; run again without --resume")
 
     @property
     def done(self) -> int:
         """Frames, from the first one on, that are in whole segments."""
-        count = 0
-        while self._path(count).exists():
-            count += 1
-        return count * self._length
+        return self._parts.count * self._length
 
     def state(self) -> dict[str, NDArray[Any]]:
         """What was kept with the last whole segment."""
         if not self.done:
             return {}
-        with np.load(self._state_path(self.done // self._length - 1), allow_pickle=False) as kept:
-            return {name: kept[name] for name in kept.files}
+        path = self._parts.state_path(self._parts.count - 1)
+        try:
+            with np.load(path, allow_pickle=False) as kept:
+                return {name: kept[name] for name in kept.files}
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
+            raise FilmError(f"{path}: is damaged or missing ({error}); run again without --resume") from error
 
     def write(self, number: int, pixels: Pixels, state: State, last: bool) -> None:
         """Encode a frame; `state` is kept where it ends a segment, `last` tells the last one of the film."""
@@ -78,32 +80,35 @@ class Segments:
             raise FilmError(f"{self.folder}: expected frame {self._next + 1}, got frame {number + 1}")
         self._next = number + 1
         if self._open is None:
-            self._open = _Segment(self._path(number // self._length), self._encoding)
+            self._open = _Segment(self._parts.path(number // self._length), self._encoding)
         self._open.write(number, pixels)
         if last or (number + 1) % self._length == 0:
             index, segment = number // self._length, self._open
             segment.close()
             self._open = None
-            with film_errors(self.folder, "written"), temporary_beside(self._state_path(index)) as part:
-                np.savez(part, **dict[str, Any](state))
-            segment.keep()
-            self._state_path(index - 1).unlink(missing_ok=True)  # only the newest is needed, and they are large
+            with film_errors(self.folder, "written"):
+                with temporary_beside(self._parts.state_path(index)) as part:
+                    np.savez(part, **dict[str, Any](state))
+                segment.keep()
+                self._parts.state_path(index - 1).unlink(missing_ok=True)  # only the newest is needed; they are large
 
     def packets(self, count: int) -> Iterator[tuple[int, Any]]:
         """The packets of a film of `count` frames in the order in which they are decoded, each with the number of its
         frame."""
-        av = need_av()
         for index in range(-(-count // self._length)):
-            path = self._path(index)
-            with film_errors(path), av.open(str(path), format=self._encoding.store) as container:
-                stream = container.streams.video[0]
-                base = as_fraction(stream.time_base)
-                tick, first = _tick(self._encoding), None
-                for packet in container.demux(stream):
-                    if packet.size:
-                        if first is None:  # a segment begins with its first picture, at a time that its muxer moved
-                            first = packet.pts
-                        yield round((packet.pts - first) * base / tick) + index * self._length, packet
+            yield from self._packets_of(index)
+
+    def _packets_of(self, index: int) -> Iterator[tuple[int, Any]]:
+        path = self._parts.path(index)
+        with film_errors(path), need_av().open(str(path), format=self._encoding.store) as container:
+            stream = container.streams.video[0]
+            base = as_fraction(stream.time_base)
+            tick, first = _tick(self._encoding), None
+            for packet in container.demux(stream):
+                if packet.size:
+                    if first is None:  # a segment begins with its first picture, at a time that its muxer moved
+                        first = packet.pts
+                    yield round((packet.pts - first) * base / tick) + index * self._length, packet
 
     def abandon(self) -> None:
         """Let go of the segment that is under way; the folder goes, too, where no whole segment is in it."""
@@ -112,20 +117,11 @@ class Segments:
             self._open = None
         if self.done == 0:
             self.remove()
+        self._parts.release()
 
     def remove(self) -> None:
-        """Remove the folder with what this class has put into it."""
-        for pattern in ("[0-9]*.part", "[0-9]*.npz", ".[0-9]*", "plan.json", "statistics.npz"):
-            for path in self.folder.glob(pattern):
-                path.unlink(missing_ok=True)
-        with suppress(OSError):
-            self.folder.rmdir()
-
-    def _path(self, index: int) -> Path:
-        return self.folder / f"{index:06}.part"
-
-    def _state_path(self, index: int) -> Path:
-        return self.folder / f"{index:06}.npz"
+        """Remove the folder."""
+        self._parts.remove()
 
 
 class _Segment:
@@ -174,11 +170,3 @@ class _Segment:
 def _tick(encoding: Encoding) -> Fraction:
     """A frame, in seconds, as the segments' container counts."""
     return Fraction(1, 1000) if encoding.store == "matroska" else 1 / encoding.rate
-
-
-def _plan_of(file: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(file.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None

@@ -17,7 +17,7 @@ from .clip import Clip, Timing
 from .codecs import Encoding
 from .colors import Pixels
 from .joining import Copies, join
-from .pictures import as_animation, is_pattern, write_picture
+from .pictures import as_animation, is_pattern, numbered_path, write_picture, written_to
 from .segments import Segments
 from .video import VideoClip
 
@@ -142,11 +142,17 @@ class SequenceSink:
         self.done = 0
         while resume and self._path(self.done).exists():
             self.done += 1
-        if not overwrite and not resume and self._path(0).exists():
-            raise FilmError(f"{self._path(0)} exists already; pass overwrite=True, or choose another name")
+        if resume and not overwrite:
+            number, known = self.done + self._first, set(written_to(target))
+            beyond = [path for path in known if path not in {self._path(i) for i in range(self.done)}]
+            if beyond:
+                raise FilmError(
+                    f"{min(beyond)} exists already, and number {number} before it does not; pass overwrite=True, or "
+                    "choose another name"
+                )
 
     def _path(self, number: int) -> Path:
-        return self._target.with_name(self._target.name % (number + self._first))
+        return numbered_path(self._target, number + self._first)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """As `Sink.state`."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from torch import Tensor
+
 from ..errors import FilmError
-from ..images import ImageLike, is_film
+from ..images import ImageLike, is_film, mask_of, open_image
 from .clip import Clip, Frame
 from .pictures import AnimationClip, SequenceClip, is_pattern
 from .video import VideoClip
@@ -33,7 +37,7 @@ def open_clip(
     `start` and `stop` are seconds, for video files; `fps` is for numbered pictures.
     """
     path, part = Path(source), start != 0 or stop is not None
-    if start < 0 or (stop is not None and stop <= start):
+    if not 0 <= start < math.inf or not (stop is None or stop > start):
         raise FilmError(
             f"expected a part of the film that begins at 0 s or later and ends behind that, got {start:g} to {stop}"
         )
@@ -42,11 +46,11 @@ def open_clip(
         if not 0 < rate <= 1000:
             raise FilmError(f"fps must be above 0 and at most 1000, got {rate}")
         clip: Clip = SequenceClip(path, Fraction(rate).limit_denominator(1001), max_pixels=max_pixels)
+    elif fps is not None:
+        raise FilmError(f"{path}: has times of its own; fps is for numbered pictures like frames/%05d.png")
     elif path.suffix.lower() in _PICTURES:
         clip = AnimationClip(path, max_pixels=max_pixels)
     else:
-        if fps is not None:
-            raise FilmError(f"{path}: has times of its own; fps is for numbered pictures like frames/%05d.png")
         return VideoClip(path, start=start, stop=stop, max_pixels=max_pixels)
     if part:
         raise FilmError(f"{path}: a part from {start:g} s on can be taken of video files only")
@@ -55,10 +59,15 @@ def open_clip(
 
 class Mask:
     """A mask of a film: one picture for all of it, or a film, of which the frame of the same time counts; its last one
-    stays."""
+    stays.
 
-    def __init__(self, source: ImageLike | None, max_pixels: int | None) -> None:
-        self._constant, self._clip = source, _moving(source, max_pixels)
+    `rate`: that of the film, at which the numbered pictures of a mask follow each other. `still` is the picture, opened
+    once; None for a film, and for no mask.
+    """
+
+    def __init__(self, source: ImageLike | None, max_pixels: int | None, rate: Fraction | None = None) -> None:
+        self._clip = _moving(source, max_pixels, rate)
+        self.still = None if self._clip is not None else _opened(source, max_pixels)
         self._frames: Iterator[Frame] | None = None
         self._now: Frame | None = None
         self._next: Frame | None = None
@@ -66,7 +75,7 @@ class Mask:
     def at(self, seconds: float) -> Any:
         """What `Stylizer.stylize` takes as `mask` at a time, which never goes back."""
         if self._clip is None:
-            return self._constant
+            return self.still
         if self._frames is None:
             self._frames = self._clip.frames()
             self._now, self._next = next(self._frames), next(self._frames, None)
@@ -76,13 +85,20 @@ class Mask:
         return self._now.pixels
 
 
-def _moving(source: ImageLike | None, max_pixels: int | None) -> Clip | None:
+def _opened(source: ImageLike | None, max_pixels: int | None) -> Any:
+    """A still mask as an array; arrays and tensors as they are."""
+    if source is None or isinstance(source, (np.ndarray, Tensor)):
+        return source
+    return mask_of(open_image(source, max_pixels=max_pixels))[0, 0].numpy()
+
+
+def _moving(source: ImageLike | None, max_pixels: int | None, rate: Fraction | None) -> Clip | None:
     """The clip that a mask is; None for a picture."""
     if not isinstance(source, (str, os.PathLike)):
         return None
     path = Path(source)
     if is_pattern(path):
-        return open_clip(path, max_pixels=max_pixels)
+        return open_clip(path, fps=rate, max_pixels=max_pixels)
     if path.suffix.lower() in _PICTURES:
         return open_clip(path, max_pixels=max_pixels) if is_film(path) else None
     if path.suffix.lower() in (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"):

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from ..engine.content_statistics import ContentStatistics
+from ..errors import FilmError
 from ..net.adain import Moments, merge_moments
 from .clip import THUMBNAIL, Clip, Frame
 from .colors import Pixels
@@ -110,7 +111,10 @@ def measure(
     def counted(chosen: Iterable[int]) -> Iterator[Pixels]:
         nonlocal done
         for _ in chosen:
-            yield next(frames).pixels
+            frame = next(frames, None)
+            if frame is None:
+                raise FilmError(f"{clip.facts.name}: has fewer frames than before; it was changed while it was read")
+            yield frame.pixels
             done += 1
             told(done, len(wanted))
 

@@ -25,7 +25,6 @@ class Timeline(Generic[T]):
         self._times = sorted(keys)
         self._values = [keys[time] for time in self._times]
         self._mix = mix
-        self._last: tuple[float, T] | None = None
 
     def at(self, seconds: float) -> T:
         """The value at a time."""
@@ -36,6 +35,11 @@ class Timeline(Generic[T]):
         share = (seconds - begin) / (end - begin)
         one, other = self._values[after - 1], self._values[after]
         return one if one is other or share == 0 else self._mix(one, other, share)
+
+    @property
+    def keys(self) -> list[tuple[float, T]]:
+        """The seconds and their values, in order."""
+        return list(zip(self._times, self._values, strict=True))
 
     @property
     def values(self) -> list[T]:

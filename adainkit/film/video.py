@@ -64,10 +64,10 @@ class VideoClip:
         stop: float | None = None,
         max_pixels: int | None = None,
     ) -> None:
-        self.path, self._start, self._stop = Path(path), start, stop
+        self.path, self._start, self._stop, self._most = Path(path), start, stop, max_pixels
         self._damage = _Damage()
         self._wants_alpha = False
-        self.facts = self._look(max_pixels)
+        self.facts = self._look()
 
     def frames(self, *, first: int = 0, only: Container[int] | None = None, small: bool = False) -> Iterator[Frame]:
         """As `Clip.frames`."""
@@ -75,42 +75,43 @@ class VideoClip:
             for number, (time, frame) in enumerate(decoded):
                 if number < first or (only is not None and number not in only):
                     continue
-                yield Frame(number, time, self._pixels(frame, small))
+                yield Frame(number, time, self._pixels(frame, small), self._lasting(frame))
 
     def timing(self, on_frame: Callable[[Frame], None]) -> Timing:
         """As `Clip.timing`."""
-        self._damage, times, last = _Damage(), [], 0
-        with closing(self._decoded()) as decoded:
-            for number, (time, frame) in enumerate(decoded):
-                times.append(time)
-                last = self._lasting(frame)
-                on_frame(Frame(number, time, self._pixels(frame, small=True)))
-        if not times:
+        times, last = [], None
+        for frame in self.frames(small=True):
+            times.append(frame.time)
+            last = frame
+            on_frame(frame)
+        if last is None:
             raise FilmError(f"{self.path}: holds no frame between {self._start:g} s and its end; expected a film")
-        self._check_end(times[-1] + last)
-        return Timing(times, times[-1] + last, self._damage.notes())
+        return self.ended(times, last)
 
-    def _look(self, max_pixels: int | None) -> Facts:
+    def ended(self, times: list[int], last: Frame) -> Timing:
+        """As `Clip.ended`."""
+        end = self._ends(last.time + last.lasts)
+        return Timing(times, end, self._damage.notes())
+
+    def _look(self) -> Facts:
         """The facts, from the header and the first frame."""
         av = need_av()
         with film_errors(self.path), av.open(str(self.path), metadata_errors="replace") as container:
             stream = video_stream(container, self.path)
             context = stream.codec_context
-            if max_pixels is not None and context.width * context.height > max_pixels:
-                raise FilmError(
-                    f"{self.path}: {context.width} x {context.height} pixels, expected at most {max_pixels}; pass a "
-                    "larger max_pixels if you trust this film"
-                )
+            self._bound(context.width, context.height)
             base = as_fraction(stream.time_base) or Fraction(1, 1000)
             rate = as_fraction(stream.average_rate) or as_fraction(stream.guessed_rate) or Fraction(25)
             estimate = stream.frames or _length(stream, container, base) * rate
             origin, self._wants_alpha = stream.start_time or 0, _has_alpha_beside(stream)
-            self._end = origin + _length(stream, container, base) / base if stream.duration is None else None
+            self._end, self._tells_end = origin + _length(stream, container, base) / base, bool(stream.duration)
+            self._whole = _reaches(stream) <= container.size
             self._step = max(1, round(1 / (rate * base)))
             self._origin, self._base, self._size = origin, base, (context.width, context.height)
             first = next((frame for _, frame in self._frames_of(container, stream)), None)
         if first is None:
             raise FilmError(f"{self.path}: not one frame of it can be decoded; expected a film")
+        self._bound(first.width, first.height)
         self._size, self._turns = (first.width, first.height), _turns(first)
         wide, high = self._size[:: -1 if self._turns % 2 else 1]
         aspect = as_fraction(stream.sample_aspect_ratio)
@@ -132,6 +133,13 @@ class VideoClip:
             begins=origin + int(self._start / base) if self._start else 0,
         )
 
+    def _bound(self, width: int, height: int) -> None:
+        if self._most is not None and width * height > self._most:
+            raise FilmError(
+                f"{self.path}: {width} x {height} pixels, expected at most {self._most}; pass a larger max_pixels if "
+                "you trust this film"
+            )
+
     def _pixels(self, frame: Any, small: bool) -> Any:
         facts, size = self.facts, (frame.width, frame.height)
         scaled = THUMBNAIL if small else None if size == self._size else self._size
@@ -140,7 +148,7 @@ class VideoClip:
 
     def _decoded(self) -> Generator[tuple[int, Any], None, None]:
         """The times and frames of the wanted part, times growing."""
-        av = need_av()
+        av, self._damage = need_av(), _Damage()
         begin = self.facts.begins if self._start else None
         end = None if self._stop is None else self._origin + self._stop / self._base
         with film_errors(self.path), av.open(str(self.path), metadata_errors="replace") as container:
@@ -161,6 +169,7 @@ class VideoClip:
                     break
                 size = (frame.width, frame.height)
                 if size != self._size:
+                    self._bound(*size)
                     self._damage.resized += 1
                     self._damage.sizes.add(size)
                 self._damage.interlaced |= bool(frame.interlaced_frame)
@@ -177,7 +186,8 @@ class VideoClip:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
                 self._damage.cut = f"the file breaks off: {error.strerror}"
-                packet = None
+                packets, packet = iter(()), av.Packet()  # an empty one gets out what the decoder still holds
+                packet.stream = stream
             if packet is None:
                 break
             try:
@@ -197,10 +207,16 @@ class VideoClip:
         duration = getattr(frame, "duration", 0)
         return int(duration) if duration else self._step
 
-    def _check_end(self, end: int) -> None:
-        if self._stop is None and self._end is not None and (self._end - end) * self._base > 1:
-            missing = float((self._end - end) * self._base)
+    def _ends(self, end: int) -> int:
+        """When the last frame vanishes, which the header may know better than that frame; a cut file is told."""
+        missing = float((self._end - end) * self._base)
+        if self._stop is not None or missing <= 0:
+            return end
+        if self._tells_end and self._whole and not self._damage.cut:
+            return int(self._end)
+        if missing > 1 or not self._whole:
             self._damage.cut = f"the file seems to be cut off: its last {missing:.1f} s are missing"
+        return end
 
 
 def video_stream(container: Any, path: str | os.PathLike[str]) -> Any:
@@ -232,6 +248,11 @@ def _length(stream: Any, container: Any, base: Fraction) -> Fraction:
     if stream.duration:
         return Fraction(stream.duration) * base
     return Fraction(container.duration or 0, 1_000_000)
+
+
+def _reaches(stream: Any) -> int:
+    """How many bytes a file must have for all packets that its index names; 0 where there is none."""
+    return max((entry.pos + entry.size for entry in getattr(stream, "index_entries", ())), default=0)
 
 
 def _turns(frame: Any) -> int:
