@@ -4,8 +4,10 @@ import importlib.util
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tarfile
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from adainkit.distributed.actor import Actor
 from adainkit.distributed.begun import Begun
 from adainkit.distributed.driver import Resources, run_tasks
 from adainkit.distributed.places import Listing, is_uri, upload
+from adainkit.distributed.scratch import Scratch
 from adainkit.distributed.shards import Made, open_sink, read_shard
 from adainkit.distributed.spec import Spec
 from adainkit.distributed.tasks import Listings, Task, UriStyles, plan_tasks
@@ -435,8 +438,32 @@ def test_pictures_that_fail_leave_no_download(here: Path):
     while len(found) < len(tasks):
         found |= dict(actor.step([] if found else list(enumerate(tasks))))
     assert sum(bool(each.error) for each in found.values()) == 2
-    assert list(actor._work.one._folder.iterdir()) == []
+    assert list(actor._work.one._scratch.folder.iterdir()) == []
     actor.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs locks on folders")
+def test_what_a_killed_worker_kept_is_removed_by_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    living = Scratch()
+    words = f"import tempfile, os; tempfile.tempdir = {str(tmp_path)!r}\n"
+    words += "from adainkit.distributed.scratch import Scratch\n"
+    words += "(Scratch().folder / 'content.png').write_bytes(b'half'); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", words], check=False)
+    assert len(list(tmp_path.iterdir())) == 2
+    Scratch().close()
+    assert list(tmp_path.iterdir()) == [living.folder]
+    living.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_that_are_errors_leave_no_folder(here: Path, monkeypatch: pytest.MonkeyPatch):
+    Path("temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(here / "temporary"))
+    with pytest.raises(ImageError):
+        Actor(spec_of(here, options={"crop": -1})).prepare()
+    assert files_below("temporary") == set()
+    assert not list(Path("temporary").iterdir())
 
 
 # ---- places

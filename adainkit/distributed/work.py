@@ -18,6 +18,7 @@ from ..errors import ImageError
 from ..style import Style
 from ..stylizer import Stylizer
 from .places import fetch_to, is_uri, read_bytes, upload
+from .scratch import Scratch
 from .shard_work import ShardWork
 from .spec import Spec
 from .tasks import Task
@@ -31,7 +32,6 @@ class TaskWork:
 
     def __init__(self, spec: Spec, stylizer: Stylizer) -> None:
         self.spec, self.stylizer = spec, stylizer
-        self._folder = Path(tempfile.mkdtemp(prefix="adainkit-"))
         self._folders: dict[int, Path] = {}
         style_of, regions = spec.styles.encoded(self._style)
         saving = {name: spec.options.get(name) for name in ("format", "quality")}
@@ -41,10 +41,11 @@ class TaskWork:
         computing = {name: value for name, value in spec.options.items() if name not in left_out}
         computing |= {"regions": regions, "max_pixels": spec.max_pixels}
         self.files = FileWork(stylizer, style_of, self._record, saving, computing, spec.threads, fit)
+        self._scratch = Scratch()  # last: what raises an error leaves none
 
     def close(self) -> None:
         """Remove the temporary files."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._scratch.close()
 
     def read(self, task: Task, _: object = None) -> Any:
         """A job of local files and what `FileWork.read` gives of it; of a shard nothing yet, since it is alone."""
@@ -94,7 +95,7 @@ class TaskWork:
 
     def new_folder(self) -> Path:
         """An empty folder, for whoever removes it."""
-        return Path(tempfile.mkdtemp(dir=self._folder))
+        return Path(tempfile.mkdtemp(dir=self._scratch.folder))
 
     def _style(self, name: str) -> Style:
         sizes: dict[str, Any] = {"style_size": self.spec.style_size, "max_pixels": self.spec.max_pixels}
