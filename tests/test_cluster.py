@@ -4,8 +4,10 @@ import importlib.util
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tarfile
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from adainkit.distributed.actor import Actor
 from adainkit.distributed.begun import Begun
 from adainkit.distributed.driver import Resources, run_tasks
 from adainkit.distributed.places import Listing, is_uri, upload
+from adainkit.distributed.scratch import Scratch
 from adainkit.distributed.shards import Made, open_sink, read_shard
 from adainkit.distributed.spec import Spec
 from adainkit.distributed.tasks import Listings, Task, UriStyles, plan_tasks
@@ -351,6 +354,116 @@ def test_samples_without_a_picture_stay(tmp_path: Path):
     sink.close()
     (chunk,) = read_shard(tmp_path / "a.tar", "a.tar")
     assert chunk.samples == [Sample("a/x", None, (("txt", b"words"),))]
+
+
+# ---- what may never be replaced
+
+
+def test_what_is_read_is_never_replaced(here: Path):
+    shutil.copytree("in", "data")
+    with tarfile.open("data/x.tar", "w") as tar:
+        tar.add("in/0.png", "0.png")
+    (here / "link").symlink_to("data")
+    for out in ("data", f"{here}/data/", "link"):
+        found = plan_tasks(["data"], out, listings=Listings(), overwrite=True)
+        assert {task.source for task in found if "read here" not in task.problem} == set(), out
+    found = plan_tasks(["data/x.tar"], "out", listings=Listings(), overwrite=True, protected=["out/x.tar"])
+    assert "read here" in found[0].problem
+    assert not any(task.problem for task in plan_tasks(["data"], "out", listings=Listings(), to="tar"))
+
+
+@needs_fsspec
+def test_an_object_that_is_read_is_never_replaced(here: Path):
+    found = plan_tasks([f"file://{here}/in"], f"{here}/in", listings=Listings(), overwrite=True)
+    assert all("read here" in task.problem for task in found)
+
+
+def test_results_within_the_contents_are_no_contents(here: Path):
+    for name in ("x.tar", "out/x.tar"):
+        Path("in", name).parent.mkdir(exist_ok=True)
+        with tarfile.open(Path("in", name), "w") as tar:
+            tar.add("in/0.png", "0.png")
+    shards = [task for task in plan_tasks(["in"], "in/out", listings=Listings(), overwrite=True) if task.is_shard]
+    assert [(task.source, task.target, task.problem) for task in shards] == [("in/x.tar", "in/out/x.tar", "")]
+
+
+def test_files_of_a_shard_and_of_a_folder_are_kept_apart(here: Path):
+    noise("both/x/1.png", 1)
+    with tarfile.open("both/x.tar", "w") as tar:
+        tar.add("both/x/1.png", "1.png")
+    found = {task.source: task.problem for task in plan_tasks(["both"], "out", listings=Listings(), to="tree")}
+    assert found["both/x.tar"] == ""
+    assert "among those of both/x.tar" in found["both/x/1.png"]
+
+
+def test_pictures_of_one_name_in_a_shard_all_become_files(here: Path):
+    names = ["same.png", "same.png", "same-2.png", "same.png"]
+    with tarfile.open("in.tar", "w") as tar:
+        for number, name in enumerate(names):
+            Path("label.txt").write_text(str(number))
+            tar.add(f"in/{'deep/' * (number % 2)}{number}.png", name)
+            tar.add("label.txt", f"between{number}.txt")  # so that they are samples of their own
+    (ended,) = do(spec_of(here), tasks_of(here, "tree", contents=("in.tar",))).values()
+    assert [member[4] for member in ended.members] == [""] * 4
+    assert [Path(member[1]).name for member in ended.members] == [
+        "same.png", "same-2.png", "same-3.png", "same-4.png",
+    ]  # fmt: skip
+    assert len(set(contents("out/in").values())) == 4
+
+
+def test_two_pictures_of_one_name_are_not_packed_into_shards(here: Path):
+    noise("other/0.png", 9)
+    found = tasks_of(here, "tar", contents=("in", "other"))
+    assert [task.source for task in found if "two pictures of the name 0.png" in task.problem] == ["other/0.png"]
+    assert sum(len(task.members) for task in found) == 6
+
+
+# ---- what is left behind
+
+
+def test_a_finished_shard_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "a").write_bytes(b"gigabytes")
+    with monkeypatch.context() as patch:
+        patch.delattr(Path, "read_bytes")
+        upload(tmp_path / "a", str(tmp_path / "out/b"))
+    assert (tmp_path / "out/b").read_bytes() == b"gigabytes"
+
+
+@needs_fsspec
+def test_pictures_that_fail_leave_no_download(here: Path):
+    Path("in/0.png").write_bytes(Path("in/0.png").read_bytes()[:500])  # its header is whole
+    tasks = plan_tasks([f"file://{here}/in"], "out", listings=Listings(), styles_of=RandomStyles("art").of)
+    actor = prepared(spec_of(here))
+    found: dict[int, Any] = {}
+    while len(found) < len(tasks):
+        found |= dict(actor.step([] if found else list(enumerate(tasks))))
+    assert sum(bool(each.error) for each in found.values()) == 2
+    assert list(actor._work.one._scratch.folder.iterdir()) == []
+    actor.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs locks on folders")
+def test_what_a_killed_worker_kept_is_removed_by_the_next_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    living = Scratch()
+    words = f"import tempfile, os; tempfile.tempdir = {str(tmp_path)!r}\n"
+    words += "from adainkit.distributed.scratch import Scratch\n"
+    words += "(Scratch().folder / 'content.png').write_bytes(b'half'); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", words], check=False)
+    assert len(list(tmp_path.iterdir())) == 2
+    Scratch().close()
+    assert list(tmp_path.iterdir()) == [living.folder]
+    living.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_that_are_errors_leave_no_folder(here: Path, monkeypatch: pytest.MonkeyPatch):
+    Path("temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(here / "temporary"))
+    with pytest.raises(ImageError):
+        Actor(spec_of(here, options={"crop": -1})).prepare()
+    assert files_below("temporary") == set()
+    assert not list(Path("temporary").iterdir())
 
 
 # ---- places

@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -77,6 +78,26 @@ def test_of_a_sample_only_pictures_change(pictures: torch.Tensor):
     made = v2.Compose([RandomStyle(PRESETS, p=1), v2.Identity()])(sample)
     assert not torch.equal(made["image"], sample["image"])
     assert all(made[name] is sample[name] for name in ("boxes", "mask", "label", "name"))
+
+
+def test_points_and_what_else_is_no_picture_stay(pictures: torch.Tensor):
+    class Points(tv_tensors.TVTensor):
+        """As torchvision's `KeyPoints`, which not every release has."""
+
+    points = torch.Tensor._make_subclass(Points, torch.rand(1, 8, 8))
+    image, kept = RandomStyle(PRESETS, p=1)(tv_tensors.Image(pictures[0]), points)
+    assert kept is points
+    assert not torch.equal(image, pictures[0])
+
+
+@pytest.mark.parametrize("mode", ["P", "CMYK", "1", "I;16", "I", "LA", "RGBA", "YCbCr"])
+def test_a_pil_image_keeps_its_mode(mode: str):
+    color = Image.effect_noise((32, 24), 60).convert("RGB")
+    given = color.convert("L").convert("I").convert(mode) if mode == "I;16" else color.convert(mode)
+    made = RandomStyle(PRESETS, p=1)(given)
+    assert (made.mode, made.size) == (mode, given.size)
+    if mode.startswith("I"):
+        assert 5_000 < np.asarray(made).mean() < 60_000
 
 
 def test_two_pictures_of_a_sample_have_one_style(pictures: torch.Tensor):
@@ -166,6 +187,11 @@ def test_an_epoch_has_its_own_styles_and_workers_that_persist_see_it(pictures: t
     assert len({alpha for _, alpha in first}) == 6
 
 
+class Named(NamedTuple):
+    image: torch.Tensor
+    label: int
+
+
 def test_samples_of_other_forms(pictures: torch.Tensor):
     plain = StylizedDataset(list(pictures), PRESETS, transform=lambda x: x.mean())
     assert plain[0].shape == ()
@@ -174,3 +200,6 @@ def test_samples_of_other_forms(pictures: torch.Tensor):
     assert len(listed) == 1
     with pytest.raises(IndexError):
         listed[1]
+    first = StylizedDataset([Named(pictures[0], 7)], PRESETS)[0]
+    assert type(first) is Named
+    assert first.label == 7

@@ -24,8 +24,10 @@ from .finding import Found, find
 __all__ = [
     "Job",
     "default_name",
+    "identity",
     "may_replace",
     "named_after",
+    "next_name",
     "plan_jobs",
     "same_file",
     "split_weight",
@@ -104,7 +106,7 @@ def plan_jobs(
         if extension not in FORMATS:
             raise ValueError(f"-o {output}: the extension must be one of {', '.join(FORMATS)}")
     inputs = [*map(Path, protected), *(each.source for each in found)]
-    taken: dict[object, str] = {_identity(path): "read here" for path in inputs}
+    taken: dict[object, str] = {identity(path): "read here" for path in inputs}
     jobs: list[Job] = []
     for each in found:
         if each.problem:
@@ -117,20 +119,20 @@ def plan_jobs(
         chosen = styles_of(each.inner.as_posix())
         for style, target in zip(chosen, named_after(plain, chosen), strict=True):
             while output is None and not overwrite and not is_done(each.source, target):
-                if not os.path.lexists(target) and _identity(target) not in taken:
+                if not os.path.lexists(target) and identity(target) not in taken:
                     break
-                target = _next_name(target)
+                target = next_name(target)
             done = is_done(each.source, target)
             problem = _problem(target, taken, overwrite or done or is_ours(target))
             if not problem:
-                taken[_identity(target)] = f"made of {each.source}"
+                taken[identity(target)] = f"made of {each.source}"
             jobs.append(Job(each.source, target, problem, style, done and not problem))
     return jobs
 
 
 def same_file(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
     """Whether two names are those of one file, there or not."""
-    return _identity(Path(one)) == _identity(Path(other))
+    return identity(Path(one)) == identity(Path(other))
 
 
 def may_replace(target: object, overwrite: bool | None, inputs: Iterable[object], *, stacklevel: int = 3) -> bool:
@@ -179,7 +181,7 @@ def named_after(target: Path, styles: Sequence[str]) -> list[Path]:
     for style in styles:
         name = target.with_name(f"{target.stem}-{default_name([style])}{target.suffix}")
         while name in names:
-            name = _next_name(name)
+            name = next_name(name)
         names.append(name)
     return names
 
@@ -193,14 +195,15 @@ def with_format(path: Path, format: str | None) -> Path:
     return path if kept else path.with_suffix(".png")
 
 
-def _next_name(path: Path) -> Path:
+def next_name(path: Path) -> Path:
+    """The name that comes after it: a.png, a-2.png, a-3.png."""
     match = re.fullmatch(r"(.*)-(\d{1,6})", path.stem)
     stem, number = (match[1], int(match[2]) + 1) if match else (path.stem, 2)
     return path.with_name(f"{stem}-{number}{path.suffix}")
 
 
 def _problem(target: Path, taken: dict[object, str], overwrite: bool) -> str:
-    if (owner := taken.get(_identity(target))) is not None:
+    if (owner := taken.get(identity(target))) is not None:
         return f"its result {target} would replace what is {owner}; choose another -o"
     if os.path.isdir(target):
         return f"its result {target} would replace a folder; choose another -o"
@@ -211,7 +214,7 @@ def _problem(target: Path, taken: dict[object, str], overwrite: bool) -> str:
     return ""
 
 
-def _identity(path: Path) -> object:
+def identity(path: Path) -> object:
     """A value that two names of one file share, through links and on file systems that ignore case."""
     try:
         found = os.stat(path)

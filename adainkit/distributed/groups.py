@@ -76,8 +76,7 @@ class GroupWork:
                 value = part.value.value if isinstance(part.value, Alone) else part.value
                 self._try(part, lambda p, v=value: self.one.work(p.task, v))
 
-    @staticmethod
-    def _try(part: Part, stage: Any) -> None:
+    def _try(self, part: Part, stage: Any) -> None:
         started = time.perf_counter()
         try:
             part.value = stage(part)
@@ -87,6 +86,8 @@ class GroupWork:
             part.value, part.error = None, error
         except Exception as error:  # whatever one picture breaks, the others are still wanted
             part.value, part.error = None, AdaINKitError(f"{part.task.source}: {type(error).__name__}: {error}")
+        if part.error is not None:
+            self.one.drop(part.task)
         part.seconds += time.perf_counter() - started
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -129,7 +130,7 @@ def upload(file: Path, place: str) -> None:
     try:
         if not is_uri(place):
             with temporary_beside(place) as part:
-                part.write_bytes(file.read_bytes())
+                shutil.copyfile(file, part)
             return
         system, path = _file_system(place)
         if _protocols(system) & _WHOLE:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path, PurePosixPath
 
-from ..batch.jobs import Job, named_after, with_format
+from ..batch.jobs import Job, named_after, next_name, with_format
 from ..batch.pipeline import Outcome, run_jobs
 from ..batch.run import FileWork
 from ..errors import ImageError
@@ -25,6 +25,7 @@ class ShardWork:
         self.files, self.spec, self.folder, self.task = files, spec, folder, task
         self.target = str(task.target)
         self.members: list[Member] = []
+        self.names: set[Path] = set()  # of files that are made; rows may share one
         self.kind = SHARDS.get(PurePosixPath(self.target).suffix.lower())
 
     def done(self) -> tuple[Member, ...]:
@@ -73,6 +74,10 @@ class ShardWork:
         if self.kind is None and (plain.is_absolute() or ".." in plain.parts):
             raise ImageError(f"{sample.name}: leads out of the folder of results; give --to same")
         for number, (style, name) in enumerate(zip(chosen, named_after(plain, chosen), strict=True)):
+            if self.kind is None:
+                while name in self.names:
+                    name = next_name(name)
+                self.names.add(name)
             job = Job(source, here / f"{index}-{number}{name.suffix}", style=style)
             found.append((job, name.as_posix(), f"{self.task.source}#{sample.name}"))
         return found

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ..batch.finding import find
-from ..batch.jobs import named_after, plan_jobs, with_format
+from ..batch.jobs import identity, named_after, plan_jobs, with_format
 from ..batch.manifest import is_file_newer
 from ..batch.random_styles import RandomStyles
 from ..errors import StyleError
@@ -126,7 +126,8 @@ def plan_tasks(
     """The tasks for files, patterns, folders and shards, paths or URIs: results below the folder `output`.
 
     `to`: "tree" makes a file of each picture, "tar" and "parquet" shards of `shard_size` pictures; "same" a tree of
-    pictures and a shard of a shard. `ValueError` as `plan_jobs`, `AdaINKitError` for URIs that cannot be listed.
+    pictures and a shard of a shard. No file that is read, nor any of the `protected`, is ever a target. `ValueError` as
+    `plan_jobs`, `AdaINKitError` for URIs that cannot be listed.
     """
     plain = not any(map(is_uri, (*contents, output))) and to in ("same", "tree")
     if plain and not any(_has_shards(content) for content in contents):
@@ -148,7 +149,9 @@ def plan_tasks(
         if is_uri(output):
             listings.of(output)  # so that what exists there is known
         planned = _Plan(output, to, format, styles_of)
-        found = planned.checked(planned.tasks(contents, listings, shard_size), listings, overwrite, is_done, is_ours)
+        tasks = list(planned.tasks(contents, listings, shard_size))
+        read = [*protected, *(each.source for task in tasks for each in task.members or (task,))]
+        found = planned.checked(tasks, read, listings, overwrite, is_done, is_ours)
     return sorted(found, key=lambda task: task.style)  # one actor then reads a style once for many pictures
 
 
@@ -178,6 +181,12 @@ class _Plan:
         if self.to in ("same", "tree"):
             yield from members
             return
+        names: dict[str, str] = {}
+        for task in members:
+            if (other := names.setdefault(str(task.target), task.source)) != task.source:
+                told = f"the shards would have two pictures of the name {task.target}, as {other} has it; rename one"
+                yield Task(task.source, None, told)
+        members = [task for task in members if names[str(task.target)] == task.source]
         for start in range(0, len(members), shard_size):
             yield self._shard(members[start : start + shard_size], start // shard_size)
 
@@ -196,26 +205,55 @@ class _Plan:
 
     @staticmethod
     def checked(
-        tasks: Iterable[Task],
+        tasks: Sequence[Task],
+        read: Iterable[str],
         listings: Listings,
         overwrite: bool,
         is_done: Callable[[str, str], bool],
         is_ours: Callable[[str], bool],
     ) -> list[Task]:
         """What is done, and what would replace something."""
-        taken: dict[str, str] = {}
+        taken = {_identity(place): "read here" for place in read}
+        folders = {_whole(task): task.source for task in tasks if task.is_shard and _becomes_folder(task)}
         found = []
         for task in tasks:
             if task.problem or task.target is None:
                 found.append(task)
                 continue
             problem, done = "", is_done(task.source, task.target)
-            if (owner := taken.setdefault(absolute(task.target), task.source)) is not task.source:
-                problem = f"its result {task.target} would replace what is made of {owner}; choose another -o"
+            around = next((folders[up] for up in _above(task) if up in folders), None)
+            if (owner := taken.get(_identity(task.target))) is not None:
+                problem = f"its result {task.target} would replace what is {owner}; choose another -o"
+            elif around is not None:
+                problem = f"its result {task.target} would lie among those of {around}; choose another -o"
             elif not (overwrite or done or is_ours(task.target)) and listings.has(task.target):
                 problem = f"{task.target} exists already; --overwrite replaces it, another -o keeps it"
+            if not problem:
+                taken[_identity(task.target)] = f"made of {task.source}"
             found.append(replace(task, problem=problem, done=done and not problem))
         return found
+
+
+def _identity(place: str) -> object:
+    """A value that two names of one place share."""
+    place = place.removeprefix("file://")
+    return place.rstrip("/") if is_uri(place) else identity(Path(place))
+
+
+def _whole(task: Task) -> str:
+    return absolute(str(task.target)).replace(os.sep, "/").rstrip("/")
+
+
+def _becomes_folder(task: Task) -> bool:
+    return task.target is not None and PurePosixPath(task.target).suffix.lower() not in SHARDS
+
+
+def _above(task: Task) -> Iterator[str]:
+    """The folders that a result lies in."""
+    place = _whole(task)
+    while "/" in place:
+        place = place.rpartition("/")[0]
+        yield place
 
 
 @dataclass(frozen=True)
@@ -247,7 +285,7 @@ def _of_path(content: str, output: str) -> Iterator[Item]:
     if path.suffix.lower() in SHARDS and path.is_file():
         yield Item(content, path.name)
         return
-    shards = list(_shards(path)) if path.is_dir() else []
+    shards = list(_shards(path, output)) if path.is_dir() else []
     yield from (Item(str(shard), shard.relative_to(path).as_posix()) for shard in shards)
     for each in find([content], None if is_uri(output) else output):
         if each.problem and not shards:
@@ -261,10 +299,12 @@ def _has_shards(content: str) -> bool:
     return next(_shards(path), None) is not None if path.is_dir() else path.suffix.lower() in SHARDS
 
 
-def _shards(root: Path) -> Iterator[Path]:
-    """Those of a folder and of all below it, by name; hidden ones do not count."""
+def _shards(root: Path, output: str = "") -> Iterator[Path]:
+    """Those of a folder and of all below it, by name, less hidden ones and, as in `find`, the folder `output` in it."""
+    results = absolute(output) if output else ""
     for folder, subfolders, names in os.walk(root):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        subfolders[:] = [name for name in subfolders if absolute(str(Path(folder, name))) != results]
         for name in sorted(names):
             if Path(name).suffix.lower() in SHARDS and not name.startswith("."):
                 yield Path(folder, name)

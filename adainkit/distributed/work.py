@@ -18,6 +18,7 @@ from ..errors import ImageError
 from ..style import Style
 from ..stylizer import Stylizer
 from .places import fetch_to, is_uri, read_bytes, upload
+from .scratch import Scratch
 from .shard_work import ShardWork
 from .spec import Spec
 from .tasks import Task
@@ -31,7 +32,7 @@ class TaskWork:
 
     def __init__(self, spec: Spec, stylizer: Stylizer) -> None:
         self.spec, self.stylizer = spec, stylizer
-        self._folder = Path(tempfile.mkdtemp(prefix="adainkit-"))
+        self._folders: dict[int, Path] = {}
         style_of, regions = spec.styles.encoded(self._style)
         saving = {name: spec.options.get(name) for name in ("format", "quality")}
         saving |= {"strip": spec.options.get("strip", False), "overwrite": True}  # the driver has decided
@@ -40,10 +41,11 @@ class TaskWork:
         computing = {name: value for name, value in spec.options.items() if name not in left_out}
         computing |= {"regions": regions, "max_pixels": spec.max_pixels}
         self.files = FileWork(stylizer, style_of, self._record, saving, computing, spec.threads, fit)
+        self._scratch = Scratch()  # last: what raises an error leaves none
 
     def close(self) -> None:
         """Remove the temporary files."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._scratch.close()
 
     def read(self, task: Task, _: object = None) -> Any:
         """A job of local files and what `FileWork.read` gives of it; of a shard nothing yet, since it is alone."""
@@ -53,7 +55,7 @@ class TaskWork:
             return Alone(None)
         source, target = Path(task.source), Path(task.target)
         if is_uri(task.source) or is_uri(task.target):
-            folder = self.new_folder()
+            folder = self._folders[id(task)] = self.new_folder()
             source = fetch_to(task.source, folder / f"content{source.suffix}")
             target = folder / f"result{target.suffix}" if is_uri(task.target) else target
         job = Job(source, target, style=task.style)
@@ -69,6 +71,7 @@ class TaskWork:
         with _named(job, task):
             made = self.files.work(job, picture)
         if made is None and not is_uri(str(task.target)):
+            self.drop(task)
             return None
         return job, made
 
@@ -82,14 +85,17 @@ class TaskWork:
                 self.files.write(job, result)
         if is_uri(str(task.target)):
             upload(job.target, str(task.target))
-        for folder in {job.source.parent, job.target.parent}:
-            if folder.parent == self._folder:
-                shutil.rmtree(folder, ignore_errors=True)
+        self.drop(task)
         return None
+
+    def drop(self, task: Task) -> None:
+        """Remove the files of a task that has ended, well or not."""
+        if (folder := self._folders.pop(id(task), None)) is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def new_folder(self) -> Path:
         """An empty folder, for whoever removes it."""
-        return Path(tempfile.mkdtemp(dir=self._folder))
+        return Path(tempfile.mkdtemp(dir=self._scratch.folder))
 
     def _style(self, name: str) -> Style:
         sizes: dict[str, Any] = {"style_size": self.spec.style_size, "max_pixels": self.spec.max_pixels}

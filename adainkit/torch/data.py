@@ -75,7 +75,10 @@ class StylizedDataset(Dataset[Any]):
             picture = stylized(self.pool, picture, number, alpha)
         if self.transform is not None:
             picture = self.transform(picture)
-        return type(sample)((picture, *sample[1:])) if several else picture
+        if not several:
+            return picture
+        parts = (picture, *sample[1:])
+        return type(sample)(*parts) if hasattr(sample, "_fields") else type(sample)(parts)  # a namedtuple, or not
 
 
 def _mixed(*numbers: int) -> int:

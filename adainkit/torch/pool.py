@@ -103,12 +103,13 @@ def uniform(generator: torch.Generator | None, low: float, high: float) -> float
 def stylized(pool: StylePool, picture: Any, number: int, alpha: float) -> Any:
     """A PIL image, or a tensor `(..., 1 | 3 | 4, H, W)` of uint8 or of floats in [0, 1], in a style; of the same type.
 
-    A gray tensor stays gray: it has the mean of the result's channels.
+    A gray tensor stays gray: it has the mean of the result's channels. A PIL image keeps its mode as far as Pillow
+    converts to it: palettes are made anew, of 16 bits eight are left.
     """
     style = pool[number]
     if not isinstance(picture, torch.Tensor):
         made = pool.stylizer.stylize(picture, style, alpha=alpha)
-        return made.convert(picture.mode) if picture.mode in ("L", "RGB", "RGBA") else made
+        return _in_mode(made, picture.mode)
     plain = picture.as_subclass(torch.Tensor)
     *lead, channels, height, width = plain.shape
     made = pool.stylizer.stylize(plain.reshape(-1, channels, height, width), style, alpha=alpha)
@@ -117,3 +118,20 @@ def stylized(pool: StylePool, picture: Any, number: int, alpha: float) -> Any:
         made = mean.round().to(plain.dtype) if plain.dtype == torch.uint8 else mean.to(plain.dtype)
     made = made.reshape(*lead, channels, height, width)
     return made if type(picture) is torch.Tensor else wrap(made, like=picture)
+
+
+def _in_mode(made: Any, mode: str) -> Any:
+    """A PIL image, RGB or RGBA, in the mode that the content had."""
+    from PIL import Image
+
+    if made.mode == mode:
+        return made
+    if mode == "P":  # RGBA has one way to a palette
+        return made.quantize(256, Image.Quantize.FASTOCTREE if made.mode == "RGBA" else Image.Quantize.MEDIANCUT)
+    if mode == "I" or mode.startswith("I;16"):
+        gray = made.convert("L").convert("I").point(lambda level: level * 257)
+        return gray if mode == "I" else gray.convert("I;16").convert(mode)
+    try:
+        return made.convert(mode)
+    except ValueError:  # LAB, and what else wants a profile
+        return made

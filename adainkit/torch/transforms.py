@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torchvision.transforms import v2
-from torchvision.tv_tensors import BoundingBoxes, Mask
+from torchvision.tv_tensors import Image, TVTensor, Video
 
 from ..errors import StyleError
 from ..style import Style
@@ -21,8 +21,9 @@ class RandomStyle(v2.Transform):  # type: ignore[misc]  # it has no types
     """With probability `p` a picture gets a random one of the `styles`, at a random strength within `alpha`.
 
     A torchvision v2 transform: of a sample it changes PIL images, image tensors `(..., 1 | 3, H, W)` (uint8, or floats
-    in [0, 1]) and videos `(..., T, C, H, W)`, all of one sample in one style, and leaves boxes, masks and labels as
-    they are. Type, size and dtype stay. Put it after resizing and cropping, which make it cheaper, before normalizing.
+    in [0, 1]) and videos `(..., T, C, H, W)`, all of one sample in one style, and leaves boxes, masks, key points
+    and labels as they are. Type, size and dtype stay. Put it after resizing and cropping, which make it cheaper, before
+    normalizing.
     Its chance is torch's own, as that of all transforms: the same seed, the same pictures; a DataLoader gives each
     worker a seed of its own.
 
@@ -57,7 +58,8 @@ class RandomStyle(v2.Transform):  # type: ignore[misc]  # it has no types
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """A picture in its style, or as it is."""
-        if params["style"] is None or isinstance(inpt, (BoundingBoxes, Mask)):
+        other = isinstance(inpt, TVTensor) and not isinstance(inpt, (Image, Video))  # boxes, masks, key points
+        if params["style"] is None or other:
             return inpt
         return stylized(self.pool, inpt, params["style"], params["alpha"])
 
