@@ -95,6 +95,7 @@ def make_server(settings: Settings) -> tuple[uvicorn.Server, FastAPI]:
         log_config=None,  # the log is ours; addresses and tokens of callers are not written down
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=[*settings.proxies] or ["127.0.0.1", "::1"],
         limit_concurrency=4 * settings.waiting + 64,
         timeout_keep_alive=10,
         timeout_graceful_shutdown=max(1, int(settings.grace)),

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -22,13 +23,13 @@ from ..session import Limits, Session
 from ..store.weights import models
 from ..stylizer import Stylizer
 from .desk import Desk, Lane
+from .door import Door
 from .jobs import Jobs
 from .metrics import Metrics
 from .pictures import Pictures
 from .problems import Refusal
 from .settings import Settings
 from .shelf import Shelf
-from .tokens import Tokens
 
 __all__ = ["Service"]
 
@@ -40,13 +41,13 @@ class Service:
     """One process's service. `start` and `stop` it in the event loop that answers."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, self.tokens, self.metrics = settings, Tokens(settings), Metrics()
+        self.settings, self.door, self.metrics = settings, Door(settings), Metrics()
         self.session = Session(settings.device, limits=Limits(models=4))
         self.shelf = Shelf(settings.saved)
         self._loading = threading.Lock()
         self.ready = False
         self.failed = ""
-        self.live = 0
+        self.live: Counter[str] = Counter()  # cameras, by caller
 
     async def start(self) -> None:
         """Make folders and threads; the model is loaded beside, and `ready` says when."""
@@ -61,7 +62,7 @@ class Service:
         self.metrics.gauge("queue", "Requests that are waiting or in work.", lambda: self.desk.taken)
         self.metrics.gauge("jobs", "Jobs that are not done.", lambda: self.jobs.open)
         self.metrics.gauge("pictures", "Uploaded pictures that are kept.", lambda: len(self.pictures))
-        self.metrics.gauge("cameras", "Cameras that are connected.", lambda: self.live)
+        self.metrics.gauge("cameras", "Cameras that are connected.", self.live.total)
         self._tasks = [asyncio.create_task(self._warm()), asyncio.create_task(self._tidy())]
 
     def drain(self) -> None:
