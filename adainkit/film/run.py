@@ -62,6 +62,7 @@ def stylize_film(
     crf: int | None = None,
     preset: str | None = None,
     sound: bool = True,
+    strip: bool = False,
     resume: bool = False,
     overwrite: bool = True,
     max_pixels: int | None = MAX_PIXELS,
@@ -89,7 +90,7 @@ def stylize_film(
     encoder = {"codec": codec, "crf": crf, "preset": preset}
     limits: dict[str, Any] = {"overwrite": overwrite, "max_pixels": max_pixels}
     limits |= {"sound": sound, "cut": stop is not None, "resume": resume}
-    sink = _sink(clip, target, plan, encoder, **limits)
+    sink = _sink(clip, target, plan, encoder, strip=strip, **limits)
     try:
         _run(stylizer, clip, look, calm, sink, statistics, max_frames, progress)
     except BaseException:
@@ -106,6 +107,7 @@ def _sink(
     plan: dict[str, Any],
     encoder: dict[str, Any],
     *,
+    strip: bool,
     overwrite: bool,
     max_pixels: int | None,
     sound: bool,
@@ -116,7 +118,8 @@ def _sink(
     if kind_of(target) == "video":
         encoding = choose_encoding(target, clip.facts, **encoder)
         _tell_losses(target, encoding, clip)
-        return VideoSink(clip, target, encoding, plan | encoding.facts(), sound=sound, cut=cut, resume=resume)
+        copies = {"sound": sound, "strip": strip, "cut": cut}
+        return VideoSink(clip, target, encoding, plan | encoding.facts(), **copies, resume=resume)
     if any(value is not None for value in encoder.values()):
         raise FilmError(f"{target}: codec, crf and preset are for video files")
     if kind_of(target) == "animation":

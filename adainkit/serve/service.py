@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import tempfile
 import threading
@@ -34,6 +35,7 @@ from .shelf import Shelf
 __all__ = ["Service"]
 
 T = TypeVar("T")
+log = logging.getLogger("adainkit.serve")
 _BESIDE = 3  # pictures that are decoded, computed and encoded side by side: more would only take memory
 
 
@@ -91,8 +93,10 @@ class Service:
         try:
             await self.desk.compute(lambda _: warm(), Lane.SHORT)
             self.ready = True
-        except AdaINKitError as error:
-            self.failed = str(error)
+        except Exception as error:
+            known = isinstance(error, AdaINKitError)
+            self.failed = str(error) if known else "a fault of adainkit; see the service's log"
+            log.error("the model %s cannot be used: %s", self.settings.model, error, exc_info=not known)
 
     async def _tidy(self) -> None:
         while True:

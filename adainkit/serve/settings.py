@@ -76,6 +76,8 @@ class Settings:
             least = 0 if each.name in ("port", "grace") else 1 if isinstance(value, int) else 1e-3
             if isinstance(value, (int, float)) and not isinstance(value, bool) and not value >= least:
                 raise SettingsError(f"{each.name} must be {least:g} or more, got {value!r}")
+        if self.port > 65535:
+            raise SettingsError(f"port must be 65535 or less, got {self.port}")
         if self.platform not in ("auto", "none", "sagemaker", "vertex"):
             raise SettingsError(f"platform must be auto, none, sagemaker or vertex, got {self.platform!r}")
 
