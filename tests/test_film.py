@@ -222,6 +222,20 @@ def test_sound_that_a_container_does_not_hold_is_told_before_the_work(
     assert out["streams"] == ["video"]
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_where_a_film_was_made_is_left_out_where_that_is_asked_for(
+    tmp_path: Path, mirror: Mirror, style: Style, suffix: str
+) -> None:
+    source = make_film(tmp_path / f"in{suffix}", 12, chapters=True, location="+48.1000+011.5000/", comment="at home")
+    assert "location" in {name.lower() for name in look_at(source)["metadata"]}
+    out = mirror.stylize_film(source, tmp_path / f"out{suffix}", style, strip=True, statistics="frame")
+    found = look_at(out)
+    assert not {"location", "comment", "title"} & {name.lower().partition("-")[0] for name in found["metadata"]}
+    assert b"+48.1" not in out.read_bytes()
+    assert len(found["chapters"]) == len(look_at(source)["chapters"])
+    assert b"Two" not in out.read_bytes()
+
+
 def test_a_part_of_a_film(tmp_path: Path, mirror: Mirror, style: Style) -> None:
     source = make_film(tmp_path / "in.mp4", 60, rate=Fraction(30), chapters=True, options={"crf": "4", "g": "12"})
     out = mirror.stylize_film(source, tmp_path / "out.mp4", style, statistics="frame", start=0.5, stop=1.5, **FINE)

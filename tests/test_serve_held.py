@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 import requests
@@ -26,7 +28,7 @@ from websockets.sync.client import connect
 
 from adainkit import Style
 from adainkit.engine.whole import Content
-from adainkit.errors import Cancelled, Progress
+from adainkit.errors import Cancelled, Progress, WeightsError
 from adainkit.serve import Settings
 from adainkit.serve import run as serve_run
 from adainkit.serve.desk import Desk, Lane
@@ -253,6 +255,18 @@ def test_strangers_are_not_let_in_by_mistake(monkeypatch: pytest.MonkeyPatch) ->
     assert (found.hosts, found.metadata, found.port) == (("a", "b"), True, 1)
     with pytest.raises(SettingsError, match="waiting must be 1 or more"):
         Settings(waiting=0)
+    with pytest.raises(SettingsError, match="port must be 65535 or less"):
+        Settings(port=70000)
+    with pytest.raises(WeightsError, match="'nope' is neither an existing file"):
+        serve_run.run(Settings(model="nope", platform="none", port=0), lambda _: pytest.fail("it listens"))
+
+
+def test_a_model_that_cannot_be_used_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"no model")
+    with serving(Settings(platform="none", model=str(broken)), ready="/healthz") as url:
+        assert soon(lambda: "broken.safetensors" in requests.get(f"{url}/readyz").json()["error"])
+    assert "cannot be used" in caplog.text
 
 
 def test_the_desk_does_short_work_between_the_steps_of_long_work() -> None:
@@ -353,13 +367,18 @@ def test_the_app_opens_a_page_for_its_user_alone(tmp_path: Path) -> None:
     browser = tmp_path / "browser"
     browser.write_text('#!/bin/sh\nprintf %s "$1" > "$0.seen"\n')
     browser.chmod(0o755)
-    environment = {**os.environ, "BROWSER": str(browser), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "BROWSER": str(browser), "OMP_NUM_THREADS": "1", "ADAINKIT_SERVE_HOSTS": "a.example"}
     command = [sys.executable, "-m", "adainkit", "app"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         printed = process.stdout.readline().split()[-1]
         seen = Path(f"{browser}.seen")
-        assert soon(lambda: seen.exists() and seen.read_text() == printed)
+        assert soon(lambda: seen.exists() and seen.read_text())
+        given = seen.read_text()  # which every user of the computer sees
+        page = Path(url2pathname(urlsplit(given).path))
+        assert given.startswith("file:")
+        assert f"url={printed}" in page.read_text()
+        assert page.stat().st_mode & 0o077 == page.parent.stat().st_mode & 0o077 == 0
         url, _, token = printed.partition("/#token=")
         assert soon(lambda: requests.get(f"{url}/healthz").ok)
         assert requests.get(url).ok
@@ -367,6 +386,7 @@ def test_the_app_opens_a_page_for_its_user_alone(tmp_path: Path) -> None:
         assert requests.get(f"{url}/v1/styles", headers=bearer(token)).ok
         process.send_signal(signal.SIGINT)
         assert process.wait(60) in (0, 130)
+    assert not page.parent.exists()
 
 
 def test_films_are_taken_by_their_content_where_films_are_painted(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,6 +402,7 @@ def test_films_are_taken_by_their_content_where_films_are_painted(url: str, monk
     def stylize_film(stylizer: Stylizer, source: Path, target: Path, style: Style, **options: Any) -> Path:
         assert options["max_frames"] == Settings().frames
         assert options["alpha"] == 1.0
+        assert options["strip"] is True
         options["progress"]("stylize", 1, 2)
         target.write_bytes(source.read_bytes() + style.name.encode())
         return target

@@ -27,20 +27,21 @@ log = logging.getLogger("adainkit")
 # What containers write themselves, or what would be wrong of the new film.
 _OWN = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "alpha_mode", "number_of_frames"}
 _OWN |= {"number_of_bytes", "bps", "vendor_id"}
+_TOLD_ALWAYS = {"language"}  # what players choose a stream by
 
 
 class Copies:
     """Which streams of the source go into a film as they are. Made before the work, so that what does not fit is told
-    then."""
+    then. `strip`: words (places, titles, dates, those of chapters) and attached files are left out."""
 
-    def __init__(self, clip: VideoClip, encoding: Encoding, *, sound: bool) -> None:
-        self.path, self.chosen = clip.path, list[int]()
+    def __init__(self, clip: VideoClip, encoding: Encoding, *, sound: bool, strip: bool = False) -> None:
+        self.path, self.chosen, self.strip = clip.path, list[int](), strip
         av = need_av()
         with film_errors(clip.path), av.open(str(clip.path), metadata_errors="replace") as source:
             same = "matroska" in source.format.name and encoding.container == "matroska"
             for stream in source.streams:
                 codec = stream.codec_context.name if stream.codec_context is not None else None
-                if stream.type == "audio" and not sound:
+                if (stream.type == "audio" and not sound) or (stream.type == "attachment" and strip):
                     continue
                 if stream.type in ("audio", "subtitle") and codec is not None:
                     if _fits(stream, encoding.container):
@@ -68,11 +69,16 @@ class Copies:
         for index in self.chosen:
             old = source.streams[index]
             new = added[index] = out.add_stream_from_template(old)
-            new.metadata.update(_words(old.metadata))
+            new.metadata.update(self.words(old.metadata))
             if hasattr(type(new), "disposition"):
                 new.disposition = old.disposition
-        out.metadata.update(_words(source.metadata))
+        out.metadata.update(self.words(source.metadata))
         return added
+
+    def words(self, metadata: dict[str, str]) -> dict[str, str]:
+        """What is said about the film, a stream or a chapter, as far as it goes into the new film."""
+        words = _words(metadata)
+        return {name: words[name] for name in words if name.lower() in _TOLD_ALWAYS} if self.strip else words
 
 
 def join(
@@ -99,9 +105,9 @@ def join(
             added: dict[int, Any] = {}
             others: Iterator[tuple[Fraction, Any]] = iter(())
             if copies is not None and source is not None:
-                stream.metadata.update(_words(video_stream(source, copies.path).metadata))
+                stream.metadata.update(copies.words(video_stream(source, copies.path).metadata))
                 added = copies.add_to(source, out)
-                _set_chapters(source, out, facts, timing, stop)
+                _set_chapters(source, out, facts, timing, copies, stop)
                 others = _copied(source, added, facts, timing, stop)
             _mux(out, stream, segments, facts, timing, others)
             out.close()
@@ -179,7 +185,7 @@ def _copied(
         yield at, packet
 
 
-def _set_chapters(source: Any, out: Any, facts: Facts, timing: Timing, stop: bool) -> None:
+def _set_chapters(source: Any, out: Any, facts: Facts, timing: Timing, copies: Copies, stop: bool) -> None:
     begins, end = facts.begins * facts.time_base, timing.end * facts.time_base
     kept = []
     for chapter in source.chapters():
@@ -187,7 +193,8 @@ def _set_chapters(source: Any, out: Any, facts: Facts, timing: Timing, stop: boo
         first, last = chapter["start"] * base, chapter["end"] * base
         if last > begins and first < max(end, begins):
             first, last = max(first, begins) - begins, min(last, end) if stop else last
-            kept.append({**chapter, "start": round(first / base), "end": round((last - begins) / base)})
+            about = {"metadata": copies.words(chapter.get("metadata") or {})} if copies.strip else {}
+            kept.append({**chapter, **about, "start": round(first / base), "end": round((last - begins) / base)})
     if kept:
         out.set_chapters(kept)
 

@@ -63,6 +63,7 @@ def stylize_film(
     crf: int | None = None,
     preset: str | None = None,
     sound: bool = True,
+    strip: bool = False,
     resume: bool = False,
     overwrite: bool | None = None,
     max_pixels: int | None = MAX_PIXELS,
@@ -92,7 +93,7 @@ def stylize_film(
     encoder = {"codec": codec, "crf": crf, "preset": preset}
     limits: dict[str, Any] = {"overwrite": replace, "max_pixels": max_pixels}
     limits |= {"sound": sound, "cut": stop is not None, "resume": resume}
-    sink = _sink(clip, target, plan, encoder, **limits)
+    sink = _sink(clip, target, plan, encoder, strip=strip, **limits)
     try:
         _run(stylizer, clip, look, calm, sink, statistics, max_frames, progress)
     except BaseException:
@@ -109,6 +110,7 @@ def _sink(
     plan: dict[str, Any],
     encoder: dict[str, Any],
     *,
+    strip: bool,
     overwrite: bool,
     max_pixels: int | None,
     sound: bool,
@@ -119,7 +121,8 @@ def _sink(
     if kind_of(target) == "video":
         encoding = choose_encoding(target, clip.facts, **encoder)
         _tell_losses(target, encoding, clip)
-        return VideoSink(clip, target, encoding, plan | encoding.facts(), sound=sound, cut=cut, resume=resume)
+        copies = {"sound": sound, "strip": strip, "cut": cut}
+        return VideoSink(clip, target, encoding, plan | encoding.facts(), **copies, resume=resume)
     if any(value is not None for value in encoder.values()):
         raise FilmError(f"{target}: codec, crf and preset are for video files")
     if kind_of(target) == "animation":

@@ -64,9 +64,10 @@ class VideoSink:
         sound: bool,
         cut: bool,
         resume: bool,
+        strip: bool = False,
     ) -> None:
         self._clip, self._target, self._encoding, self._cut = clip, target, encoding, cut
-        self._copies = Copies(clip, encoding, sound=sound) if isinstance(clip, VideoClip) else None
+        self._copies = Copies(clip, encoding, sound=sound, strip=strip) if isinstance(clip, VideoClip) else None
         self.segments = Segments(target, encoding, plan, resume=resume)
         self.done = self.segments.done
 

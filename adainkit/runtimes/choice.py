@@ -41,7 +41,12 @@ def find_runtime(
         raise AdaINKitError(f"the runtime {wanted!r} computes on the CPU, not on {device}; use device='cpu'")
     if not here(wanted):
         raise AdaINKitError(f'the runtime {wanted!r} is not installed: pip install "adainkit[{ENGINES[wanted]}]"')
-    return wanted, _precision(wanted, named, device, config)
+    try:
+        return wanted, _precision(wanted, named, device, config)
+    except AdaINKitError:
+        if runtime != "auto":
+            raise
+        return "torch", "float32"  # the variable says what is liked, not what must be
 
 
 def _precision(runtime: str, named: str, device: torch.device, config: ModelConfig) -> Precision:

@@ -58,6 +58,8 @@ class LeanStyle:
     @classmethod
     def blend(cls, parts: Iterable[tuple[LeanStyle, float]]) -> LeanStyle:
         """The weighted mean of styles of one encoder."""
+        if not parts:
+            raise StyleError("there is no style to blend; give one or more")
         styles, weights = zip(*parts, strict=True)
         if len({style.digest for style in styles}) > 1:
             raise StyleError("styles of different encoders cannot be mixed; encode all of them with one model")
@@ -80,6 +82,8 @@ class LeanStylizer:
         precision: Precision = "float32",
         threads: int | None = None,
     ) -> None:
+        if precision not in get_args(Precision):
+            raise AdaINKitError(f"precision must be {', '.join(get_args(Precision))}, got {precision!r}")
         if runtime == "auto":
             runtime = "openvino" if here("openvino") else "onnxruntime"
         if runtime != "openvino" and precision != "float32":

@@ -56,7 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     else:  # the platform stands before the service, and asks for nothing else
         app.include_router(contract.router)
     opened = set() if contract is None else contract.addresses
-    app.add_middleware(Guard, settings=settings, tokens=service.tokens, metrics=service.metrics, opened=opened)
+    app.add_middleware(Guard, settings=settings, door=service.door, metrics=service.metrics, opened=opened)
     if settings.origins:
         app.add_middleware(
             CORSMiddleware,

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from ..errors import Cancelled, Progress
 from ..session import Busy
+from .places import counted_in
 
 __all__ = ["Desk", "Lane"]
 
@@ -76,13 +77,8 @@ class Desk:
             raise Busy(f"{self.taken} requests are waiting already; try again later")
         if self._taken[caller] >= self.each:
             raise Busy(f"{self.each} requests of this caller are waiting already; wait for their answers")
-        self._taken[caller] += 1
-        try:
+        with counted_in(self._taken, caller):
             yield
-        finally:
-            self._taken[caller] -= 1
-            if not self._taken[caller]:
-                del self._taken[caller]
 
     async def compute(self, work: Callable[[Progress], T], lane: Lane, tell: Progress | None = None) -> T:
         """What `work(progress)` gives, done in the desk's thread when its turn comes. `tell` is called there as

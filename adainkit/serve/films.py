@@ -55,6 +55,7 @@ async def paint_film(service: Service, job: Job, source: Path, order: Order) -> 
     ending = source.suffix[1:] if source.suffix[1:] in FILMS else "mp4"
     target = source.with_name(f"result.{order.format if order.format in FILMS else ending}")
     limits: dict[str, Any] = {"max_pixels": service.settings.pixels, "max_frames": service.settings.frames}
+    limits["strip"] = not order.metadata
 
     def compute(progress: Progress) -> None:
         def step(stage: str, done: int, total: int) -> None:

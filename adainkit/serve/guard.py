@@ -6,18 +6,20 @@ Pure ASGI, so that uploads stream through it and a caller that leaves is seen.
 from __future__ import annotations
 
 import asyncio
-import math
+import time
+from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from .door import Door, address_of
 from .metrics import Metrics
+from .places import counted_in
 from .problems import Refusal, problem
-from .rates import Rates
 from .settings import Settings, is_loopback
-from .tokens import Tokens
 
 __all__ = ["CSP", "Guard"]
 
@@ -43,14 +45,13 @@ class Guard:
     """Middleware: host and origin, token, rate and size of every request; the name of the caller goes on in the scope's
     state. WebSockets show their token in their first message."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, tokens: Tokens, metrics: Metrics, opened: set[str]) -> None:
-        self.app, self.settings, self.tokens, self.metrics = app, settings, tokens, metrics
+    def __init__(self, app: ASGIApp, settings: Settings, door: Door, metrics: Metrics, opened: set[str]) -> None:
+        self.app, self.settings, self.door, self.metrics = app, settings, door, metrics
         self.opened = _OPEN | opened
         self.probed = {"/healthz", "/readyz"} | opened  # by machines, under whatever name they have for this one
-        self.rates = Rates(settings.rate, settings.burst)
-        self.failures = Rates(10 / 60, 10)  # wrong tokens of one address: ten at once, ten a minute
-        self._bodies = 0  # requests that bring something, from their first byte to their answer
-        self.hosts = settings.hosts or (("localhost", "127.0.0.1", "::1") if is_loopback(settings.host) else ())
+        self._bodies: Counter[str] = Counter()  # requests that bring something, until their answer, by caller
+        names = settings.hosts or (("localhost", "127.0.0.1", "::1") if is_loopback(settings.host) else ())
+        self.hosts = {name.lower() for name in names}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request or WebSocket."""
@@ -60,25 +61,23 @@ class Guard:
         headers = Headers(scope=scope)
         try:
             if scope["path"] not in self.probed:
-                self._check_place(headers, scope)
-            if scope["type"] == "http":
-                scope.setdefault("state", {})["caller"] = self._caller(headers, scope)
+                self._check_place(headers)
+            if scope["type"] == "websocket":
+                self.door.knock(address_of(scope))
+            else:
+                caller = scope.setdefault("state", {})["caller"] = self._caller(headers, scope)
                 self._check_length(headers)
-                if scope["method"] == "POST" and self._bodies >= 2 * self.settings.waiting:
-                    raise Refusal(429, "too many requests are waiting", headers={"Retry-After": "1"})
+                place = self._place(scope, caller or address_of(scope))
         except Refusal as refused:
             await self._refuse(refused, scope, receive, send)
             return
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
-        else:
-            self._bodies += scope["method"] == "POST"
-            try:
-                await self.app(scope, self._counted(receive), self._answering(scope, send))
-            finally:
-                self._bodies -= scope["method"] == "POST"
+            return
+        with place:
+            await self.app(scope, self._counted(receive), self._answering(scope, send))
 
-    def _check_place(self, headers: Headers, scope: Scope) -> None:
+    def _check_place(self, headers: Headers) -> None:
         """No page of another origin, and no name that somebody else's DNS points here, speaks for a user."""
         host = _host(headers.get("host", ""))
         if self.hosts and host not in self.hosts:
@@ -86,34 +85,26 @@ class Guard:
         origin = headers.get("origin")
         if origin is None or origin in self.settings.origins:
             return
-        if urlsplit(origin).netloc != headers.get("host", ""):
+        if _split(origin).netloc.lower() != headers.get("host", "").lower():
             raise Refusal(403, f"pages of {origin[:100]!r} may not call", "add the origin to the setting `origins`")
 
     def _caller(self, headers: Headers, scope: Scope) -> str:
-        """The caller's name: that of its token, or its address where none is needed."""
-        address = str((scope.get("client") or ("",))[0])
+        """The caller's name; none for what needs no token."""
         path = scope["path"]
         if path in self.opened or path.startswith("/page/"):
             return ""
-        if not self.tokens.needed:
-            self._check_rate(self.rates, address)
-            return ""
-        if self.failures.spent(address):
-            self._check_rate(self.failures, address)
         kind, _, token = headers.get("authorization", "").partition(" ")
-        name = self.tokens.name_of(token.strip()) if kind.lower() == "bearer" else None
-        if name is None:
-            self.failures.wait(address)
-            raise Refusal(
-                401, "the token is missing or not valid", "send it as `Authorization: Bearer TOKEN`",
-                {"WWW-Authenticate": "Bearer"},
-            )  # fmt: skip
-        self._check_rate(self.rates, name)
-        return name
+        return self.door.admit(token.strip() if kind.lower() == "bearer" else "", address_of(scope))
 
-    def _check_rate(self, rates: Rates, caller: str) -> None:
-        if seconds := rates.wait(caller):
-            raise Refusal(429, "too many requests", headers={"Retry-After": str(math.ceil(seconds))})
+    def _place(self, scope: Scope, caller: str) -> AbstractContextManager[None]:
+        """A place, within the block, for a request that brings something: however slowly it comes, one caller leaves
+        places for the others. `Refusal` where there is none."""
+        if scope["method"] != "POST":
+            return nullcontext()
+        limits = self.settings
+        if self._bodies.total() >= 2 * limits.waiting or self._bodies[caller] >= 2 * limits.waiting_each:
+            raise Refusal(429, "too many requests are waiting", headers={"Retry-After": "1"})
+        return counted_in(self._bodies, caller)
 
     def _check_length(self, headers: Headers) -> None:
         length = headers.get("content-length", "0")
@@ -129,15 +120,20 @@ class Guard:
         )  # fmt: skip
 
     def _counted(self, receive: Receive) -> Receive:
-        """`receive`, which counts, since a chunked body says nothing of its length, and does not wait for ever."""
-        seen, whole = 0, False
+        """`receive`, which counts, since a chunked body says nothing of its length, and does not wait for ever: neither
+        for the next piece nor for the whole."""
+        seen, whole, until = 0, False, time.monotonic() + self.settings.upload
 
         async def counting() -> Message:
             nonlocal seen, whole
+            patience = min(_STALL_SECONDS, until - time.monotonic())
             try:
-                message = await (receive() if whole else asyncio.wait_for(receive(), _STALL_SECONDS))
+                message = await (receive() if whole else asyncio.wait_for(receive(), max(0.0, patience)))
             except asyncio.TimeoutError as error:
-                raise Refusal(408, f"nothing came for {_STALL_SECONDS:g} s", "send the request again") from error
+                what = f"nothing came for {_STALL_SECONDS:g} s"
+                if patience < _STALL_SECONDS:
+                    what = f"the body was not whole after {self.settings.upload:g} s"
+                raise Refusal(408, what, "send the request again") from error
             whole = not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > self.settings.bytes:
@@ -169,8 +165,13 @@ class Guard:
 
 
 def _host(header: str) -> str:
-    """The name in a Host header, without its port."""
+    """The name in a Host header, in small letters, without its port."""
+    return _split(f"//{header}").hostname or ""
+
+
+def _split(address: str) -> SplitResult:
+    """The parts of an address; none of them for what is no address."""
     try:
-        return urlsplit(f"//{header}").hostname or ""
+        return urlsplit(address)
     except ValueError:
-        return ""
+        return urlsplit("")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shutil
 import socket
+import tempfile
 import webbrowser
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from ..errors import AdaINKitError
+from ..store.weights import models, resolve
 from .settings import Settings, SettingsError, is_loopback, platform_of
 
 if TYPE_CHECKING:
@@ -26,11 +29,18 @@ log = logging.getLogger("adainkit.serve")
 _MODEL = Path("/opt/ml/model")  # where SageMaker unpacks model.tar.gz
 
 
-def run(settings: Settings, started: Callable[[str], object] = lambda address: None) -> None:
+def run(
+    settings: Settings,
+    started: Callable[[str], object] = lambda address: None,
+    ending: Callable[[], object] = lambda: None,
+) -> None:
     """Serve until SIGTERM or Ctrl-C, which let the requests that are there end. `started(address)` is called when the
-    socket listens. `SettingsError` for a place where strangers would be let in."""
+    socket listens, `ending()` when a signal comes. `SettingsError` for a place where strangers would be let in,
+    `WeightsError` for a model that there is not."""
     settings = for_platform(settings)
-    server, _ = make_server(settings)
+    if settings.model not in models():
+        resolve(settings.model)
+    server, _ = make_server(settings, ending)
     with _listening(settings) as listener:
         port = listener.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -42,15 +52,24 @@ def open_app(
     settings: Settings, opener: Callable[[str], object] = webbrowser.open, told: Callable[[str], object] = str
 ) -> None:
     """The page in the system's browser, for this user alone: on loopback, on a free port, with a token that is made for
-    this run. `told(address)` is called first. It is in the address behind #, which a browser sends to nobody."""
+    this run. `told(address)` is called first. The token stands behind #, which a browser sends to nobody, and the
+    browser is given a file that leads there: what a command is called with, every user of the computer sees."""
     token = secrets.token_urlsafe(32)
-    own = replace(settings, host="127.0.0.1", port=0, token=token, tokens=None, platform="none")
+    own = replace(settings, host="127.0.0.1", port=0, token=token, tokens=None, platform="none", hosts=())
+    with tempfile.TemporaryDirectory(prefix="adainkit-app-", ignore_cleanup_errors=True) as folder:  # the user's alone
 
-    def started(address: str) -> None:
-        told(f"{address}#token={token}")
-        opener(f"{address}#token={token}")
+        def started(address: str) -> None:
+            told(f"{address}#token={token}")
+            opener(leading_to(f"{address}#token={token}", Path(folder) / "open.html").as_uri())
 
-    run(own, started)
+        run(own, started, lambda: shutil.rmtree(folder, ignore_errors=True))  # a signal may end the process within
+
+
+def leading_to(address: str, path: Path) -> Path:
+    """A file, for its owner's eyes, whose page leads to an address."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={address}">')
+    return path
 
 
 def for_platform(settings: Settings) -> Settings:
@@ -70,8 +89,9 @@ def for_platform(settings: Settings) -> Settings:
     return replace(settings, host="0.0.0.0", port=int(port), model=model, platform=platform)
 
 
-def make_server(settings: Settings) -> tuple[uvicorn.Server, FastAPI]:
-    """uvicorn's server for a new application, and the application. `AdaINKitError` without the extra."""
+def make_server(settings: Settings, ending: Callable[[], object] = lambda: None) -> tuple[uvicorn.Server, FastAPI]:
+    """uvicorn's server for a new application, and the application; `ending()` is called when a signal comes.
+    `AdaINKitError` without the extra."""
     try:
         import uvicorn
 
@@ -83,6 +103,7 @@ def make_server(settings: Settings) -> tuple[uvicorn.Server, FastAPI]:
         """A server whose app knows when it is to end: open streams end by themselves then."""
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            ending()
             if self.started:
                 app.state.service.drain()
             super().handle_exit(sig, frame)
@@ -95,6 +116,7 @@ def make_server(settings: Settings) -> tuple[uvicorn.Server, FastAPI]:
         log_config=None,  # the log is ours; addresses and tokens of callers are not written down
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=[*settings.proxies] or ["127.0.0.1", "::1"],
         limit_concurrency=4 * settings.waiting + 64,
         timeout_keep_alive=10,
         timeout_graceful_shutdown=max(1, int(settings.grace)),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -22,17 +24,18 @@ from ..session import Limits, Session
 from ..store.weights import models
 from ..stylizer import Stylizer
 from .desk import Desk, Lane
+from .door import Door
 from .jobs import Jobs
 from .metrics import Metrics
 from .pictures import Pictures
 from .problems import Refusal
 from .settings import Settings
 from .shelf import Shelf
-from .tokens import Tokens
 
 __all__ = ["Service"]
 
 T = TypeVar("T")
+log = logging.getLogger("adainkit.serve")
 _BESIDE = 3  # pictures that are decoded, computed and encoded side by side: more would only take memory
 
 
@@ -40,13 +43,13 @@ class Service:
     """One process's service. `start` and `stop` it in the event loop that answers."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, self.tokens, self.metrics = settings, Tokens(settings), Metrics()
+        self.settings, self.door, self.metrics = settings, Door(settings), Metrics()
         self.session = Session(settings.device, limits=Limits(models=4))
         self.shelf = Shelf(settings.saved)
         self._loading = threading.Lock()
         self.ready = False
         self.failed = ""
-        self.live = 0
+        self.live: Counter[str] = Counter()  # cameras, by caller
 
     async def start(self) -> None:
         """Make folders and threads; the model is loaded beside, and `ready` says when."""
@@ -61,7 +64,7 @@ class Service:
         self.metrics.gauge("queue", "Requests that are waiting or in work.", lambda: self.desk.taken)
         self.metrics.gauge("jobs", "Jobs that are not done.", lambda: self.jobs.open)
         self.metrics.gauge("pictures", "Uploaded pictures that are kept.", lambda: len(self.pictures))
-        self.metrics.gauge("cameras", "Cameras that are connected.", lambda: self.live)
+        self.metrics.gauge("cameras", "Cameras that are connected.", self.live.total)
         self._tasks = [asyncio.create_task(self._warm()), asyncio.create_task(self._tidy())]
 
     def drain(self) -> None:
@@ -90,8 +93,10 @@ class Service:
         try:
             await self.desk.compute(lambda _: warm(), Lane.SHORT)
             self.ready = True
-        except AdaINKitError as error:
-            self.failed = str(error)
+        except Exception as error:
+            known = isinstance(error, AdaINKitError)
+            self.failed = str(error) if known else "a fault of adainkit; see the service's log"
+            log.error("the model %s cannot be used: %s", self.settings.model, error, exc_info=not known)
 
     async def _tidy(self) -> None:
         while True:

@@ -42,6 +42,9 @@ class Settings:
     token: str = _set("", "one token; better by the environment than by a flag, which other users see")
     origins: tuple[str, ...] = _set((), "origins of other pages that may call, as https://shop.example, with commas")
     hosts: tuple[str, ...] = _set((), "names under which the service is called, with commas; others are refused")
+    proxies: tuple[str, ...] = _set(
+        (), "addresses of proxies whose X-Forwarded-For is believed, with commas; without it, those of this computer"
+    )
     metadata: bool = _set(False, "keep EXIF, XMP and texts of pictures unless a request says otherwise")
     bytes: int = _set(64 << 20, "the largest body of a request")
     pixels: int = _set(1 << 26, "the largest picture, in pixels")
@@ -51,11 +54,13 @@ class Settings:
     styles: int = _set(8, "the most styles that are mixed")
     preview: int = _set(1024, "the longest side of a preview")
     seconds: float = _set(120.0, "the longest time that a request may take; jobs may take longer")
+    upload: float = _set(300.0, "the longest time that the body of a request may take to come")
     waiting: int = _set(32, "the most requests in the queue; further ones get 429 and Retry-After")
     waiting_each: int = _set(16, "the most of them that are one caller's")
     jobs: int = _set(16, "the most jobs that are not done yet")
     jobs_each: int = _set(4, "the most of them that are one caller's")
     live: int = _set(4, "the most cameras at once")
+    live_each: int = _set(2, "the most of them that are one caller's")
     rate: float = _set(20.0, "requests a second of one caller, in the mean")
     burst: int = _set(120, "how many of them may come at once")
     keep: float = _set(900.0, "how long uploaded pictures and results of jobs are kept after their last use")
@@ -71,6 +76,8 @@ class Settings:
             least = 0 if each.name in ("port", "grace") else 1 if isinstance(value, int) else 1e-3
             if isinstance(value, (int, float)) and not isinstance(value, bool) and not value >= least:
                 raise SettingsError(f"{each.name} must be {least:g} or more, got {value!r}")
+        if self.port > 65535:
+            raise SettingsError(f"port must be 65535 or less, got {self.port}")
         if self.platform not in ("auto", "none", "sagemaker", "vertex"):
             raise SettingsError(f"platform must be auto, none, sagemaker or vertex, got {self.platform!r}")
 

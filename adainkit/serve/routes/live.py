@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Annotated, Any
 
@@ -15,8 +17,10 @@ from ...errors import AdaINKitError, Progress
 from ...images import open_image
 from ...look.previews import bounded, reduced
 from ..desk import Lane
+from ..door import address_of
 from ..fields import ControlsJSON, Share, options_of
 from ..painting import Order
+from ..places import counted_in
 from ..problems import Refusal, told
 from ..service import Service
 from ..shelf import as_jpeg
@@ -25,6 +29,7 @@ __all__ = ["router"]
 
 router = APIRouter()
 _FIRST_SECONDS = 10.0
+_IDLE_SECONDS = 60.0  # without a frame: its place is for others
 _FRAME_BYTES = 1 << 20
 _FRAME_PIXELS = 1 << 21
 _SIDE = 640
@@ -47,10 +52,13 @@ async def live(socket: WebSocket) -> None:
     in work: of these the last is taken. Errors are `{error, remedy}` as text."""
     service: Service = socket.app.state.service
     await socket.accept()
+    camera = _Camera(socket, service)
     try:
-        await _Camera(socket, service).serve()
+        await camera.serve()
     except asyncio.TimeoutError:
-        await _refuse(socket, Refusal(408, f"no look came within {_FIRST_SECONDS:g} s"))
+        what = "look" if camera.order is None else "frame"
+        seconds = _FIRST_SECONDS if camera.order is None else _IDLE_SECONDS
+        await _refuse(socket, Refusal(408, f"no {what} came within {seconds:g} s", "connect again"))
     except (WebSocketDisconnect, RuntimeError):
         pass  # gone, perhaps while it was answered
     except (Refusal, AdaINKitError) as error:
@@ -62,6 +70,8 @@ class _Camera:
 
     def __init__(self, socket: WebSocket, service: Service) -> None:
         self.socket, self.service = socket, service
+        self.address = address_of(socket.scope)
+        self.token = ""
         self.caller: str | None = None
         self.order: Order | None = None
         self.frame: bytes | None = None
@@ -71,24 +81,34 @@ class _Camera:
         """Until the caller leaves. `Refusal` for what ends the connection."""
         first = await asyncio.wait_for(self.socket.receive(), _FIRST_SECONDS)
         await self._take(first)  # strangers take no place
-        service = self.service
-        if service.live >= service.settings.live or service.desk.draining:
-            raise Refusal(429, f"{service.live} cameras are connected already", "try again later")
-        service.live += 1
-        tasks = {asyncio.create_task(self._read()), asyncio.create_task(self._paint())}
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            service.live -= 1
+        with self._place():
+            tasks = {asyncio.create_task(self._read()), asyncio.create_task(self._paint())}
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _place(self) -> AbstractContextManager[None]:
+        """One of the places for cameras. `Refusal` where there is none, for anybody or for this caller."""
+        live, limits, caller = self.service.live, self.service.settings, self.caller or self.address
+        if live.total() >= limits.live or self.service.desk.draining:
+            raise Refusal(429, f"{live.total()} cameras are connected already", "try again later")
+        if live[caller] >= limits.live_each:
+            raise Refusal(429, f"{live[caller]} cameras of this caller are connected already", "switch one of them off")
+        return counted_in(live, caller)
 
     async def _read(self) -> None:
+        frame_came = time.monotonic()
         while True:
-            await self._take(await self.socket.receive())
+            left = frame_came + _IDLE_SECONDS - time.monotonic()
+            message = await asyncio.wait_for(self.socket.receive(), max(0.0, left))
+            await self._take(message)
+            if message.get("bytes"):
+                frame_came = time.monotonic()
 
     async def _take(self, message: Any) -> None:
         if message["type"] == "websocket.disconnect":
@@ -101,6 +121,7 @@ class _Camera:
         elif len(data or b"") > _FRAME_BYTES:
             raise Refusal(413, f"a frame has at most {_FRAME_BYTES} bytes", "send smaller frames")
         else:
+            self.service.door.check(self.token, self.caller or "")
             self.frame = data
             self.came.set()
 
@@ -111,10 +132,9 @@ class _Camera:
             first = error.errors()[0]
             raise Refusal(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:300]) from error
         if self.caller is None:
-            name = self.service.tokens.name_of(look.token) if self.service.tokens.needed else ""
-            if name is None:
-                raise Refusal(401, "the token is missing or not valid", "send it as `token` in the first message")
-            self.caller = name
+            self.caller, self.token = self.service.door.admit(look.token, self.address), look.token
+        else:
+            self.service.door.check(self.token, self.caller)
         names = [(share.name, share.weight) for share in look.styles]
         options = options_of(look.controls.model_dump())
         model = self.service.model(look.model)
