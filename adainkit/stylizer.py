@@ -611,7 +611,7 @@ class Stylizer:
         return style
 
     def executor(self, tile: TileSize = "auto") -> Executor:
-        """What encodes and decodes, on tensors; `tile` as in `stylize`. It stays as it is when this one moves."""
+        """What encodes and decodes, on tensors; `tile` as in `stylize`. Of use until this one moves."""
         return self._executor(tile)
 
     def _executor(self, tile: TileSize) -> Executor:

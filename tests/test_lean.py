@@ -11,10 +11,11 @@ import pytest
 from PIL import Image
 from test_runtimes import ENGINES, picture
 
-from adainkit import Style, StyleError, Stylizer
+from adainkit import AdaINKitError, ImageError, Style, StyleError, Stylizer
 from adainkit.look.masks import resize
 from adainkit.runtimes import arrays
 from adainkit.runtimes.lean import LeanStyle, LeanStylizer
+from adainkit.runtimes.pictures import opened
 from adainkit.store.weights import resolve
 
 pytest.importorskip("onnx")
@@ -117,3 +118,15 @@ def test_resizing_is_that_of_the_library() -> None:
     x = np.random.default_rng(0).random((1, 3, 37, 50)).astype(np.float32)
     for size in ((20, 31), (74, 50), (37, 10), (1, 1)):
         assert np.allclose(arrays.resized(x, size), resize(torch.from_numpy(x), size).numpy(), atol=1e-5)
+
+
+def test_what_it_cannot_do_is_told(tmp_path: Path) -> None:
+    deep = tmp_path / "deep.png"
+    Image.fromarray(np.full((9, 9), 30000, np.uint16)).save(deep)
+    for source, words in ((deep, "deeper than 8 bits"), (b"bytes", "got bytes")):
+        with pytest.raises(ImageError, match=words):
+            opened(source)
+    with pytest.raises(StyleError, match="no style to blend"):
+        LeanStyle.blend([])
+    with pytest.raises(AdaINKitError, match="precision must be float32"):
+        LeanStylizer(precision="fp32")

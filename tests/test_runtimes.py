@@ -120,6 +120,8 @@ def test_auto_is_what_is_there_and_faster(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("ADAINKIT_RUNTIME", "torch")
     assert choice.find_runtime("auto", cpu, "auto", capped)[0] == "torch"
     assert choice.find_runtime("openvino", cpu, "float32", capped) == ("openvino", "float32")
+    monkeypatch.setenv("ADAINKIT_RUNTIME", "openvino")
+    assert choice.find_runtime("auto", cpu, torch.float16, capped)[0] == "torch"  # which it has not
 
 
 def test_what_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,12 +38,16 @@ def opened(source: Source) -> LeanPicture:
     """A path, PIL image or array `(H, W)` or `(H, W, 1 | 3 | 4)` of uint8, uint16 or floats in [0, 1]. `ImageError`."""
     if isinstance(source, np.ndarray):
         return _of_array(source)
+    if not isinstance(source, (str, os.PathLike, Image.Image)):
+        raise ImageError(f"expected a path, a PIL image or an array, got {type(source).__name__}")
     try:
         image = source if isinstance(source, Image.Image) else Image.open(source)
         if image.width * image.height > _MAX_PIXELS:
             raise ImageError(f"{source}: {image.width} x {image.height} pixels are more than {_MAX_PIXELS}")
+        if image.mode.startswith(("I", "F")):  # to 8 bits they would be clipped
+            raise ImageError(f"{source}: deeper than 8 bits; give an array, or use adainkit.Stylizer")
         image = _in_srgb(ImageOps.exif_transpose(image))
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(f"{source}: cannot be read as a picture ({error})") from error
     values = np.asarray(image, np.uint8).astype(np.float32) / 255
     return _split(values, None)
