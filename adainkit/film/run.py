@@ -81,15 +81,8 @@ def stylize_film(
     clip = open_clip(source, start=start, stop=stop, fps=fps, max_pixels=max_pixels)
     look = make_look(stylizer, style, alpha, mask, style_size, max_pixels, controls, clip.facts.rate)
     calm = Steady(steady) if steady else None
-    options = {
-        "alpha": repr(alpha),
-        "steady": steady,
-        "statistics": statistics,
-        "start": start,
-        "stop": stop,
-        **controls,
-    }
-    plan = plan_of(stylizer, source, look, mask, fps, options)
+    options = {"alpha": repr(alpha), "steady": steady, "statistics": statistics, "start": start, "stop": stop}
+    plan = plan_of(stylizer, source, look, mask, fps, options | controls)
     encoder = {"codec": codec, "crf": crf, "preset": preset}
     limits: dict[str, Any] = {"overwrite": replace, "max_pixels": max_pixels}
     limits |= {"sound": sound, "cut": stop is not None, "resume": resume}
