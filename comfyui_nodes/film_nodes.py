@@ -80,8 +80,8 @@ class AdaINStylizeVideo(io.ComfyNode):
         del options["tile"]
         if mask is not None:
             options["mask"] = from_mask(mask[:1])[0].cpu().numpy()
-        target = film_target(".mp4" if "mp4" in video.get_container_format() else ".mkv")
         source, given = video.get_stream_source(), None
+        target = film_target(_suffix(source, video.get_container_format()))
         if isinstance(source, BytesIO):
             given = target.with_name(f"{target.stem}-source{target.suffix}")
             given.write_bytes(source.getvalue())
@@ -92,7 +92,7 @@ class AdaINStylizeVideo(io.ComfyNode):
             begins, share = _PASSES[stage]
             steps.show(begins + share * done / max(total, done, 1))
 
-        more = {"statistics": statistics, "steady": steady, "progress": progress, **options}
+        more = {"statistics": statistics, "steady": steady, "progress": progress, **_trim(video), **options}
         try:
             model.on_device(_LARGE).stylize_film(source, target, style[0], **more)
         finally:
@@ -100,6 +100,25 @@ class AdaINStylizeVideo(io.ComfyNode):
                 given.unlink(missing_ok=True)
             _remove(Path(f"{target}.parts"))
         return io.NodeOutput(InputImpl.VideoFromFile(str(target)))
+
+
+def _suffix(source: str | BytesIO, container: str) -> str:
+    """That of a film of the same kind; MP4 and MOV have one name in FFmpeg, and differ in their first bytes."""
+    if "mp4" not in container:
+        return ".mkv"
+    if isinstance(source, BytesIO):
+        start = source.getvalue()[:12]
+    else:
+        with Path(source).open("rb") as file:
+            start = file.read(12)
+    return ".mov" if start[4:12] == b"ftypqt  " else ".mp4"
+
+
+def _trim(video: Any) -> dict[str, float]:
+    """The part of a video that is wanted, where this ComfyUI can cut videos; a length of 0 is up to the end."""
+    window = getattr(video, "get_active_trim_window", None)
+    start, length = window() if window is not None else (0.0, 0.0)
+    return {"start": start or 0.0, **({"stop": (start or 0.0) + length} if length else {})}
 
 
 def _remove(folder: Path) -> None:

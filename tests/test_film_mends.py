@@ -18,7 +18,7 @@ from small_films import look_at, make_film, picture
 from test_stylizer import tiny
 
 from adainkit import Cancelled, FilmError, ImageError, Style, Stylizer
-from adainkit.film import segments
+from adainkit.film import preview, segments
 from adainkit.film.pictures import AnimationClip, _starts
 
 
@@ -284,3 +284,66 @@ def test_seconds_that_are_none_are_told(tmp_path: Path, mirror: Mirror, style: S
     source = make_film(tmp_path / "in.mkv", 3, sound=None)
     with pytest.raises(FilmError, match="begins at 0 s or later"):
         mirror.stylize_film(source, tmp_path / "out.mkv", style, **more)
+
+
+def test_what_cannot_be_written_is_told_before_the_work(
+    tmp_path: Path, mirror: Mirror, style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make_film(tmp_path / "in.mkv", 12, sound=None)
+
+    def fails(target: str, words: str, **more: Any) -> None:
+        with pytest.raises((FilmError, ImageError), match=words):
+            mirror.stylize_film(source, tmp_path / target, style, progress=before_painting, **more)
+        assert [path.name for path in tmp_path.iterdir()] == ["in.mkv"]
+
+    def before_painting(stage: str, done: int, total: int) -> None:
+        assert stage == "scan"
+
+    for codec in ("h264", "h265", "av1", "vp9"):
+        fails("out.mkv", "does not take .*nonsense", codec=codec, preset="nonsense")
+    fails("p%05d.xyz", "unknown format")
+    fails("out.gif", "12 frames have 36864 pixels", max_pixels=64 * 48 * 3)
+
+
+def test_a_gray_film_becomes_a_painting_of_colors(tmp_path: Path, mirror: Mirror, style: Style) -> None:
+    source = make_film(tmp_path / "in.mkv", 2, codec="ffv1", form="gray", sound=None)
+    film = look_at(mirror.stylize_film(source, tmp_path / "out.mkv", style, codec="ffv1"))
+    assert film["form"] == "yuv444p"
+
+
+def test_words_about_colors_of_rgb_films_are_kept_and_unknown_ones_refused(
+    tmp_path: Path, mirror: Mirror, style: Style, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = make_film(tmp_path / "in.mkv", 2, codec="ffv1", form="bgr0", colors=(0, 2, 9, 14), sound=None)
+    film = look_at(mirror.stylize_film(source, tmp_path / "out.mp4", style))
+    assert film["colors"][2:] == (9, 14)
+    assert caplog.text == ""
+    mirror.stylize_film(source, tmp_path / "out.png", style)
+    assert "primaries (FFmpeg's number 9)" in caplog.text
+    wide = make_film(tmp_path / "wide.mp4", 2, aspect=Fraction(4, 3), sound=None)
+    mirror.stylize_film(wide, tmp_path / "%d.png", style)
+    assert "pixels are 4:3" in caplog.text
+    strange = make_film(tmp_path / "s.mkv", 2, codec="ffv1", form="yuv444p", colors=(8, 1, 1, 1), sound=None)
+    with pytest.raises(FilmError, match=r"color matrix \(FFmpeg's number 8\)"):
+        mirror.stylize_film(strange, tmp_path / "o.mp4", style)
+
+
+def test_bits_that_are_lost_are_told(
+    tmp_path: Path, mirror: Mirror, style: Style, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = make_film(tmp_path / "in.mov", 2, codec="prores_ks", form="yuva444p10le", sound=None)
+    mirror.stylize_film(source, tmp_path / "out.webm", style)
+    assert "more than 8 bits become 8" in caplog.text
+
+
+def test_a_preview_ends_where_it_is_told(
+    tmp_path: Path, mirror: Mirror, style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, shown, seconds = make_film(tmp_path / "in.mkv", 30, rate=Fraction(10), sound=None), [], []
+    monkeypatch.setattr(
+        preview, "draw_sheet", lambda rows: seconds.extend(c.label for c in rows[0]) or Image.new("RGB", (9, 9))
+    )
+    preview.preview_film(mirror, source, tmp_path / "a.png", style, count=3, start=1.0, stop=1.6, told=shown.append)
+    assert seconds == ["1.10 s", "1.30 s", "1.50 s"]
+    preview.preview_film(mirror, source, tmp_path / "b.png", style, count=9, start=1.0, stop=1.3, told=shown.append)
+    assert shown == [3, 2]

@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     ):
         style = _styles(stylizer, shares, args.style_size)
         frames, current = 0, ""
+        shown: list[int] = []
 
         def progress(stage: str, done: int, total: int) -> None:
             nonlocal frames, current
@@ -48,10 +49,9 @@ def run(args: argparse.Namespace) -> int:
             bar.update(done - bar.n)
 
         if args.preview:
-            written = preview_film(
-                stylizer, args.source, args.output, style, count=args.preview, overwrite=args.overwrite, **options
-            )
-            frames = args.preview
+            options |= {"stop": args.stop, "overwrite": args.overwrite, "told": shown.append}
+            written = preview_film(stylizer, args.source, args.output, style, count=args.preview, **options)
+            frames = shown[0]
         else:
             more = ("steady", "stop", "codec", "crf", "preset", "resume", "overwrite", "max_frames")
             options |= {name: getattr(args, name) for name in more}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -167,7 +168,7 @@ def choose_encoding(
     deep, alpha = facts.deep, facts.alpha
     form = entry.forms.get((deep, alpha)) or entry.forms.get((False, alpha)) or entry.forms[deep, False]
     drops = alpha and not form.startswith("yuva")
-    if entry.keeps_form and facts.form in {each.name for each in need_av().Codec(entry.encoder, "w").video_formats}:
+    if entry.keeps_form and _holds_colors(facts.form, entry.encoder):
         form, drops = facts.form, False
     options = dict(entry.options)
     if name == "prores":
@@ -177,7 +178,31 @@ def choose_encoding(
     if odd and not entry.odd:
         wide, high = wide + wide % 2, high + high % 2
     made = Encoding(name, container, form, wide, high, facts.rate, facts.colors, options, facts.aspect, drops)
-    return replace(made, options=_tuned(made, entry, crf, preset))
+    made = replace(made, options=_tuned(made, entry, crf, preset))
+    _try_out(made, target)
+    return made
+
+
+def _holds_colors(form: str, encoder: str) -> bool:
+    """Whether an encoder takes a pixel format, and that is not one of grays: a painting has colors."""
+    av = need_av()
+    if form not in {each.name for each in av.Codec(encoder, "w").video_formats}:
+        return False
+    return sum(not component.is_alpha for component in av.VideoFormat(form).components) >= 3
+
+
+def _try_out(made: Encoding, target: str | os.PathLike[str]) -> None:
+    """`FilmError` for settings that the encoder does not take: it is opened once."""
+    av = need_av()
+    with av.open(io.BytesIO(), "w", format=made.store) as container:
+        try:
+            made.add_stream(container).codec_context.open()
+        except (av.error.FFmpegError, ValueError) as error:
+            options = ", ".join(f"{name}={value}" for name, value in made.options.items())
+            raise FilmError(
+                f"{target}: {CODECS[made.codec].encoder} does not take {made.width} x {made.height} pixels of "
+                f"{made.form} with {options or 'no options'} ({error}); choose another codec or preset"
+            ) from error
 
 
 def _tuned(made: Encoding, entry: _Codec, crf: int | None, preset: str | None) -> dict[str, str]:

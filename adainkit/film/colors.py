@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ __all__ = ["SRGB", "Colors", "colors_of", "from_rgb", "to_rgb"]
 Pixels = NDArray[Any]
 
 _UNSPECIFIED = 2  # of matrix, primaries and curve; a range is unspecified at 0
+_RESERVED = 3  # a matrix that says nothing either
 _LIMITED, _FULL = 1, 2
 _HDR = {16: "PQ", 18: "HLG"}
 # FFmpeg's AVColorSpace -> what its scaler calls the same coefficients
@@ -56,12 +57,20 @@ def colors_of(frame: Any, name: str) -> Colors:
             f"{name}: is HDR ({_HDR[curve]}), which is not stylized as it is; convert it to SDR first, for instance "
             "with ffmpeg's filters zscale and tonemap"
         )
+    primaries = int(frame.color_primaries)
     if frame.format.is_rgb or matrix == 0:
-        return SRGB
+        if (primaries, curve) == (_UNSPECIFIED, _UNSPECIFIED):
+            return SRGB
+        return replace(SRGB, primaries=primaries, curve=curve)
+    if matrix not in {*_COEFFICIENTS, _UNSPECIFIED, _RESERVED}:
+        raise FilmError(
+            f"{name}: its color matrix (FFmpeg's number {matrix}) is none of BT.601, 709 and 2020; convert it first, "
+            "for instance with ffmpeg's filter zscale"
+        )
     coefficients = _COEFFICIENTS.get(matrix, 1 if frame.height >= _HIGH else 5)
     full = range_ == _FULL or frame.format.name.startswith("yuvj")
     range_ = _FULL if full else range_
-    return Colors(matrix, range_, int(frame.color_primaries), curve, coefficients, full)
+    return Colors(matrix, range_, primaries, curve, coefficients, full)
 
 
 def to_rgb(frame: Any, colors: Colors, *, deep: bool, alpha: bool, size: tuple[int, int] | None = None) -> Pixels:

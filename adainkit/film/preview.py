@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from ..images.sheet import Cell, draw_sheet
 from ..look.controls import Alpha
 from .clip import Clip, Frame
 from .colors import Pixels
+from .guard import may_replace_film
 from .run import MAX_PIXELS, make_look
 from .source import open_clip
 from .video import VideoClip
@@ -40,21 +41,27 @@ def preview_film(
     mask: ImageLike | None = None,
     style_size: int | None = 512,
     start: float = 0.0,
+    stop: float | None = None,
     fps: float | Fraction | None = None,
     quality: int | None = None,
-    overwrite: bool = True,
+    overwrite: bool | None = None,
+    told: Callable[[int], None] | None = None,
     max_pixels: int | None = MAX_PIXELS,
     **controls: Any,
 ) -> Path:
     """Write a picture with `count` frames of a film at equal distances, and how they will look; its path.
 
-    The rest is as in `Stylizer.stylize_film`. The frames are found by their times: the film is not gone through.
+    `told(frames)` is how many there are, where a film has fewer. The rest is as in `Stylizer.stylize_film`. The frames
+    are found by their times: the film is not gone through.
     """
-    check_target(target, format=None, quality=None, overwrite=overwrite)
+    replace = may_replace_film(target, overwrite, source=source, mask=mask, style=style)
+    check_target(target, format=None, quality=None, overwrite=replace)
     controls = {"preserve_color": None, "color_strength": 1.0, "scale": 1.0, "detail": 0.0, **controls}
-    clip = open_clip(source, start=start, fps=fps, max_pixels=max_pixels)
+    clip = open_clip(source, start=start, stop=stop, fps=fps, max_pixels=max_pixels)
     look = make_look(stylizer, style, alpha, mask, style_size, max_pixels, controls, clip.facts.rate)
-    frames = _chosen(clip, count, start, max_pixels)
+    frames = _chosen(clip, count, start, stop, max_pixels)
+    if told is not None:
+        told(len(frames))
     statistics = stylizer.content_statistics(
         (frame.pixels for _, frame in frames), scale=float(controls["scale"]), max_pixels=None
     )
@@ -67,18 +74,21 @@ def preview_film(
         painted = _image(made)
         rows[0].append(Cell(_image(frame.pixels).resize(painted.size, Image.Resampling.BOX), f"{seconds:.2f} s"))
         rows[1].append(Cell(painted))
-    return save_image(draw_sheet(rows), target, quality=quality, overwrite=overwrite)
+    return save_image(draw_sheet(rows), target, quality=quality, overwrite=replace)
 
 
-def _chosen(clip: Clip, count: int, start: float, max_pixels: int | None) -> list[tuple[float, Frame]]:
+def _chosen(
+    clip: Clip, count: int, start: float, stop: float | None, max_pixels: int | None
+) -> list[tuple[float, Frame]]:
     """Frames with their seconds."""
-    facts, found = clip.facts, []
+    facts, found = clip.facts, list[Frame]()
     if isinstance(clip, VideoClip):
-        left = max(0.0, float(facts.estimate / facts.rate) - start)
+        length = float(facts.estimate / facts.rate)
+        left = max(0.0, (length if stop is None else min(stop, length)) - start)
         for place in range(count):
             at = start + left * (2 * place + 1) / (2 * count)
-            frame = next(iter(VideoClip(facts.name, start=at, max_pixels=max_pixels).frames()), None)
-            if frame is not None:
+            frame = next(iter(VideoClip(facts.name, start=at, stop=stop, max_pixels=max_pixels).frames()), None)
+            if frame is not None and (not found or frame.time > found[-1].time):
                 found.append(frame)
     else:
         count = min(count, facts.estimate)

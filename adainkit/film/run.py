@@ -13,9 +13,10 @@ from ..errors import FilmError, Progress, StyleError
 from ..images import ImageLike
 from ..look.controls import Alpha, Controls, PreserveColor
 from .clip import Clip, Frame, Timing
-from .codecs import Encoding, choose_encoding
+from .codecs import choose_encoding
 from .guard import may_replace_film
 from .library import need_av
+from .losses import tell_losses
 from .painting import Item, Look, paint_all
 from .pictures import is_pattern
 from .plan import plan_of
@@ -113,11 +114,12 @@ def _sink(
     """Where the frames go; all that can be wrong with it is told here, before the work."""
     if kind_of(target) == "video":
         encoding = choose_encoding(target, clip.facts, **encoder)
-        _tell_losses(target, encoding, clip)
+        tell_losses(target, clip.facts, encoding)
         copies = {"sound": sound, "strip": strip, "cut": cut}
         return VideoSink(clip, target, encoding, plan | encoding.facts(), **copies, resume=resume)
     if any(value is not None for value in encoder.values()):
         raise FilmError(f"{target}: codec, crf and preset are for video files")
+    tell_losses(target, clip.facts)
     if kind_of(target) == "animation":
         return AnimationSink(clip, target, overwrite=overwrite, max_pixels=max_pixels)
     return SequenceSink(clip, target, overwrite=overwrite, resume=resume)
@@ -169,6 +171,7 @@ def _run(
     else:
         timing, cuts = _survey(clip, max_frames, told)
         total = len(timing.times)
+        sink.expect(total)
         measured = None
         if statistics != "frame" and sink.done < total:
             plan = plan_measuring(total, cuts if statistics == "scene" else [0], statistics == "scene")
@@ -241,17 +244,4 @@ def _bound(clip: Clip, number: int, max_frames: int | None) -> None:
     if max_frames is not None and number >= max_frames:
         raise FilmError(
             f"{clip.facts.name}: has more than {max_frames} frames; pass a larger max_frames if you trust this film"
-        )
-
-
-def _tell_losses(target: Path, encoding: Encoding, clip: Clip) -> None:
-    facts = clip.facts
-    if encoding.drops_alpha:
-        log.warning(
-            "%s: %s has no alpha channel; what was transparent is black (write .mov or .webm)", target, encoding.codec
-        )
-    if (encoding.width, encoding.height) != (facts.width, facts.height):
-        log.warning(
-            "%s: %s wants even sides: %d x %d became %d x %d by repeating the border",
-            *(target, encoding.codec, facts.width, facts.height, encoding.width, encoding.height),
         )

@@ -38,6 +38,9 @@ class Sink(Protocol):
 
     done: int
 
+    def expect(self, count: int) -> None:
+        """So many frames will come. `FilmError` where they are too many."""
+
     def state(self) -> dict[str, NDArray[Any]]:
         """What was given with the last frame that is done."""
 
@@ -71,6 +74,9 @@ class VideoSink:
         self.segments = Segments(target, encoding, plan, resume=resume)
         self.done = self.segments.done
 
+    def expect(self, count: int) -> None:
+        """As `Sink.expect`: any number."""
+
     def state(self) -> dict[str, NDArray[Any]]:
         """As `Sink.state`."""
         return self.segments.state()
@@ -98,7 +104,16 @@ class AnimationSink:
             raise FilmError(f"{target}: {kind} holds no film; expected .gif, .png or .webp")
         self.done, self._clip, self._target, self._overwrite = 0, clip, target, overwrite
         self._held: list[Image.Image] = []
-        self._most, self._pixels = max_pixels, 0
+        self._most, self._count = max_pixels, 0
+
+    def expect(self, count: int) -> None:
+        """As `Sink.expect`."""
+        pixels = count * self._clip.facts.width * self._clip.facts.height
+        if self._most is not None and pixels > self._most:
+            raise FilmError(
+                f"{self._target}: an animation is held until its end, and {count} frames have {pixels} pixels, "
+                f"expected at most {self._most}; write .mp4 or .mkv, or pass a larger max_pixels"
+            )
 
     def state(self) -> dict[str, NDArray[Any]]:
         """As `Sink.state`."""
@@ -106,12 +121,8 @@ class AnimationSink:
 
     def write(self, number: int, pixels: Pixels, state: State, last: bool) -> None:
         """As `Sink.write`."""
-        self._pixels += pixels.shape[0] * pixels.shape[1]
-        if self._most is not None and self._pixels > self._most:
-            raise FilmError(
-                f"{self._target}: an animation is held until its end, and {number + 1} frames have {self._pixels} "
-                f"pixels, expected at most {self._most}; write .mp4 or .mkv, or pass a larger max_pixels"
-            )
+        self._count += 1
+        self.expect(self._count)  # of a live run nobody knows how many will come
         if pixels.dtype == np.uint16:
             pixels = (pixels >> 8).astype(np.uint8)
         self._held.append(Image.fromarray(pixels))
@@ -140,6 +151,7 @@ class SequenceSink:
     def __init__(self, clip: Clip, target: Path, *, overwrite: bool, resume: bool) -> None:
         self._target, self._overwrite, self._resume = target, overwrite, resume
         self._first = int(getattr(clip, "first", 1))
+        check_target(self._path(0))
         self.done = 0
         while resume and self._path(self.done).exists():
             self.done += 1
@@ -151,6 +163,9 @@ class SequenceSink:
                     f"{min(beyond)} exists already, and number {number} before it does not; pass overwrite=True, or "
                     "choose another name"
                 )
+
+    def expect(self, count: int) -> None:
+        """As `Sink.expect`: any number."""
 
     def _path(self, number: int) -> Path:
         return numbered_path(self._target, number + self._first)

@@ -40,3 +40,19 @@ def test_it_stops_and_leaves_nothing(pack, comfy, model, tmp_path):
     assert set(host.base.glob("temp/*")) == before
     with pytest.raises(adainkit.StyleError, match="takes one style"):
         pack.AdaINStylizeVideo.execute(VideoFromFile(str(source)), model, (*style, *style), **PAINT)
+
+
+def test_a_trimmed_video_is_painted_in_part_and_a_mov_stays_one(pack, comfy, model, tmp_path):
+    class Trimmed(VideoFromFile):
+        def get_active_trim_window(self):
+            return 0.1, 0.2
+
+    style = pack.AdaINPresetStyle.execute("ember").args[0]
+    source = make_film(tmp_path / "in.mov", 12, codec="prores_ks", form="yuva444p10le", sound=None)
+    for given in (str(source), io.BytesIO(source.read_bytes())):
+        out = pack.AdaINStylizeVideo.execute(Trimmed(given), model, style, statistics="clip", **PAINT).args[0]
+        made = Path(out.get_stream_source())
+        found = look_at(made)
+        assert made.suffix == ".mov"
+        assert (found["codec"], found["form"]) == ("prores", "yuva444p12le")
+        assert len(found["times"]) == 6
