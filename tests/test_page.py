@@ -391,6 +391,29 @@ def test_the_download_is_masked_mixed_and_can_be_stopped(visit: Visit, tmp_path:
 
 
 @pytest.mark.slow
+def test_a_time_out_is_told_at_once_and_large_pictures_are_jobs(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    visit.expected = ("504",)
+    told = json.dumps({"error": "this took longer than 120 s", "remedy": "send a smaller picture"})
+    page.route("**/v1/stylize", lambda route: route.fulfill(status=504, body=told, content_type="application/json"))
+    visit.begin()
+    page.click("#save")
+    page.locator("#save").wait_for()
+    assert "took longer" in visit.notice()
+    assert sum(each.url.endswith("/v1/stylize") for each in visit.requests) == 1
+    page.unroute("**/v1/stylize")
+    script = Path(__file__).parent.parent / "adainkit" / "serve" / "page" / "save.js"
+    text = script.read_text(encoding="utf-8").replace("const LARGE = 12e6", "const LARGE = 1")  # any picture is large
+    page.route("**/page/save.js", lambda route: route.fulfill(body=text, content_type="text/javascript"))
+    visit.begin()
+    with page.expect_download() as download:
+        page.click("#save")
+    download.value.save_as(tmp_path / "result")
+    assert Image.open(tmp_path / "result").size == Image.open(io.BytesIO(photograph())).size
+    assert any(each.url.endswith("/result") for each in visit.requests)
+
+
+@pytest.mark.slow
 def test_a_dropped_painting_becomes_a_style_and_is_forgotten(visit: Visit) -> None:
     visit.begin()
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
@@ -655,7 +678,7 @@ def test_a_job_for_a_film_is_followed_stopped_and_fetched(visit: Visit, tmp_path
             if text is not None:
                 route.fulfill(body=text, content_type="text/event-stream")
         elif route.request.url.endswith("/result"):
-            route.fulfill(body=b"a film", content_type="video/webm")
+            route.fulfill(body=b"a film", content_type="video/mp4")
         else:
             route.fulfill(body=json.dumps({"id": "j1", **events[1]}), content_type="application/json")
 
@@ -674,7 +697,7 @@ def test_a_job_for_a_film_is_followed_stopped_and_fetched(visit: Visit, tmp_path
         page.click("#save")
     download.value.save_as(tmp_path / "film")
     assert (tmp_path / "film").read_bytes() == b"a film"
-    assert download.value.suggested_filename == "walk-stained-glass.webm"
+    assert download.value.suggested_filename == "walk-stained-glass.mp4"  # what came, not what was sent
     sent = next(each for each in visit.requests if each.url.endswith("/v1/jobs"))
     assert b"stained-glass" in sent.post_data_buffer
     page.locator("#save").wait_for()

@@ -156,7 +156,7 @@ def test_a_request_has_a_time_and_a_job_an_end(endless: Callable[[], Endless]) -
         work = endless()
         asked: dict[str, Any] = {"data": {"style": "iris"}, "files": {"picture": picture()}}
         status, told = problem(requests.post(f"{url}/v1/stylize", **asked))
-        assert status == 503
+        assert status == 504
         assert "/v1/jobs" in told
         assert work.stopped.wait(5)
         work.stopped.clear()

@@ -46,7 +46,7 @@ def test_no_generated_request_finds_a_fault() -> None:
             _checked(operation, url, known, wanted, seen)
     torch.set_num_threads(threads)
     assert seen.total() > 1000
-    assert not {status for status in seen if status >= 500} - {503, 507}
+    assert not {status for status in seen if status >= 500} - {503, 504, 507}
     assert {200, 201, 202, 404, 422} <= set(seen)
     assert threading.active_count() < 50
 

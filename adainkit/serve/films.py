@@ -61,6 +61,7 @@ async def paint_film(service: Service, job: Job, source: Path, order: Order) -> 
         def step(stage: str, done: int, total: int) -> None:
             share = done / total if total and stage == "stylize" else 0.0
             loop.call_soon_threadsafe(lambda: job.change(state="running", progress=min(share, 1.0)))
+            service.space.check()
             progress(stage, done, total)
 
         stylizer: Any = service.stylizer(order.model)

@@ -87,12 +87,6 @@ class Jobs:
         """How many are not done."""
         return sum(not job.ended for job in self._jobs.values())
 
-    @property
-    def stored(self) -> int:
-        """Bytes on disk."""
-        files = (path for job in self._jobs.values() for path in job.folder.rglob("*"))
-        return sum(path.stat().st_size for path in files if path.is_file())
-
     def check_room(self, owner: str) -> None:
         """`Busy` where there is no room for another job."""
         if self.open >= self.most:

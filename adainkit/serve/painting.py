@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -100,9 +100,10 @@ def is_moving(service: Service, source: Path, target: Path) -> bool:
 async def paint_file(
     service: Service, source: Path, order: Order, folder: Path, lane: Lane = Lane.WHOLE, tell: Progress | None = None
 ) -> Path:
-    """The stylized picture as a file in the folder. Three pictures are in work side by side; others wait."""
+    """The stylized picture as a file in the folder. Three pictures are in work side by side, and two of
+    jobs; others wait."""
     limit = service.settings.pixels
-    async with service.beside:
+    async with service.beside[lane]:
         target = folder / await service.aside("decode", target_name, source, order.format)
         saving: dict[str, Any] = {"format": order.format, "quality": order.quality, "strip": not order.metadata}
         options: dict[str, Any] = {**order.options, "max_pixels": limit}
@@ -139,6 +140,7 @@ async def paint_file(
         result = await service.desk.compute(compute, lane, tell)
         if result is not None:
             await service.aside("encode", save_image, result, target, info=picture.info, **saving)
+    await asyncio.to_thread(service.space.check, anew=True)
     height, width = picture_size(target, None)
     service.metrics.painted(height * width)
     return target
@@ -166,10 +168,3 @@ async def preview(
         return shown
 
     return await service.desk.compute(compute, lane)
-
-
-def copied(source: Any, target: Path) -> Path:
-    """An uploaded file under a name of ours."""
-    with open(target, "wb") as stream:
-        shutil.copyfileobj(source, stream, 1 << 20)
-    return target

@@ -34,6 +34,7 @@ _REMEDIES = {
     405: "look at /v1/openapi.json for the methods of this address",
     429: "try again after the seconds of Retry-After",
     503: "try again later",
+    504: "send a smaller picture",
     507: "send a smaller picture",
 }
 
@@ -56,7 +57,8 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         413: "The request is too large.",
         422: "The pictures, styles or numbers cannot be used.",
         429: "The queue is full, or the caller asks too often: Retry-After says when to try again.",
-        503: "The service is stopping, or the request took too long.",
+        503: "The service is stopping: Retry-After says when to try again.",
+        504: "The request took too long: it would again.",
         507: "The memory or the disk is full.",
     }.items()
 }

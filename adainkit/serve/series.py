@@ -15,13 +15,12 @@ from ..batch.run import stylize_files
 from ..errors import AdaINKitError, Progress
 from .desk import Lane
 from .jobs import Job
+from .names import Names
 from .painting import Order, is_moving, target_name
 from .problems import Refusal, told
 from .service import Service
 
 __all__ = ["Series", "paint_series"]
-
-_PIECE = 1 << 20
 
 
 class Series:
@@ -32,7 +31,7 @@ class Series:
         self.names: list[str] = []
         """Of each picture as the caller has it, folders included; no two are the same."""
         self.sources: list[Path] = []
-        self._bytes = 0
+        self._bytes, self._taken = 0, Names()
 
     def add(self, name: str, stream: IO[bytes]) -> None:
         """Take a picture over. `Refusal` for too many, or too many bytes, whatever their headers said."""
@@ -40,25 +39,20 @@ class Series:
         if len(self.names) >= limits.files:
             raise Refusal(413, f"more than {limits.files} pictures", "send fewer at once")
         source = self.folder / f"source-{len(self.names)}"
-        with open(source, "wb") as target:
-            while piece := stream.read(_PIECE):
-                self._bytes += len(piece)
-                if self._bytes > limits.unpacked:
-                    raise Refusal(413, f"more than {limits.unpacked} bytes when unpacked", "send fewer at once")
-                target.write(piece)
+        self.service.space.write(stream, source, self._count)
         self.names.append(self._new_name(name))
         self.sources.append(source)
+
+    def _count(self, more: int) -> None:
+        self._bytes += more
+        if self._bytes > (most := self.service.settings.unpacked):
+            raise Refusal(413, f"more than {most} bytes when unpacked", "send fewer at once")
 
     def _new_name(self, name: str) -> str:
         """A path that goes nowhere but down, in characters that every system has."""
         parts = [re.sub(r'[\x00-\x1f<>:"|?*\\]', "_", part) for part in PurePosixPath(name.replace("\\", "/")).parts]
         safe = [part[:80] for part in parts if part not in ("/", ".", "..", "")][-8:]
-        path = PurePosixPath(*safe) if safe else PurePosixPath("picture")
-        found, number = path, 2
-        while str(found).lower() in {each.lower() for each in self.names}:
-            found = path.with_name(f"{path.stem}-{number}{path.suffix}")
-            number += 1
-        return str(found)
+        return str(self._taken.new(PurePosixPath(*safe) if safe else PurePosixPath("picture")))
 
 
 async def paint_series(job: Job, series: Series) -> Path:
@@ -109,14 +103,15 @@ def _paint(
                 made[number] = outcome.job.target
             outcome.job.source.unlink(missing_ok=True)
             ended(number, outcome.error)
+            series.service.space.check(anew=True)
             progress("pictures", len(made), len(series.sources))
 
 
 def _packed(series: Series, made: dict[int, Path], order: Order) -> Path:
-    target = series.folder / "result.zip"
+    target, names = series.folder / "result.zip", Names()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:  # pictures are packed already
         for number, path in sorted(made.items()):
-            name = PurePosixPath(series.names[number]).with_suffix(path.suffix)
+            name = names.new(PurePosixPath(series.names[number]).with_suffix(path.suffix))  # sea.jpg, and sea.png
             archive.write(path, str(name))
             path.unlink()
     return target

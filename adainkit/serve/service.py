@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 from fastapi import Request
@@ -31,12 +31,14 @@ from .pictures import Pictures
 from .problems import Refusal
 from .settings import Settings
 from .shelf import Shelf
+from .space import Space
 
 __all__ = ["Service"]
 
 T = TypeVar("T")
 log = logging.getLogger("adainkit.serve")
 _BESIDE = 3  # pictures that are decoded, computed and encoded side by side: more would only take memory
+_JOBS_BESIDE = 2  # of jobs: places of their own, since they keep them for long
 
 
 class Service:
@@ -57,9 +59,10 @@ class Service:
         self.folder = Path(tempfile.mkdtemp(prefix="adainkit-serve-", dir=settings.folder))
         self.desk = Desk(settings.waiting, settings.waiting_each, self.metrics.seen)
         self.pool = ThreadPoolExecutor(_BESIDE, thread_name_prefix="adainkit-serve")
-        self.beside = asyncio.Semaphore(_BESIDE)
+        self.beside = {Lane.WHOLE: asyncio.Semaphore(_BESIDE), Lane.JOB: asyncio.Semaphore(_JOBS_BESIDE)}
         (self.folder / "pictures").mkdir()
-        self.pictures = Pictures(self.folder / "pictures", settings.held, settings.stored, settings.keep)
+        self.space = Space(self.folder, settings.stored)
+        self.pictures = Pictures(self.folder / "pictures", settings.held, settings.stored // 2, settings.keep)
         self.jobs = Jobs(settings.jobs, settings.jobs_each, settings.keep)
         self.metrics.gauge("queue", "Requests that are waiting or in work.", lambda: self.desk.taken)
         self.metrics.gauge("jobs", "Jobs that are not done.", lambda: self.jobs.open)
@@ -126,10 +129,9 @@ class Service:
         finally:
             self.metrics.seen(stage, time.perf_counter() - started)
 
-    def check_disk(self) -> None:
-        """`Refusal` where uploads and results take what they may."""
-        if self.pictures.stored + self.jobs.stored > self.settings.stored:
-            raise Refusal(507, "the disk space of this service is used up", "delete pictures and jobs, or wait")
+    async def taken(self, source: IO[bytes], target: Path) -> Path:
+        """An uploaded file under a name of ours. `Refusal` where uploads and results take what they may."""
+        return await asyncio.to_thread(self.space.write, source, target)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -152,7 +154,7 @@ class Service:
             if watch.done():
                 raise Refusal(499, "the caller has left")
             raise Refusal(
-                503, f"this took longer than {self.settings.seconds:g} s", "send it to /v1/jobs, or a smaller picture"
+                504, f"this took longer than {self.settings.seconds:g} s", "send it to /v1/jobs, or a smaller picture"
             )
         finally:
             for each in (task, watch):

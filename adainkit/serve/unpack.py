@@ -14,6 +14,7 @@ from .problems import Refusal
 __all__ = ["unpack"]
 
 _MEMBERS = 10_000  # entries of any kind: a list of millions would take the memory
+_LIST_BYTES = 4 << 20  # of their list, which is read whole before they are counted
 
 
 class Taker(Protocol):
@@ -23,11 +24,26 @@ class Taker(Protocol):
         """Take one, and count its bytes as they come."""
 
 
+class _Bounded:
+    """A file of which nothing large is read at once: the list of an archive's entries is."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.seek, self.tell, self.seekable = stream.seek, stream.tell, stream.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        """As a file's. `Refusal` for too much."""
+        data = self._stream.read(min(size, _LIST_BYTES + 1) if size >= 0 else _LIST_BYTES + 1)
+        if len(data) > _LIST_BYTES:
+            raise Refusal(413, f"the archive has more than {_MEMBERS} entries", "send fewer at once")
+        return data
+
+
 def unpack(stream: IO[bytes], taker: Taker) -> None:
     """Hand every picture of a ZIP over, by the ending of its name. Nothing is written under a name of the archive's.
     `Refusal` for what is no ZIP, is damaged, has a password or holds no picture."""
     try:
-        with zipfile.ZipFile(stream) as archive:
+        with zipfile.ZipFile(_Bounded(stream)) as archive:
             members = archive.infolist()
             if len(members) > _MEMBERS:
                 raise Refusal(413, f"the archive has more than {_MEMBERS} entries", "send fewer at once")

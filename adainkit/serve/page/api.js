@@ -35,8 +35,8 @@ export class ServiceError extends Error {
 export function address(path) { return new URL(path, document.baseURI); }
 
 /** The Response of a request that went well. `ServiceError` otherwise; an abort stays an AbortError. */
-export async function call(path, { method = "GET", json, body, signal } = {}) {
-  const headers = {};
+export async function call(path, { method = "GET", json, body, signal, accept } = {}) {
+  const headers = accept ? { Accept: accept } : {};
   if (token) headers.Authorization = `Bearer ${token}`;
   if (json !== undefined) headers["Content-Type"] = "application/json";
   let response;

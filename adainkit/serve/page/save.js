@@ -8,6 +8,8 @@ import { t } from "./strings.js";
 const get = (id) => document.getElementById(id);
 const endings = { png: "png", jpeg: "jpg", webp: "webp" };
 const names = { png: "PNG", jpeg: "JPEG", webp: "WebP" };
+const films = { "video/mp4": "mp4", "video/quicktime": "mov", "video/x-matroska": "mkv", "video/webm": "webm" };
+const LARGE = 12e6; // pixels: beyond, nothing waits for one answer, which a service gives within its time or not at all
 const unfit = /[^\p{L}\p{N} _-]+/gu; // for a file's name
 let working = null;
 
@@ -83,18 +85,22 @@ async function during(work) {
 /** Paint a picture at full size and hand it over. `copy` gives the service's copy of it. */
 export function savePicture({ name, width, height, copy, mask }) {
   return during(async (signal) => {
-    progress(t("save.working", { w: width, h: height }));
+    const size = { w: width, h: height };
+    progress(t("save.working", size));
     if (document.activeElement === document.body) get("stop").focus();
     const kind = format();
+    const asJob = width * height > LARGE;
     const make = async (anew) => patiently("v1/stylize", {
-      method: "POST", signal,
+      method: "POST", signal, accept: asJob ? "application/json" : undefined,
       body: formOf({
         picture_id: (await copy(anew)).id, ...fields(), mask, format: kind,
         quality: kind === "png" ? null : get("quality").value,
       }),
     });
     const response = await make(false).catch((error) => (error.status === 404 ? make(true) : Promise.reject(error)));
-    hand(await response.blob(), fileName(name, endings[kind]));
+    const told = (p) => t("save.running", { ...size, p });
+    const result = asJob ? await made(await response.json(), signal, told) : await response.blob();
+    hand(result, fileName(name, endings[kind]));
   });
 }
 
@@ -104,32 +110,37 @@ export function saveFilm(file) {
     progress(t("film.sending"));
     const body = formOf({ kind: "film", film: file, ...fields() });
     const job = await (await patiently("v1/jobs", { method: "POST", body, signal })).json();
-    try {
-      await follow(job.id, signal);
-    } catch (error) {
-      if (error.name === "AbortError") await call(`v1/jobs/${job.id}`, { method: "DELETE" }).catch(() => {});
-      throw error;
-    }
-    const result = await (await call(`v1/jobs/${job.id}/result`, { signal })).blob();
+    const result = await made(job, signal, (p) => t("film.running", { p }));
     say(t("film.done"));
-    hand(result, fileName(file.name, /webm/.test(result.type) ? "webm" : file.name.match(/\.(\w+)$/)?.[1] ?? "mp4"));
+    hand(result, fileName(file.name, films[result.type.split(";")[0]] ?? "mp4"));
   });
 }
 
+/** What a job makes, as a Blob. `told(percent)` says that it goes on; who stops waiting stops the job. */
+async function made(job, signal, told) {
+  try {
+    await follow(job.id, signal, told);
+  } catch (error) {
+    if (error.name === "AbortError") await call(`v1/jobs/${job.id}`, { method: "DELETE" }).catch(() => {});
+    throw error;
+  }
+  return (await call(`v1/jobs/${job.id}/result`, { signal })).blob();
+}
+
 /** Until the job is done: its events, or, where they do not come through, asking now and then. */
-async function follow(id, signal) {
+async function follow(id, signal, told) {
   for (;;) {
     let state = null;
     try {
       for await (const each of events(id, signal)) {
         state = each;
-        if (over(each)) return;
+        if (over(each, told)) return;
       }
     } catch (error) {
       if (error.name === "AbortError" || error.failed) throw error;
     }
     state = await (await patiently(`v1/jobs/${id}`, { signal })).json();
-    if (over(state)) return;
+    if (over(state, told)) return;
     await pause(700, signal);
   }
 }
@@ -151,7 +162,7 @@ async function* events(id, signal) {
 }
 
 /** Show a job's state; whether it is done. Raises where it failed. */
-function over(job) {
+function over(job, told) {
   if (job.state === "done") return true;
   if (job.state === "failed" || job.state === "stopped") {
     const error = new Error(job.error ?? job.state);
@@ -159,7 +170,7 @@ function over(job) {
   }
   const share = Number(job.progress) || 0;
   if (job.state === "queued" || job.state === "waiting") progress(t("film.waiting"));
-  else progress(t("film.running", { p: Math.round(share * 100) }), share);
+  else progress(told(Math.round(share * 100)), share);
   return false;
 }
 

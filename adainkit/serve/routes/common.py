@@ -31,7 +31,9 @@ Model = Annotated[str, Form(max_length=100, description="A name of /v1/models; t
 Format = Annotated[
     str, Form(description=f"Of the result: {', '.join(FORMATS)}; by default as the picture, else PNG.", max_length=8)
 ]
-Quality = Annotated[int | None, Form(ge=1, le=100, description="Of JPEG, WebP, AVIF, HEIC and JPEG XL.")]
+Quality = Annotated[
+    int | None, Form(ge=1, le=100, description="Of JPEG, WebP, AVIF, HEIC and JPEG XL; films have none.")
+]
 
 
 def checked_format(text: str) -> str | None:

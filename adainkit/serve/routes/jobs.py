@@ -16,7 +16,6 @@ from starlette.concurrency import run_in_threadpool
 
 from ..films import film_name, paint_film
 from ..jobs import Job
-from ..painting import copied
 from ..problems import Refusal
 from ..series import Series, paint_series
 from ..unpack import unpack
@@ -68,7 +67,6 @@ async def add_job(
 ) -> JSONResponse:
     """The job. Its result is a ZIP, for one picture the picture, for a film the film."""
     service.jobs.check_room(caller)
-    service.check_disk()
     if bool(picture) + (archive is not None) + (film is not None) != 1:
         raise Refusal(422, "either pictures, or an archive, or a film is expected", "send one of them")
     folder = Path(tempfile.mkdtemp(dir=service.folder))
@@ -79,7 +77,7 @@ async def add_job(
         series = Series(service, order, folder)
         if film is not None:
             name = film_name(film.file, film.filename or "")
-            source = await run_in_threadpool(copied, film.file, folder / name)
+            source = await service.taken(film.file, folder / name)
             job = service.jobs.begin(caller, folder, lambda job: paint_film(service, job, source, order))
             job.pictures.append({"name": Path(film.filename or name).name[:100]})
             return _accepted(job)

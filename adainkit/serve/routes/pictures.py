@@ -7,11 +7,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, File, Query, Request, Response, UploadFile
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.concurrency import run_in_threadpool
 
 from ...images import Picture, close_image
 from ..fields import ControlsJSON, Share, options_of
-from ..painting import Order, copied, preview
+from ..painting import Order, preview
 from ..pictures import Held
 from ..shelf import as_jpeg
 from .common import Caller, Here, answers
@@ -41,18 +40,21 @@ class PreviewOrder(BaseModel):
     format: Literal["jpeg", "png"] = "jpeg"
 
 
-@router.post("", status_code=201, summary="Send a picture once", responses=answers(400, 401, 413, 422, 429, 507))
+@router.post(
+    "", status_code=201, summary="Send a picture once", responses=answers(400, 401, 413, 422, 429, 503, 504, 507)
+)
 async def add_picture(
-    service: Here, caller: Caller, picture: Annotated[UploadFile, File(description="A photograph, or a mask.")]
+    request: Request,
+    service: Here,
+    caller: Caller,
+    picture: Annotated[UploadFile, File(description="A photograph, or a mask.")],
 ) -> PictureFacts:
     """Its id is the caller's own, and good until the picture was not used for a while."""
     settings = service.settings
     with service.desk.place(caller), service.scratch() as folder:
-        path = await run_in_threadpool(copied, picture.file, folder / "picture")
-        async with service.beside:
-            name, held = await service.aside(
-                "decode", service.pictures.add, caller, path, settings.preview, settings.pixels
-            )
+        path = await service.taken(picture.file, folder / "picture")
+        kept = service.aside("decode", service.pictures.add, caller, path, settings.preview, settings.pixels)
+        name, held = await service.attended(request, kept)
     return PictureFacts(id=name, width=held.size[0], height=held.size[1])
 
 
@@ -60,7 +62,7 @@ async def add_picture(
     "/{id}/preview",
     summary="What it would look like, at once",
     response_class=Response,
-    responses=answers(400, 401, 404, 413, 422, 429, 503, media=("image/jpeg", "image/png"), words="The preview."),
+    responses=answers(400, 401, 404, 413, 422, 429, 503, 504, media=("image/jpeg", "image/png"), words="The preview."),
 )
 async def show(request: Request, service: Here, caller: Caller, id: str, order: PreviewOrder) -> Response:
     """The picture is encoded once for a size; another style, mix, alpha or mask is then a pass of the decoder."""

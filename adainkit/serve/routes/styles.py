@@ -14,7 +14,6 @@ from ...images import open_image
 from ...look.previews import bounded, reduced
 from ..desk import Lane
 from ..example import example
-from ..painting import copied
 from ..problems import Refusal
 from ..service import Service
 from ..shelf import THUMBNAIL, Saved, as_jpeg, is_saved_style, style_of_file, thumbnail_of
@@ -57,7 +56,7 @@ async def list_styles(service: Here, caller: Caller, model: Named = "") -> list[
     "",
     status_code=201,
     summary="Make a style of a painting",
-    responses=answers(400, 401, 413, 422, 429, 503, 507),
+    responses=answers(400, 401, 413, 422, 429, 503, 504, 507),
 )
 async def add_style(
     request: Request,
@@ -73,7 +72,7 @@ async def add_style(
     chosen = service.model(model)
     text = " ".join((label or name or Path(picture.filename or "").stem).split())[:100] or "style"
     with service.desk.place(caller), service.scratch() as folder:
-        path = await run_in_threadpool(copied, picture.file, folder / "picture")
+        path = await service.taken(picture.file, folder / "picture")
 
         async def work() -> Saved:
             limit = service.settings.pixels

@@ -12,13 +12,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.background import BackgroundTask
-from starlette.concurrency import run_in_threadpool
 
 from ...formats import KINDS
 from ..desk import Lane
 from ..fields import controls_form
 from ..jobs import Job
-from ..painting import MEDIA, Order, copied, paint_file
+from ..painting import MEDIA, Order, paint_file
 from ..problems import Refusal
 from ..service import Service
 from .common import Caller, Format, Here, Model, Quality, Weight, answers, checked_format, shared_weights
@@ -55,7 +54,7 @@ async def order_of(service: Service, caller: str, given: dict[str, Any], folder:
     weights = shared_weights(given["weight"], len(given["style"]) + len(uploads))
     shares = weights[len(given["style"]) :]
     files = [
-        (await run_in_threadpool(copied, upload.file, folder / f"style-{number}"), share)
+        (await service.taken(upload.file, folder / f"style-{number}"), share)
         for number, (upload, share) in enumerate(zip(uploads, shares, strict=True), 1)
     ]
     mask: UploadFile | None = given["mask"]
@@ -66,7 +65,7 @@ async def order_of(service: Service, caller: str, given: dict[str, Any], folder:
         [*zip(given["style"], weights, strict=False)],
         files,
         given["options"],
-        None if mask is None else await run_in_threadpool(copied, mask.file, folder / "mask"),
+        None if mask is None else await service.taken(mask.file, folder / "mask"),
         checked_format(given["format"]),
         given["quality"],
         service.settings.metadata if keeping is None else keeping,
@@ -80,7 +79,7 @@ async def order_of(service: Service, caller: str, given: dict[str, Any], folder:
     response_class=FileResponse,
     response_model=None,
     responses={
-        **answers(400, 401, 404, 413, 422, 429, 503, 507, media=("image/jpeg", "image/png", "image/webp")),
+        **answers(400, 401, 404, 413, 422, 429, 503, 504, 507, media=("image/jpeg", "image/png", "image/webp")),
         202: {"description": "The job, where JSON is accepted.", "content": {"application/json": {}}},
     },
 )
@@ -134,11 +133,12 @@ async def _source(
     if (picture is None) == (not picture_id):
         raise Refusal(422, "one picture is expected", "send it as `picture`, or name one as `picture_id`")
     if picture is not None:
-        return await run_in_threadpool(copied, picture.file, folder / "picture")
+        return await service.taken(picture.file, folder / "picture")
     held = service.pictures.get(caller, picture_id)
     if not copy:
         return held.path
-    return Path(await run_in_threadpool(shutil.copyfile, held.path, folder / "picture"))
+    with open(held.path, "rb") as stream:
+        return await service.taken(stream, folder / "picture")
 
 
 def _wants_json(request: Request) -> bool:
