@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-try:
+if sys.platform != "win32":  # where no cluster is
     import fcntl
-except ImportError:  # Windows, where no cluster is
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["Scratch"]
 
@@ -39,7 +38,7 @@ class Scratch:
 
 def _locked(folder: Path) -> int | None:
     """A descriptor that holds the lock; None where another process does, or nobody can."""
-    if fcntl is None:
+    if sys.platform == "win32":
         return None
     descriptor = os.open(folder, os.O_RDONLY)
     try:
