@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import shutil
 import statistics
@@ -43,6 +44,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="of speed, interleaved")
     parser.add_argument("--json")
     args = parser.parse_args()
+    os.environ["ADAINKIT_RUNTIME"] = "torch"  # as on a cluster: see adainkit/cli/cluster.py
     with tempfile.TemporaryDirectory(prefix="adainkit-cluster-") as name:
         folder = Path(name)
         side = args.size or (96 if args.what == "kills" else 224)

@@ -127,7 +127,8 @@ def _spec(args: argparse.Namespace, styles: ChosenStyles) -> Spec:
         model=absolute(args.model) if Path(args.model).is_file() else args.model,
         device=args.device,
         dtype=args.dtype,
-        runtime=args.runtime,
+        # OpenVINO compiles sizes as they come, and rounds another way before: bytes would depend on who did what
+        runtime="torch" if args.runtime == "auto" else args.runtime,
         style_size=args.style_size,
         max_pixels=args.max_pixels,
         options=options,
