@@ -135,8 +135,8 @@ class _Requests:
         except IndexError:
             request = self._compiled.create_infer_request()
         taken = {name: self._shared(x) for name, x in inputs.items()}
-        # Results are copied: OpenVINO writes beyond the end of memory that is given for them.
-        found = request.infer(taken, share_inputs=True)
+        # Inputs and results are copied: with memory of ours OpenVINO was seen to write beyond its end.
+        found = request.infer(taken)
         outputs = {port.any_name: values.view(_kind(port)) for port, values in found.items()}
         self._idle.append(request)  # one that failed is not used again
         return outputs
