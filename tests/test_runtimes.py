@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +171,28 @@ def test_a_size_that_comes_again_is_compiled_and_gives_the_same(precision: coder
                 assert torch.equal(new, copy)  # the next picture has memory of its own
                 torch.testing.assert_close(new.float(), old.float(), **close)
             torch.testing.assert_close(network.decode(features, maps), output, **close)
+
+
+_SIGNALS = """
+import signal
+import numpy as np
+from adainkit import Stylizer
+seen = []
+signal.signal(signal.SIGTERM, lambda *_: seen.append(1))
+first, second = (Stylizer(runtime="openvino") for _ in range(2))
+for stylizer in (first, second):
+    stylizer.stylize(np.zeros((32, 32, 3), np.uint8), "ukiyo-e")
+del first, stylizer
+del second
+signal.raise_signal(signal.SIGTERM)
+print("alive", seen)
+"""
+
+
+@pytest.mark.skipif(not choice.here("openvino"), reason="openvino is not installed")
+def test_a_signal_finds_its_stack_after_engines_are_gone(home: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", _SIGNALS], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "alive [1]\n"), done.stderr
 
 
 def test_an_engine_without_memory_says_so_in_python_s_words() -> None:

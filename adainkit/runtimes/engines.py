@@ -8,6 +8,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache as once
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -18,7 +19,7 @@ import numpy as np
 from ..errors import AdaINKitError
 from .graph import Array
 
-__all__ = ["ENGINES", "Program", "engine_version", "here", "load_program"]
+__all__ = ["ENGINES", "Program", "engine_version", "here", "load_program", "openvino_core"]
 
 log = logging.getLogger("adainkit")
 Program: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]
@@ -59,11 +60,18 @@ def engine_version(name: str) -> str:
     return str(importlib.import_module(name).__version__).partition("-")[0]
 
 
+@once
+def openvino_core() -> Any:
+    """OpenVINO's core, one for the process and never let go: each gives the thread that compiles first a stack for
+    signal handlers, and takes it away when it goes, so that the next signal (Ctrl-C) would find no memory there."""
+    return importlib.import_module("openvino").Core()
+
+
 def _openvino(package: Any, graph: bytes, threads: int, cache: Path | None) -> Program:
     # The precision is that of the graph's own types, never what the engine would choose on this processor.
     told = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
     kept = told | ({"CACHE_DIR": str(cache)} if cache is not None and _writable(cache) else {})
-    core = package.Core()
+    core = openvino_core()
     model = core.read_model(graph)
     of_any_size = _Requests(package, core.compile_model(model, "CPU", kept))
 

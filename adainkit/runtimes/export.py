@@ -16,7 +16,7 @@ from ..net.demands import halo
 from ..net.model import AdaINModel
 from . import coders
 from .arrays import EPS
-from .engines import here, load_program
+from .engines import here, load_program, openvino_core
 from .graph import OPSET
 from .network import CompiledNetwork
 from .readme import readme
@@ -68,7 +68,7 @@ def _write_graphs(graphs: Mapping[str, bytes], kind: str, target: Path) -> list[
 
     import openvino
 
-    core, written = openvino.Core(), []
+    core, written = openvino_core(), list[Path]()
     with tempfile.TemporaryDirectory() as temporary:
         for name, graph in graphs.items():
             openvino.save_model(core.read_model(graph), Path(temporary, f"{name}.xml"), compress_to_fp16=False)
