@@ -144,7 +144,7 @@ def test_tiles_change_nothing(
 def test_tiles_of_the_embedded_model_change_no_photograph(photo: np.ndarray, device: str) -> None:
     stylizer = Stylizer("lite", device=device, dtype="float32")
     style = stylizer.encode_style(np.ascontiguousarray(photo[::-1, ::-1, ::-1]))
-    x = torch.tensor(photo).permute(2, 0, 1)[None].float() / 255
+    x = torch.tensor(photo[:220, :330]).permute(2, 0, 1)[None].float() / 255
     whole = stylizer.stylize(x, style, tile=None)
     for tile in (1, 64, 100, 256):
         tiled = stylizer.stylize(x[..., :96, :120] if tile == 1 else x, style, tile=tile)
