@@ -21,6 +21,8 @@ from training.schedule import Schedule
 from training.store import Store
 from training.views import View, draw_colors, recolor
 
+pytestmark = pytest.mark.usefixtures("no_curves")
+
 CPU = torch.device("cpu")
 
 
