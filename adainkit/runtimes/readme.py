@@ -18,8 +18,10 @@ def load(name):
     return lambda inputs: dict(zip(names, session.run(None, inputs)))""",
     "openvino": """import openvino
 
+core = openvino.Core()  # one for the process: the next signal, say Ctrl-C, finds no stack where several went
+
 def load(name):
-    model = openvino.Core().compile_model(f"{name}.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    model = core.compile_model(f"{name}.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda inputs: {port.any_name: values for port, values in model(inputs, share_outputs=False).items()}""",
 }
 _EXAMPLE = """import numpy as np
