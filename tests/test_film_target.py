@@ -86,6 +86,12 @@ def test_a_film_that_is_finished_is_told_and_stays(run: Run, here: Path) -> None
     assert run("film", "clip.mp4", "ember", "-o", "clip-ember.mp4").code == 1
 
 
+def test_a_picture_is_no_film(run: Run, here: Path) -> None:
+    found = run("film", "cat.jpg", "ember")
+    assert found.code == 2
+    assert "cat.jpg is a picture, not a film; `adainkit stylize cat.jpg STYLE` paints it" in found.err
+
+
 def test_words_can_be_left_out(run: Run, here: Path) -> None:
     make_film(here / "clip.mkv", 2, comment="at home")
 

@@ -285,6 +285,25 @@ def test_without_a_terminal_a_line_comes_every_so_often(capsys: pytest.CaptureFi
     assert capsys.readouterr().err == "adainkit: 25%, 00:20 gone, about 01:00 left\n"
 
 
+def test_what_is_left_is_that_of_a_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    with progress.Meter(1, "frames", clock=clock) as meter:
+        meter.at(1, 10, "scan")
+        clock.now = 50.0
+        meter.at(0, 10, "stylize")
+        clock.now = 90.0
+        meter.at(5, 10, "stylize")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == "adainkit: stylize, 5 of 10 frames, 01:30 gone, about 00:40 left"
+
+
+def test_results_of_a_folder_are_named_as_it_is(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert f"{Path('art/one.png')} -> {Path('art-ember/one.png')}" in run("art", "ember").out
+    monkeypatch.chdir("art")
+    assert run(".", "ember").code == 0
+    assert (here / "art-ember" / "one-2.png").is_file()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
 def test_a_terminal_has_a_bar_with_what_is_left(here: Path) -> None:
     import fcntl

@@ -254,7 +254,7 @@ def test_stylize_without_a_style_shows_the_presets_on_the_picture(
     found = stylize("in/a.png")
     assert found.code == 0
     assert found.out.startswith("in/a-presets.png  (".replace("/", os.sep))
-    assert f"adainkit stylize {Path('in/a.png')} PRESET" in found.err
+    assert f"adainkit {Path('in/a.png')} PRESET" in found.err
     shown = [label for row in labels(sheets[0]) for label in row]
     assert shown.count("a.png") == 1 + (len(adainkit.styles("lite")) - 1) // 8
     assert set(adainkit.styles("lite")) < set(shown)

@@ -169,7 +169,9 @@ def _beside(each: Found, style_name: str, format: str | None) -> Path:
     if each.root is None:
         named = each.source.with_name(f"{each.source.stem}-{style_name}{each.source.suffix}")
         return with_format(named, format)
-    root = Path(os.path.abspath(each.root))
+    root = Path(each.root)
+    if root.name in ("", ".."):  # it says what it is called where it is, and not here
+        root = Path(os.path.abspath(root))
     return root.parent / f"{root.name or 'pictures'}-{style_name}" / with_format(each.inner, format)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..formats import PICTURES
 from .console import check_styles, make_stylizer
+from .progress import Meter
 
 if TYPE_CHECKING:
     from ..style import Style
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-_FORM = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} frames [{elapsed}<{remaining}]"
+_ANIMATED = {".gif", ".png", ".webp", ".avif"}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,8 +27,7 @@ def run(args: argparse.Namespace) -> int:
     shares = _shares(args)
     names = [name for parts in shares.values() for name, _ in parts]
     check_styles(names, args.model)
-    from tqdm import tqdm
-
+    _check_source(args)
     from ..film.preview import preview_film
     from ..film.sinks import kind_of
     from .film_target import default_target, is_finished
@@ -43,21 +43,16 @@ def run(args: argparse.Namespace) -> int:
     options: dict[str, Any] = {name: getattr(args, name) for name in look}
     with (
         make_stylizer(args.model, args.device, args.dtype, args.runtime) as stylizer,
-        tqdm(leave=False, disable=None, file=sys.stderr, bar_format=_FORM) as bar,
+        Meter(1, "frames") as meter,
     ):
         style = _styles(stylizer, shares, args.style_size)
-        frames, current = 0, ""
+        frames = 0
         shown: list[int] = []
 
         def progress(stage: str, done: int, total: int) -> None:
-            nonlocal frames, current
-            if stage != current:
-                bar.reset(total)  # the time that is left is that of a stage
-                bar.set_description_str(stage, refresh=False)
-                current = stage
+            nonlocal frames
             frames = done if stage == "stylize" else frames
-            bar.total = total
-            bar.update(done - bar.n)
+            meter.at(done, total, stage)
 
         if args.preview:
             options |= {"stop": args.stop, "overwrite": args.overwrite, "told": shown.append}
@@ -75,7 +70,7 @@ def _tell(written: Path, frames: int, seconds: float, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"output": str(written), "frames": frames, "seconds": round(seconds, 3)}))
     else:
-        print(f"{written}  ({frames} frames, {seconds:.1f} s)")
+        print(f"{written}  ({frames} frame{'s' * (frames != 1)}, {seconds:.1f} s)")
     return 0
 
 
@@ -85,6 +80,13 @@ def _tell_finished(written: str, as_json: bool) -> int:
         return _tell(Path(written), 0, 0.0, as_json)
     print(f"{written}  ({told})")
     return 0
+
+
+def _check_source(args: argparse.Namespace) -> None:
+    """A usage error for a picture, which FFmpeg would take for a film of one frame."""
+    suffix = Path(args.source).suffix.lower()
+    if suffix in PICTURES - _ANIMATED and "%" not in Path(args.source).name:
+        args.usage_error(f"{args.source} is a picture, not a film; `adainkit stylize {args.source} STYLE` paints it")
 
 
 def _shares(args: argparse.Namespace) -> dict[float, list[tuple[str, float]]]:

@@ -32,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
         if facts["kept"]:
             print(f"  has: {', '.join(facts['kept'])}")
         for name, value in (facts["record"] or {}).items():
+            if value in (None, [], {}):  # no mask, no regions; --json has them
+                continue
             print(f"  {name}: {value if isinstance(value, str) else json.dumps(value)}")
         if facts["record"] is None:
             print("  no settings of adainkit in it")

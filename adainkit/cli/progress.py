@@ -30,7 +30,8 @@ class Meter:
         options: dict[str, Any] = {"smoothing": 0, "miniters": 0, "leave": False, "disable": None}
         self._bar: tqdm[Any] = tqdm(total=total, bar_format=form, file=sys.stderr, **options)
         self._unit, self._total, self._clock = unit, total, clock
-        self._began = clock()
+        self._began = self._stage_began = clock()
+        self._stage = ""
         self._due = self._began + _FIRST
 
     def __enter__(self) -> Meter:
@@ -42,8 +43,12 @@ class Meter:
         self._bar.close()
 
     def at(self, done: float, total: float | None = None, stage: str = "") -> None:
-        """So much is `done`, of a `total` that may have become another, at a `stage` with a name."""
+        """So much is `done`, of a `total` that may have become another, at a `stage` with a name: what time is left is
+        that of the stage."""
         self._total = self._total if total is None else total
+        if stage != self._stage:
+            self._stage, self._stage_began = stage, self._clock()
+            self._bar.reset(self._total)
         if self._bar.disable:
             self._line(done, stage)
             return
@@ -60,7 +65,7 @@ class Meter:
         from tqdm import tqdm
 
         share = done / self._total if self._total else 0.0
-        left = (now - self._began) * (1 - share) / share if share else None
+        left = (now - self._stage_began) * (1 - share) / share if share else None
         counted = f"{done:.4g} of {self._total:g} {self._unit}" if self._unit else f"{share:.0%}"
         when = "" if left is None else f", about {tqdm.format_interval(left)} left"
         gone = tqdm.format_interval(now - self._began)

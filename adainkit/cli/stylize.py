@@ -112,7 +112,7 @@ def _show_presets(args: argparse.Namespace) -> int:
     for name in vars(asked).keys() & vars(args).keys() - {"command", "pictures", "output", "usage_error"}:
         setattr(asked, name, getattr(args, name))
     code = grid.run(asked)
-    told = f"no style was named, so the sheet shows the presets; next: adainkit stylize {job.source} PRESET"
+    told = f"no style was named, so the sheet shows the presets; next: adainkit {job.source} PRESET"
     print(f"adainkit: {told}", file=sys.stderr)
     return code
 
