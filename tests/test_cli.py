@@ -724,8 +724,9 @@ def test_train_hands_its_arguments_on(run: Run, monkeypatch: pytest.MonkeyPatch)
     log = logging.getLogger("adainkit")
     before = (log.level, list(log.handlers))
 
-    def pretended(argv: list[str]) -> int:
+    def pretended(argv: list[str], program: str) -> int:
         seen.append(argv)
+        assert program == "adainkit train"
         assert (log.level, log.handlers) == before, "training sets its log up itself"
         return 7
 
@@ -743,6 +744,7 @@ def test_train_is_ours_also_where_another_training_lies(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "adainkit", "train", "--help"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: adainkit train ")
     assert "--content" in done.stdout
 
 

@@ -468,9 +468,9 @@ def _fingerprint(sources: Sequence[str | Path | None]) -> str:
     return hashlib.sha256(repr([(p.name, p.stat().st_size if p.is_file() else 0) for p in paths]).encode()).hexdigest()
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog="training.train", description=_HELP, formatter_class=form)
+    parser = argparse.ArgumentParser(prog=program, description=_HELP, formatter_class=form)
     parser.add_argument("--config", help=f"a YAML file, or the name of a packaged one ({packaged_names()})")
     parser.add_argument(
         "--content",
@@ -508,13 +508,13 @@ def _parser() -> argparse.ArgumentParser:
     flags = [f"--{name.replace('_', '-')}" for name in names]
     for name, flag in zip(names, flags, strict=True):
         group.add_argument(flag, metavar="YAML", dest=f"set_{name}", help=argparse.SUPPRESS)
-    parser.epilog = textwrap.fill(f"settings, each also a flag: {', '.join(flags)}", 100)
+    parser.epilog = textwrap.fill(f"settings, each also a flag: {', '.join(flags)}", 100, break_on_hyphens=False)
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point; 0 when the run ended or stopped well, 1 when it failed."""
-    args = _parser().parse_args(argv)
+def main(argv: Sequence[str] | None = None, program: str = "python -m training.train") -> int:
+    """Entry point; 0 when the run ended or stopped well, 1 when it failed. `program` is what the help calls it."""
+    args = _parser(program).parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         overrides = {

@@ -138,7 +138,7 @@ def _train(args: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         what = error.name or "a package"
         raise AdaINKitError(f'training needs {what}; run pip install "adainkit[train]"') from error
-    return int(train(args.rest))
+    return int(train(args.rest, program="adainkit train"))
 
 
 def _our_training() -> Any:
