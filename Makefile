@@ -51,8 +51,8 @@ $(VENV)/%.stamp: pyproject.toml | $(VENV)/torch.stamp
 $(VENV)/torch.stamp: | $(VENV)/made.stamp
 	@if [ -n "$(TORCH_INDEX)" ] && [ "$$(uname -sm)" = "Linux x86_64" ] && ! [ -e /dev/nvidiactl ]; then \
 	    echo "No NVIDIA GPU: trying torch's builds for CPUs, at $(TORCH_INDEX)"; \
-	    PIP_INDEX_URL="$(TORCH_INDEX)" $(PIP) --retries 0 --timeout 10 torch torchvision >/dev/null 2>&1 || \
-	        echo "They cannot be had here: torch comes as pip finds it"; \
+	    told=$$(PIP_INDEX_URL="$(TORCH_INDEX)" $(PIP) --retries 0 --timeout 10 torch torchvision 2>&1) || \
+	        echo "They cannot be had here ($$(echo "$$told" | tail -n 1)): torch comes as pip finds it"; \
 	fi
 	@touch $@
 

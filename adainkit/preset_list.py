@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import StyleError
 
-__all__ = ["STYLE_VERSIONS", "Preset", "check_version", "presets_file", "styles"]
+__all__ = ["STYLE_VERSIONS", "Preset", "check_style", "check_version", "is_file", "presets_file", "styles"]
 
 STYLE_VERSIONS = ("1", "2")
 """The versions of style files: "1" holds means and deviations alone, as files of presets do, "2" more tensors."""
@@ -45,6 +46,25 @@ def styles(model: str = "lite", *, digest: str | None = None) -> dict[str, Prese
         return {}
     rows = json.loads(facts.get("presets", "[]"))
     return {row["name"]: Preset(row["name"], row["description"], row["source"]) for row in rows}
+
+
+def check_style(name: str | os.PathLike[str], presets: Collection[str], model: str) -> None:
+    """`StyleError`, with the nearest ones, for what is neither an existing file nor one of the `presets` of `model`."""
+    if is_file(name) or str(name) in presets:
+        return
+    close = difflib.get_close_matches(str(name), presets, n=3)
+    if close:
+        there = f"did you mean {' or '.join(map(repr, close))}?"
+    elif presets:
+        there = f"the presets are: {', '.join(presets)}"
+    else:
+        there = f"there are no presets for this {model!r} model"
+    raise StyleError(f"{os.fspath(name)!r} is neither an existing file nor a preset; {there}")
+
+
+def is_file(name: str | os.PathLike[str]) -> bool:
+    """`Path.is_file`, which raises for a name that is too long for a file: that is none."""
+    return os.path.isfile(name)  # noqa: PTH113
 
 
 def check_version(path: str | os.PathLike[str], facts: Mapping[str, str]) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
 
-from .errors import StyleError
 from .net.config import ModelConfig
-from .preset_list import styles
+from .preset_list import check_style, is_file, styles
 from .style import Style
 
 __all__ = ["find_style", "fits"]
@@ -19,20 +17,12 @@ def find_style(name: str | os.PathLike[str], model: str, digest: str) -> Style |
 
     An existing file first, then a preset. `StyleError` for what is neither, with the nearest presets.
     """
-    path = Path(name)
-    if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for a name that is too long for a file
-        return Style.load(path) if path.suffix.lower() == ".safetensors" else path
     presets = styles(model, digest=digest)
-    if str(name) in presets:
+    check_style(name, presets, model)
+    path = Path(name)
+    if not is_file(path):
         return Style.preset(str(name), model)
-    close = difflib.get_close_matches(str(name), presets, n=3)
-    if close:
-        there = f"did you mean {' or '.join(map(repr, close))}?"
-    elif presets:
-        there = f"the presets are: {', '.join(presets)}"
-    else:
-        there = f"there are no presets for this {model!r} model"
-    raise StyleError(f"{os.fspath(name)!r} is neither an existing file nor a preset; {there}")
+    return Style.load(path) if path.suffix.lower() == ".safetensors" else path
 
 
 def fits(style: Style, config: ModelConfig) -> bool:

@@ -219,6 +219,12 @@ def pictures(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "data" / "content", tmp_path / "data" / "style"
 
 
+@pytest.fixture
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of training draw no curves at their end, which takes longer than they do: one test is about these."""
+    monkeypatch.setattr("training.journal.draw_curves", lambda folder: None)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """The CPU time of a test, its processes included: on a busy machine the clock says nothing."""

@@ -17,6 +17,8 @@ from training.looks import draw_looks, look_at
 from training.loss_network import LossNetwork
 from training.objective import Objective, noise_gain
 
+pytestmark = pytest.mark.usefixtures("no_curves")
+
 NONE = {name: 0.0 for name in vars(TrainConfig()) if name.endswith("_weight")}
 BASE = {**TINY, **NONE, "content_weight": 2.0, "style_weight": 3.0, "covariance_weight": 1.0, "space": "vgg19"}
 BASE |= {"stages": [{"steps": 4, "crop": 64, "batch": 4}], "style_layers": [1] * 5, "covariance_layers": [1] * 5}

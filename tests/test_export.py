@@ -72,6 +72,22 @@ def test_a_difference_from_torch_is_refused_and_writes_nothing(tmp_path: Path, m
         export.export_model(model_of(CONFIGS[1]), "tensorrt", tmp_path)
 
 
+def test_nothing_is_replaced_but_for_overwrite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mine, command = tmp_path / "README.md", ["export", "lite", "--to", "onnx", "-o", str(tmp_path)]
+    mine.write_text("my own")
+    assert main(command) == 1
+    assert f"{mine}: exists already; pass --overwrite to replace it" in capsys.readouterr().err
+    model = model_of(CONFIGS[1])
+    with pytest.raises(AdaINKitError, match="exists already"):
+        export.export_model(model, "onnx", tmp_path, overwrite=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert mine.read_text() == "my own"
+    with pytest.warns(FutureWarning, match=r"README\.md: exists already and is replaced"):
+        export.export_model(model, "onnx", tmp_path)
+    assert main([*command, "--overwrite"]) == 0
+    assert "my own" not in mine.read_text()
+
+
 def test_constants_are_those_of_the_network() -> None:
     from adainkit.look import color, regions
     from adainkit.net import adain

@@ -172,6 +172,29 @@ def test_a_picture_through_a_pipe_is_the_one_through_files(run: Run, here: Path)
     assert files_below(here) == {"a.png", "x.png", "art/one.png", "art/two.png"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "more", "expected"),
+    [
+        ("JPEG", (), "JPEG"),
+        ("WEBP", (), "WEBP"),
+        ("TIFF", (), "TIFF"),
+        ("GIF", (), "PNG"),  # as with files
+        ("PPM", (), "PNG"),
+        ("JPEG", ("--format", "png"), "PNG"),
+    ],
+)
+def test_what_comes_out_of_a_pipe_is_of_the_kind_that_went_in(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch, kind: str, more: tuple[str, ...], expected: str
+) -> None:
+    sent, out = io.BytesIO(), Standard()
+    Image.open("a.png").save(sent, kind)
+    monkeypatch.setattr("sys.stdin", Standard(sent.getvalue()))
+    with monkeypatch.context() as inner:
+        inner.setattr("sys.stdout", out)
+        assert run("-", "ember", *more).code == 0
+    assert Image.open(io.BytesIO(out.getvalue())).format == expected
+
+
 class Standard(io.BytesIO):
     """A standard stream: one of bytes, which says that it is one of text."""
 

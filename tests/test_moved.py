@@ -28,11 +28,13 @@ def test_an_old_path_gives_the_names_of_the_new_one_and_warns(old: str, monkeypa
 
 
 def test_from_an_old_path_names_are_imported_as_ever() -> None:
-    code = "from adainkit.network import LITE, Encoder; import adainkit.adain; adainkit.adain.moments; print(LITE.name)"
+    code = (
+        "from adainkit.jobs import Job, find; import adainkit.controls; adainkit.controls.CONTROLS; print(Job.__name__)"
+    )
     done = subprocess.run([sys.executable, "-W", "always", "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert done.stdout == "lite\n"
+    assert done.stdout == "Job\n"
     assert done.stderr.count("DeprecationWarning") == 2
-    assert "<string>:1: DeprecationWarning: adainkit.network has moved to adainkit.net.config and" in done.stderr
+    assert "<string>:1: DeprecationWarning: adainkit.jobs has moved to adainkit.batch.jobs and" in done.stderr
 
 
 def test_nothing_here_uses_an_old_path() -> None:

@@ -34,6 +34,8 @@ from training.loss_network import LossNetwork
 from training.train import main
 from training.views import pick_crop
 
+pytestmark = pytest.mark.usefixtures("no_curves")
+
 
 def test_style_loss_is_the_written_out_formula() -> None:
     rng = np.random.default_rng(1)

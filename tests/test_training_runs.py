@@ -24,6 +24,8 @@ from training.objective import Objective
 from training.train import Trainer, main
 from training.vgg import fill_encoder, write_vgg
 
+pytestmark = pytest.mark.usefixtures("no_curves")
+
 CLASSIC = {**TINY, "encoder": ENCODER, "decoder": "conv8 up conv6 up conv4 up rgb", "gain_cap": None}
 CLASSIC |= {"stages": [{"steps": 4, "crop": 32, "batch": 3}]}
 
@@ -143,6 +145,7 @@ def test_an_overflow_in_float16_lowers_the_scale(teacher: Path, pictures, tmp_pa
     assert run.scaler.get_scale() == before / 4
 
 
+@pytest.mark.slow  # four processes that import torch, twenty seconds
 def test_two_processes_are_one_with_the_doubled_batch(teacher: Path, pictures, tmp_path: Path) -> None:
     settings = {**TINY, "reconstruction_share": 0.5, "keep_checkpoints": 1}
     root = Path(objective.__file__).parents[1]
@@ -234,6 +237,7 @@ def test_figures_of_training_pictures_are_not_called_validation(teacher: Path, p
 def test_a_run_leaves_a_log_and_curves(teacher: Path, pictures, tmp_path: Path, monkeypatch, caplog) -> None:
     pytest.importorskip("matplotlib")
     monkeypatch.setattr("training.train._LOG_EVERY", 2)
+    monkeypatch.setattr("training.journal.draw_curves", draw_curves)
     trainer(teacher, pictures, tmp_path / "run", sample_every=4).run()
     rows = read_log(tmp_path / "run")
     assert [row["step"] for row in rows if "loss" in row] == [2, 4, 6, 8]

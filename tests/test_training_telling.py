@@ -50,6 +50,16 @@ def test_a_run_by_the_clock_says_how_many_steps_it_has_time_for(caplog: pytest.L
     ]
 
 
+def test_what_is_gone_and_what_is_left_are_the_whole(caplog: pytest.LogCaptureFixture) -> None:
+    assert [line.split(", ")[1::2] for line in told(caplog, 1000, 2.0, True, 119)[::2]] == [
+        ["15 s of 2 min", "about 1 min 45 s left"],
+        ["1 min 15 s of 2 min", "about 45 s left"],
+    ]
+    caplog.clear()
+    last = told(caplog, 1000, 30.0, True, 1600)[-1]
+    assert last == "step 3030, 25 min of 30 min, 2 steps a second, about 4 min 45 s left, loss 1.25"
+
+
 def test_a_run_begins_with_a_model_by_its_name(
     teacher: Path, pictures: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,6 +15,7 @@ log = logging.getLogger("adainkit.training")
 
 _FIRST, _ESTIMATE, _EVERY, _LATER = 15.0, 60.0, 60.0, 300.0
 _OFTEN = 600.0  # seconds from which on lines come more seldom
+_SHORT = 600.0  # of shorter times the seconds are told
 _LONG = 3600.0  # a run that takes longer than this is told of the shorter one
 
 
@@ -34,8 +35,10 @@ class Telling:
         gone = self._clock() - self._began
         rate = (step - self._first) / max(gone, 1e-9)
         if self._minutes:
-            left = max(0.0, 60 * self._minutes - seconds)
-            place = f"step {step}, {spoken(seconds)} of {spoken(60 * self._minutes)}"
+            whole = 60 * self._minutes
+            left = max(0.0, whole - seconds)
+            gone_by = seconds if seconds < _SHORT else seconds // 60 * 60  # else all is gone before the end
+            place = f"step {step}, {spoken(gone_by)} of {spoken(whole)}"
         else:
             left = (self._steps - step) / max(rate, 1e-9)
             place = f"step {step} of {self._steps}"
@@ -63,10 +66,11 @@ def spoken(seconds: float) -> str:
     """A duration as one says it.
 
     >>> spoken(42), spoken(90), spoken(5 * 3600 + 20 * 60), spoken(3 * 86400 + 3600)
-    ('42 s', '2 min', '5 h 20 min', '3 d 1 h')
+    ('42 s', '1 min 30 s', '5 h 20 min', '3 d 1 h')
     """
-    if seconds < 60:
-        return f"{round(seconds)} s"
+    if seconds < _SHORT:
+        minutes, rest = divmod(round(seconds), 60)
+        return " ".join([f"{minutes} min"] * bool(minutes) + [f"{rest} s"] * bool(rest or not minutes))
     minutes = round(seconds / 60)
     if minutes < 60:
         return f"{minutes} min"

@@ -25,7 +25,7 @@ _EXAMPLES = {
     "stylize": (
         "adainkit stylize photo.jpg\n"
         "adainkit stylize photo.jpg painting.jpg -o out.png\n"
-        "cat photo.jpg | adainkit stylize - ukiyo-e -o - --format jpg > out.jpg\n"
+        "cat photo.jpg | adainkit stylize - ukiyo-e -o - > out.jpg\n"
         "adainkit stylize holiday/ --style wave.jpg:0.7 --style PRESET:0.3 -o painted/ --alpha 0.8\n"
         "adainkit stylize photos/ --random-style paintings/ --seed 1 -o augmented/ --manifest run.jsonl"
     ),
@@ -36,7 +36,7 @@ _EXAMPLES = {
         "adainkit grid photo.jpg"
     ),
     "film": (
-        "adainkit film clip.mp4 painting.jpg -o painted.mp4\n"
+        "adainkit film clip.mp4 painting.jpg\n"
         "adainkit film clip.mov PRESET -o painted.mov --steady 0.8 --codec prores\n"
         "adainkit film clip.mp4 --style a.jpg@0 --style b.jpg@12.5 --alpha 0@0,1@3 -o painted.mp4\n"
         "adainkit film clip.mp4 PRESET --preview 5 -o sheet.jpg\n"
@@ -328,11 +328,12 @@ def _model3d_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _film_arguments(parser: argparse.ArgumentParser) -> None:
     forms = ("FILM STYLE", "FILM --style STYLE[:WEIGHT][@SECONDS] [--style ...]")
-    parser.usage = "\n       ".join(f"adainkit film {form} -o OUT [options]" for form in forms)
+    parser.usage = "\n       ".join(f"adainkit film {form} [-o OUT] [options]" for form in forms)
     add = parser.add_argument
     add("source", metavar="FILM", help="a video file, an animated GIF, PNG or WebP, or pictures like frames/%%05d.png")
     add("given_style", nargs="?", metavar="STYLE", help="a picture, a saved style or a preset")
-    add("-o", "--output", metavar="OUT", required=True, help="mp4, mov, mkv, webm, gif, png, webp or frames/%%05d.png")
+    out = "mp4, mov, mkv, webm, gif, png, webp or frames/%%05d.png (default: a new name beside FILM)"
+    add("-o", "--output", metavar="OUT", help=out)
     add(
         "--style",
         action="append",
@@ -389,6 +390,7 @@ def _encoder_arguments(parser: argparse.ArgumentParser) -> None:
     add("--preset", metavar="NAME", help="of the encoder: slower is smaller")
     add("--fps", type=values.rate, metavar="N", help="of numbered pictures: 24, 30000/1001 (default: 25)")
     add("--no-sound", action="store_true", help="leave the sound out")
+    add("--strip", action="store_true", help="leave out titles, places, dates and attached files (of video files)")
 
 
 def _serve_arguments(parser: argparse.ArgumentParser, *names: str) -> None:

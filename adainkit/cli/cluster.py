@@ -15,6 +15,7 @@ from ..batch.random_styles import RandomStyles
 from ..distributed.begun import Begun
 from ..distributed.places import absolute, is_uri
 from ..distributed.tasks import Listings, Task, UriStyles, plan_tasks
+from .console import check_styles
 from .pipes import Pipes
 from .stylize import Compute, facts_of, options_of, record_of_run, report, styles_of
 
@@ -38,6 +39,7 @@ def _run(args: argparse.Namespace) -> int:
     if is_uri(args.manifest):
         args.usage_error("--manifest must be a local file: a line is added to it for each picture")
     styles = styles_of(args, _random_styles)
+    check_styles((name for name in styles.fixed if not is_uri(name)), args.model)
     facts = facts_of(args, styles)
     if args.to in ("tar", "parquet"):
         facts["options"] |= {"to": args.to, "shard_size": args.shard_size}

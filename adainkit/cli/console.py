@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..install.finding import Finding
     from ..stylizer import Stylizer
 
-__all__ = ["complain", "make_stylizer", "one_line", "print_failure", "report_findings"]
+__all__ = ["check_styles", "complain", "make_stylizer", "one_line", "print_failure", "report_findings"]
 
 _FLAGS = {
     "overwrite=True": "--overwrite",
@@ -20,6 +20,20 @@ _FLAGS = {
     "max_size": "--max-size",
     "max_frames": "--max-frames",
 }
+
+
+def check_styles(names: Iterable[str], model: str) -> None:
+    """`StyleError` for a name that is no style: at once, since what is to come takes seconds.
+
+    Presets of a model that is a file are known when it is loaded, and told then.
+    """
+    from ..preset_list import check_style, styles
+    from ..store.weights import models
+
+    if model in models():
+        presets = styles(model)
+        for name in names:
+            check_style(name, presets, model)
 
 
 def make_stylizer(model: str, device: str, dtype: str, runtime: str = "auto") -> Stylizer:

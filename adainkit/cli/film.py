@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .console import make_stylizer
+from .console import check_styles, make_stylizer
 
 if TYPE_CHECKING:
     from ..style import Style
@@ -22,12 +22,23 @@ _FORM = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} frames [{elapsed}
 
 def run(args: argparse.Namespace) -> int:
     """Do as `args` say: 0; `AdaINKitError` for what fails."""
+    started = time.perf_counter()
+    shares = _shares(args)
+    names = [name for parts in shares.values() for name, _ in parts]
+    check_styles(names, args.model)
     from tqdm import tqdm
 
     from ..film.preview import preview_film
+    from ..film.sinks import kind_of
+    from .film_target import default_target, is_finished
 
-    started = time.perf_counter()
-    shares = _shares(args)
+    if args.output is None:
+        kept = {"preview": args.preview, "overwrite": args.overwrite, "resume": args.resume}
+        args.output = str(default_target(args.source, names, **kept))
+    if args.resume and not args.overwrite and not args.preview and is_finished(args.output):
+        return _tell_finished(args.output, args.json)
+    if args.strip and not args.preview and kind_of(args.output) == "animation":
+        args.usage_error("--strip is for video files; `adainkit stylize --strip` paints animations")
     look = ("alpha", "preserve_color", "color_strength", "scale", "detail", "mask", "fps", "max_pixels", "start")
     options: dict[str, Any] = {name: getattr(args, name) for name in look}
     with (
@@ -53,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
             written = preview_film(stylizer, args.source, args.output, style, count=args.preview, **options)
             frames = shown[0]
         else:
-            more = ("steady", "stop", "codec", "crf", "preset", "resume", "overwrite", "max_frames")
+            more = ("steady", "stop", "codec", "crf", "preset", "strip", "resume", "overwrite", "max_frames")
             options |= {name: getattr(args, name) for name in more}
             options |= {"statistics": "live" if args.live else args.statistics, "sound": not args.no_sound}
             written = stylizer.stylize_film(args.source, args.output, style, progress=progress, **options)
@@ -65,6 +76,14 @@ def _tell(written: Path, frames: int, seconds: float, as_json: bool) -> int:
         print(json.dumps({"output": str(written), "frames": frames, "seconds": round(seconds, 3)}))
     else:
         print(f"{written}  ({frames} frames, {seconds:.1f} s)")
+    return 0
+
+
+def _tell_finished(written: str, as_json: bool) -> int:
+    told = "was finished before: no run is left that could go on; --overwrite paints it anew"
+    if as_json:
+        return _tell(Path(written), 0, 0.0, as_json)
+    print(f"{written}  ({told})")
     return 0
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..batch.finding import find_contents, find_pictures
 from ..batch.jobs import same_file
 from ..errors import AdaINKitError, ImageError, StyleError
-from .console import complain, make_stylizer, one_line
+from .console import check_styles, complain, make_stylizer, one_line
 from .progress import Meter
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ _BESIDE = 8  # columns, besides that of the contents: more go below
 def run(args: argparse.Namespace) -> int:
     """Do as `args` say: 0, or 1 if a picture failed, and the sheet is without it."""
     contents, names = _contents_and_styles(args)
+    check_styles(names, args.model)
     from ..images import check_target, save_image
     from ..images.sheet import draw_sheet
 

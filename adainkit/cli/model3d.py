@@ -6,7 +6,7 @@ import argparse
 import json
 import time
 
-from .console import make_stylizer
+from .console import check_styles, make_stylizer
 from .progress import Meter
 
 __all__ = ["run"]
@@ -14,9 +14,10 @@ __all__ = ["run"]
 
 def run(args: argparse.Namespace) -> int:
     """Do as `args` say: 0; `AdaINKitError` for what fails."""
+    started = time.perf_counter()
+    check_styles([args.style], args.model)
     from ..model3d import stylize_model3d
 
-    started = time.perf_counter()
     names = ("alpha", "preserve_color", "color_strength", "scale", "detail", "style_size", "emissive")
     options = {name: getattr(args, name) for name in (*names, "overwrite", "max_pixels")}
     with (

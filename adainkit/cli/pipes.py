@@ -1,5 +1,6 @@
 """`-` for standard input and output: a picture that comes through a pipe is kept in a file while it is worked on, so
-that a pipe can do what a file can, and a result is written when all of it is there."""
+that a pipe can do what a file can, and a result is written when all of it is there. The file gets the extension that
+its bytes ask for: a result is of the kind of what came in, as it is of files."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..batch.jobs import with_format
 from ..errors import ImageError
 
 __all__ = ["Pipes"]
@@ -44,7 +46,7 @@ class Pipes:
             if self._inputs:
                 self._take(folder)
             if self.piped:
-                self._result = folder / f"result.{args.format or _kind_of(args.pictures)}"
+                self._result = folder / with_format(Path(f"result{Path(args.pictures[0]).suffix}"), args.format).name
                 self._names[str(self._result)] = "-"
                 args.output = str(self._result)
         return self
@@ -92,6 +94,7 @@ class Pipes:
             raise ImageError(f"{_NAMES.get(name, name)}: cannot be read ({error.strerror or error})") from error
         if not path.stat().st_size:
             raise ImageError(f"{_NAMES.get(name, name)}: is empty; expected the bytes of a picture")
+        path = path.rename(path.with_suffix(_kind_in(path, _NAMES.get(name, name))))
         self._names[str(path)] = name
         self._args.pictures[:] = [str(path) if text == name else text for text in self._args.pictures]
 
@@ -106,12 +109,19 @@ def _is_pipe(text: str) -> bool:
         return False
 
 
-def _kind_of(pictures: list[str]) -> str:
-    """The extension of a result without a name: that of the content, PNG where it has none that can be written."""
-    from ..formats import FORMATS
+def _kind_in(path: Path, name: str) -> str:
+    """The extension of the pictures that a file's bytes are; nothing for other kinds, and for what is no picture."""
+    from ..formats import KINDS
+    from ..images.decoders import identify
+    from ..images.reading import reading
 
-    suffix = Path(pictures[0]).suffix[1:].lower()
-    return suffix if suffix in FORMATS and suffix != "gif" else "png"
+    try:
+        with reading(name), path.open("rb") as stream:
+            found = identify(stream, name)
+    except ImageError:  # told when it is its turn
+        return ""
+    kind = "TIFF" if found is None else {"MPO": "JPEG"}.get(found.format or "", found.format)
+    return next((f".{extension}" for extension, known in KINDS.items() if known == kind), "")
 
 
 def _binary(stream: Any) -> BinaryIO:

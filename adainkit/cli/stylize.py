@@ -24,7 +24,7 @@ from ..store.fetch import file_digest
 from ..store.weights import models
 from . import grid
 from .arguments import parse_arguments
-from .console import complain, make_stylizer, one_line
+from .console import check_styles, complain, make_stylizer, one_line
 from .pipes import Pipes
 from .progress import Meter
 
@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     styles = styles_of(args)
+    check_styles(styles.fixed, args.model)
     manifest = None if args.manifest is None else Manifest(args.manifest, facts_of(args, styles))
     return report(plan(args, styles, manifest), lambda: _here(args, styles), styles, manifest, args)
 

@@ -35,24 +35,25 @@ class _Codec:
 
 
 _PLAIN, _ALPHA, _DEEP, _DEEP_ALPHA = (False, False), (False, True), (True, False), (True, True)
+_420 = {_PLAIN: "yuv420p", _DEEP: "yuv420p10le"}
 CODECS: dict[str, _Codec] = {
     "h264": _Codec(
         "libx264",
-        {_PLAIN: "yuv420p", _DEEP: "yuv420p10le"},
+        _420,
         {"crf": "18", "preset": "medium"},
         crf=(0, 51),
         preset="preset",
     ),
     "h265": _Codec(
         "libx265",
-        {_PLAIN: "yuv420p", _DEEP: "yuv420p10le"},
+        _420,
         {"crf": "20", "preset": "medium", "x265-params": "log-level=error"},
         crf=(0, 51),
         preset="preset",
     ),
     "vp9": _Codec(
         "libvpx-vp9",
-        {_PLAIN: "yuv420p", _ALPHA: "yuva420p", _DEEP: "yuv420p10le"},
+        {**_420, _ALPHA: "yuva420p"},
         {"crf": "24", "b": "0", "cpu-used": "3", "row-mt": "1"},
         "matroska",
         odd=True,
@@ -61,7 +62,7 @@ CODECS: dict[str, _Codec] = {
     ),
     "av1": _Codec(
         "libsvtav1",
-        {_PLAIN: "yuv420p", _DEEP: "yuv420p10le"},
+        _420,
         {"crf": "26", "preset": "8"},
         crf=(0, 63),
         preset="preset",
@@ -84,9 +85,10 @@ CODECS: dict[str, _Codec] = {
 }
 """The codecs that films are written with, by the names that `--codec` takes; their encoders' names do as well."""
 
+_MP4 = ("mp4", ("h264", "h265", "av1", "vp9"))
 CONTAINERS: dict[str, tuple[str, tuple[str, ...]]] = {
-    ".mp4": ("mp4", ("h264", "h265", "av1", "vp9")),
-    ".m4v": ("mp4", ("h264", "h265", "av1", "vp9")),
+    ".mp4": _MP4,
+    ".m4v": _MP4,
     ".mov": ("mov", ("h264", "h265", "prores")),
     ".mkv": ("matroska", ("h264", "h265", "vp9", "av1", "prores", "ffv1")),
     ".webm": ("webm", ("vp9", "av1")),
@@ -163,7 +165,7 @@ def choose_encoding(
         names = ", ".join([*CONTAINERS, ".gif", ".png", ".webp"])
         raise FilmError(f"{target}: expected a film's name, with {names}, or a sequence like frames/%05d.png")
     container, held = CONTAINERS[suffix]
-    name = _codec_named(codec, target, held) if codec else _usual(container, facts)
+    name = _codec_named(codec, target, held) if codec else _usual(container, held, facts)
     entry = CODECS[name]
     deep, alpha = facts.deep, facts.alpha
     form = entry.forms.get((deep, alpha)) or entry.forms.get((False, alpha)) or entry.forms[deep, False]
@@ -231,14 +233,11 @@ def _codec_named(codec: str, target: str | os.PathLike[str], held: tuple[str, ..
     return name
 
 
-def _usual(container: str, facts: Facts) -> str:
-    if facts.alpha:
-        usual = {"mov": "prores", "matroska": "vp9", "webm": "vp9"}
-        if container in usual:
-            return usual[container]
-    if container == "webm":
-        return "vp9"
-    return "h265" if facts.deep else "h264"
+def _usual(container: str, held: tuple[str, ...], facts: Facts) -> str:
+    with_alpha = {"mov": "prores", "matroska": "vp9", "webm": "vp9"}
+    if facts.alpha and container in with_alpha:
+        return with_alpha[container]
+    return "h265" if facts.deep and "h265" in held else held[0]
 
 
 def _on_black(pixels: Pixels) -> Pixels:

@@ -15,15 +15,13 @@ from ..errors import ImageError
 from .decoders import identify
 from .facts import read_facts
 from .files import DEFAULT_QUALITY, Target, check_target, facts_to_write, name_of, writing
+from .frames import FILM_KINDS, count_frames, first_frame
 from .packing import pillow_options
 from .pil import turned
 from .reading import opened, reading
 from .sizes import check_size
 
-__all__ = ["FILM_KINDS", "Film", "count_frames", "find_film", "is_film", "write_film"]
-
-FILM_KINDS = ("GIF", "PNG", "WEBP")
-"""Pillow's names of the formats that hold films here, in and out."""
+__all__ = ["Film", "find_film", "is_film", "write_film"]
 
 _MAGIC = ((0, b"GIF8"), (0, b"\x89PNG\r\n\x1a\n"), (8, b"WEBP"))
 _LEAST = 1 << 12  # pixels that a frame counts at least, so that `max_pixels` bounds the number of tiny ones, too
@@ -104,18 +102,6 @@ def _may_be_film(stream: IO[bytes]) -> bool:
     return any(start[place:].startswith(magic) for place, magic in _MAGIC)
 
 
-def _first(image: Image.Image) -> int:
-    """The number of the first frame: a PNG may hold a still picture before it, which no player shows."""
-    return 1 if image.info.get("default_image") else 0
-
-
-def count_frames(image: Image.Image | None) -> int | None:
-    """The frames of an opened GIF, PNG or WebP, without a still picture before them; None of other kinds."""
-    if image is None or image.format not in FILM_KINDS:
-        return None
-    return int(getattr(image, "n_frames", 1)) - _first(image)
-
-
 def _decoded(film: Film) -> Iterator[Image.Image]:
     """The frames, decoded: one image, which the next step changes."""
     with ExitStack() as stack:
@@ -124,7 +110,7 @@ def _decoded(film: Film) -> Iterator[Image.Image]:
             header = identify(stream, name)
             if header is None or count_frames(header) != film.frames:
                 raise ImageError(f"{name}: was changed while it was read")
-        first = _first(header)
+        first = first_frame(header)
         for number in range(film.frames):
             with reading(f"{name}: frame {number + 1} of {film.frames}"):
                 header.seek(first + number)

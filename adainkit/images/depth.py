@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from .boxes import read_properties
-from .picture import Deep
+from .deep import Deep
 
 __all__ = ["deep_heif", "tell_depth"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from PIL import Image
 
-from .animation import count_frames
 from .decoders import identify, is_tiff
 from .facts import read_facts, read_record
+from .frames import count_frames
 from .reading import opened, reading, tiff_size
 from .tiff import kind_of_tiff
 

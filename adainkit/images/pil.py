@@ -11,7 +11,8 @@ from PIL import Image
 
 from ..errors import ImageError
 from . import icc
-from .picture import Deep, Picture, from_numpy
+from .deep import Deep
+from .picture import Picture, from_numpy
 
 __all__ = ["close_pil", "open_pil", "to_picture", "turned"]
 

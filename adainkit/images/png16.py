@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from ..errors import ImageError
+from .deep import Deep
 from .packing import png_chunks
-from .picture import Deep
 
 __all__ = ["deep_png", "write_png16"]
 

@@ -18,11 +18,11 @@ from ..errors import AdaINKitError, ImageError, OutOfMemoryError
 from .boxes import png_chunk, read_properties
 from .cicp import cicp_profile, is_hdr, is_srgb
 from .decoders import identify, is_tiff
+from .deep import Deep
 from .depth import deep_heif, tell_depth
 from .exif import left_to_turn
 from .facts import read_facts
 from .ifd import read_directory, read_header
-from .picture import Deep
 from .png16 import deep_png
 from .sizes import check_size
 from .tiff import read_deep

@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 
 from ..errors import ImageError
+from .deep import Deep
 from .ifd import read_directory, read_header
 from .packing import append_facts
-from .picture import Deep
 from .segments import can_decode, rows_of, segment_sides
 
 __all__ = [

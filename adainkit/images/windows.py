@@ -11,8 +11,9 @@ from typing import Any, TypeAlias
 from PIL import Image
 
 from .decoders import identify, is_tiff
+from .deep import Deep
 from .facts import read_facts
-from .picture import Deep, Picture
+from .picture import Picture
 from .pil import to_picture, turned
 from .reading import load, opened, reading, tell_further, tiff_size
 from .sizes import check_size

@@ -17,28 +17,30 @@ from ..net.model import AdaINModel
 from . import coders
 from .arrays import EPS
 from .engines import here, load_program, openvino_core
+from .exported import EXPORTS, FACTS, README, may_export
 from .graph import OPSET
 from .network import CompiledNetwork
 from .readme import readme
 
 __all__ = ["EXPORTS", "export_model"]
 
-EXPORTS = ("onnx", "openvino")
 SIZES = ((33, 47), (75, 91), (97, 59))
 """Height and width of the pictures by which an export is checked."""
 CLOSE = 1e-4
 """The largest difference from torch that is taken, of the largest value of a result, or of 1."""
 
 
-def export_model(model: AdaINModel, kind: str, folder: str | os.PathLike[str]) -> list[Path]:
+def export_model(
+    model: AdaINModel, kind: str, folder: str | os.PathLike[str], *, overwrite: bool | None = None
+) -> list[Path]:
     """Write `encoder`, `maps` and `decoder` as .onnx, or as .xml and .bin of OpenVINO, `model.json` and `README.md`;
     the paths back. The model must be in float32 on the CPU.
 
     The graphs are run first, at three odd sizes, and compared with torch: `ModelError` if they differ. `AdaINKitError`
-    for packages that are missing, for another kind, and for a folder that cannot be written.
+    for packages that are missing, for another kind, for a folder that cannot be written, and for one that has a file of
+    these names, unless `overwrite` is True: None, for one release more, replaces it with a `FutureWarning`.
     """
-    if kind not in EXPORTS:
-        raise AdaINKitError(f"an export is to {' or '.join(EXPORTS)}, got {kind!r}")
+    may_export(kind, folder, overwrite)
     engine = "onnxruntime" if kind == "onnx" and here("onnxruntime") else "openvino"
     network = CompiledNetwork(model, engine, threads=torch.get_num_threads())
     worst = check(network)
@@ -50,8 +52,8 @@ def export_model(model: AdaINModel, kind: str, folder: str | os.PathLike[str]) -
         for name, make in (("encoder", coders.encoder), ("maps", coders.maps), ("decoder", coders.decoder))
     }
     texts = {
-        "model.json": json.dumps({**facts, "largest_difference_from_torch": worst}, indent=2) + "\n",
-        "README.md": readme(model.config, kind, worst),
+        FACTS: json.dumps({**facts, "largest_difference_from_torch": worst}, indent=2) + "\n",
+        README: readme(model.config, kind, worst),
     }
     target = Path(folder)
     try:

@@ -279,10 +279,10 @@ for node in asyncio.run(asyncio.run(module.comfy_entrypoint()).get_node_list()):
     node.define_schema()
 print(json.dumps(time.process_time() - started))
 """
-    taken = [
-        json.loads(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120).stdout)
-        for _ in range(3)
-    ]
+    taken = [1.0]
+    while min(taken) >= 0.05 and len(taken) < 4:
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=120)
+        taken.append(json.loads(done.stdout))
     assert min(taken) < 0.05
 
 
