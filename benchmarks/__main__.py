@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         results = precision.run(args.device, 2 if args.quick else args.presets, args.pictures)
         text = precision.show(results)
     elif args.what == "flicker":
-        results = flicker.run(args.clips, args.styles, args.frames, args.side, str(args.device))
+        results = flicker.run(args.clips, args.styles, args.frames, args.side, str(args.device), microast=args.microast)
         text = flicker.show(results)
     elif args.what == "memory":
         results = large_files.run(args.device, args.quick)
@@ -110,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--styles", nargs="+", default=["ember", "iris", "ukiyo-e"], metavar="STYLE")
     group.add_argument("--frames", type=_positive, default=12, metavar="N", help="of each clip (12)")
     group.add_argument("--side", type=_positive, default=512, metavar="N", help="pixels of the longer side (512)")
+    group.add_argument("--microast", type=Path, metavar="FOLDER", help="of its weights; --styles are pictures then")
     group = parser.add_argument_group("training")
     group.add_argument("--batch", type=_positive, default=8)
     group.add_argument("--crop", type=_crop, default=256, help="pixels a side, a multiple of 8 from 16 on")
