@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ..batch.pipeline import END, run_pipeline
 from ..engine.content_statistics import ContentStatistics
@@ -64,7 +63,7 @@ class Item:
         return self.frame.pixels if self.content is None else self.content
 
 
-Painted = tuple[Item, Pixels, Mapping[str, NDArray[Any]]]
+Painted = tuple[Item, Pixels]
 
 
 def paint_all(
@@ -85,18 +84,15 @@ def paint_all(
 
     def work(_: int, batch: list[Item]) -> list[Painted]:
         pixels = _painted(stylizer, batch, facts, look)
-        done: list[Painted] = []
-        for item, made in zip(batch, pixels, strict=True):
+        return list(zip(batch, pixels, strict=True))
+
+    def write(_: int, done: list[Painted]) -> int:
+        for item, made in done:
             state = {} if item.content is None else Quiet.state(item.content)
             if steady is not None:
                 made = steady.blend(item.seen, made, item.begins)
                 state |= steady.state
-            done.append((item, made, state))
-        return done
-
-    def write(_: int, done: list[Painted]) -> int:
-        for item, pixels, state in done:
-            sink.write(item.frame.number, pixels, state, item.last)
+            sink.write(item.frame.number, made, state, item.last)
         return done[-1][0].frame.number + 1
 
     with closing(run_pipeline(count(), read, work, write, ordered=True, name=lambda _: facts.name)) as outcomes:

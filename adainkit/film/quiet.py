@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import exp
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn.functional import avg_pool2d
+from PIL import Image, ImageChops, ImageFilter
 
 from .colors import Pixels
 
 __all__ = ["Quiet"]
 
 _KEPT = 0.6  # of the frame before: noise that differs in every frame is halved, and moves a third as much
-_NOISE = 5.0  # mean difference of a neighborhood, of 255, from which on it is taken for motion
-_PEAK = 15.0  # the same of one pixel: three times as much, as single pixels of noise have it
-_AROUND = 5  # pixels across a neighborhood
+_NOISE = 8.0  # difference of a neighborhood, of 255, from which on it is taken for motion: noise of 3 has 5 to 6
+_PEAK = 15.0  # the same of one pixel, as single pixels of noise have it
+_AROUND = 2  # pixels to each side that are a neighborhood
+_BY_AROUND = [round(255 * _KEPT * exp(-((level / _NOISE) ** 2))) for level in range(256)]
+_BY_PIXEL = [round(255 * exp(-((level / _PEAK) ** 2))) for level in range(256)]
 
 
 class Quiet:
@@ -40,17 +42,24 @@ class Quiet:
         """A frame, `(H, W, 3 | 4)`, without its noise: a new array of the same type. Alpha stays."""
         out = pixels.copy()
         if self._last is not None and not new_scene:
-            most = np.iinfo(pixels.dtype).max
-            now, last = (_planes(each) for each in (pixels, self._last))
-            away = (last - now) * (255 / most)
-            size = away.abs().mean(0, keepdim=True)
-            around = avg_pool2d(size, _AROUND, 1, _AROUND // 2, count_include_pad=False)
-            kept = _KEPT * torch.exp(-((around / _NOISE) ** 2) - (size / _PEAK) ** 2)
-            made = torch.lerp(now, last, kept).round_().clamp_(0, most)
-            out[:, :, :3] = made.movedim(0, -1).numpy().astype(pixels.dtype)
+            out[:, :, :3] = _blended(pixels[:, :, :3], self._last[:, :, :3])
         self._last = out
         return out
 
 
-def _planes(pixels: Pixels) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels[:, :, :3]).astype(np.float32)).movedim(-1, 0)
+def _blended(now: Pixels, last: Pixels) -> Pixels:
+    """`last` as far as it differs by noise alone, and `now`."""
+    one, other = _image(now), _image(last)
+    red, green, blue = ImageChops.difference(one, other).split()
+    away = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    around = away.filter(ImageFilter.BoxBlur(_AROUND))
+    kept = ImageChops.multiply(around.point(_BY_AROUND), away.point(_BY_PIXEL))
+    if now.dtype == np.uint8:
+        return np.asarray(Image.composite(other, one, kept))
+    share = np.asarray(kept)[:, :, None] / np.float32(255)
+    return np.asarray((now + share * (last.astype(np.float32) - now)).round().astype(now.dtype))
+
+
+def _image(pixels: Pixels) -> Image.Image:
+    """With 8 bits, in which noise is told from motion."""
+    return Image.fromarray(np.ascontiguousarray(pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)))

@@ -23,7 +23,7 @@ Floats = NDArray[np.float32]
 _SIDE = 640  # longer side, in pixels, at which motion is looked for
 _ALIKE = 0.06  # difference of brightness, in [0, 1], at which a pixel hardly counts as the one it came from
 _STILL = 0.03  # the same of colors around a pixel, for one that is taken to stand still
-_AROUND = 5.0  # pixels (standard deviation) around, in which strokes are compared
+_AROUND = 5.0  # pixels (of the smaller picture, standard deviation) around, in which strokes are compared
 _SURE = 0.01  # how much nearer, in [0, 1], the strokes of one place must be for that place to be taken
 _ROUND = 1.0  # pixels (of the smaller picture) by which the way there and back may miss
 _SEEN = 0.3  # share of the picture that must be found again; below, the scene is taken as a new one
@@ -37,7 +37,8 @@ class Steady:
 
     def __init__(self, strength: float) -> None:
         self._strength, self._cv2 = strength, need_cv2()
-        self._flow = self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._flow = self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flow.setFinestScale(1)  # "fast" at the scale of "medium": as good, in less time
         self._content: NDArray[np.uint8] | None = None
         self._shown: Floats | None = None
 
@@ -62,26 +63,39 @@ class Steady:
             gray, before = (self._cv2.cvtColor(each, self._cv2.COLOR_RGB2GRAY) for each in (small, self._content))
             flow, trust = self._motion(gray, before)
             if float((trust > 0.5).mean()) >= _SEEN:
-                now = self._mixed(now, self._shown, flow, trust, self._still(small, self._content))
+                stays = self._staying(now, self._shown, flow, self._still(small, self._content))
+                now = self._mixed(now, self._shown, flow, trust, stays)
         self._content, self._shown = small, now
         out = painted.copy()
         out[:, :, :3] = (now * most).round().clip(0, most).astype(painted.dtype)
         return out
 
-    def _mixed(self, now: Floats, shown: Floats, flow: Floats, trust: Floats, still: Floats) -> Floats:
-        """`now` with a share of `shown`, of the place that `flow` names or of the same one."""
+    def _mixed(self, now: Floats, shown: Floats, flow: Floats, trust: Floats, stays: Floats) -> Floats:
+        """`now` with a share of `shown`: of the same place where it `stays`, else of the one that `flow` names."""
         cv2, (height, width) = self._cv2, now.shape[:2]
-        factor = (width / flow.shape[1], height / flow.shape[0])
-        flow, trust, still = (cv2.resize(each, (width, height)) for each in (flow, trust, still))
-        flow *= np.array(factor, np.float32)
+        factor = np.array((width / flow.shape[1], height / flow.shape[0]), np.float32)
+        moved = self._brought(shown, cv2.resize(flow * factor, (width, height)), cv2.INTER_CUBIC)
+        weight = (self._strength * np.maximum(trust, stays)).astype(np.float32)
+        for share, other in ((stays, shown), (1 - weight, now)):
+            share = cv2.resize(share, (width, height))
+            moved = cv2.blendLinear(other, moved, share, 1 - share)
+        return np.asarray(moved)
+
+    def _brought(self, picture: NDArray[Any], flow: Floats, how: int) -> NDArray[Any]:
+        """A picture at the places that `flow` names."""
+        height, width = flow.shape[:2]
         x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-        moved = cv2.remap(shown, x + flow[:, :, 0], y + flow[:, :, 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        there = (x + flow[:, :, 0], y + flow[:, :, 1])
+        return np.asarray(self._cv2.remap(picture, *there, how, borderMode=self._cv2.BORDER_REPLICATE))
+
+    def _staying(self, now: Floats, shown: Floats, flow: Floats, still: Floats) -> Floats:
+        """Where strokes lie still, as far as the content may: `(h, w)` in [0, 1]."""
+        size = flow.shape[1::-1]
+        now, shown = (self._cv2.resize(each, size, interpolation=self._cv2.INTER_AREA) for each in (now, shown))
+        moved = self._brought(shown, flow, self._cv2.INTER_LINEAR)
         nearer = self._strokes_away(now, moved) - self._strokes_away(now, shown)
-        stays = still / (1 + np.exp(np.clip(-nearer / _SURE, -30, 30)))
-        weight = self._strength * (trust + stays * (np.maximum(trust, still) - trust))
-        before = moved + stays[:, :, None] * (shown - moved)
-        mixed: Floats = now + weight[:, :, None] * (before - now)
-        return mixed
+        found: Floats = still / (1 + np.exp(np.clip(-nearer / _SURE, -30, 30)))
+        return found
 
     def _strokes_away(self, one: Floats, other: Floats) -> Floats:
         """How far two paintings are apart around each pixel."""
@@ -102,10 +116,10 @@ class Steady:
         cv2 = self._cv2
         flow, back = self._flow.calc(gray, before, None), self._flow.calc(before, gray, None)
         height, width = gray.shape
+        old = self._brought(before, flow, cv2.INTER_LINEAR)
+        again = self._brought(back, flow, cv2.INTER_LINEAR)
         x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
         there = (x + flow[:, :, 0], y + flow[:, :, 1])
-        old = cv2.remap(before, *there, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        again = cv2.remap(back, *there, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         away = cv2.GaussianBlur(gray.astype(np.float32) - old.astype(np.float32), (0, 0), 1.5) / 255
         missed = np.square(flow + again).sum(2)
         reach = _ROUND**2 + 0.01 * (np.square(flow).sum(2) + np.square(again).sum(2))
