@@ -572,6 +572,7 @@ class Stylizer:
         - `statistics`: of the content, "scene" (default: two passes, cuts are found), "clip", "frame" (each frame its
           own) or "live" (one pass, running, a few frames of delay).
         - `steady`: 0 to 1, how much of the last frame is kept along the content's motion (the extra `steady`).
+          `keep_noise`: the network sees the camera's noise, too, which is otherwise taken out of what stands still.
         - `start`, `stop`: seconds, of video files. `fps`: of numbered pictures (25).
         - `codec`: "h264", "h265", "vp9", "av1", "prores", "ffv1" (None: what suits the name and the film); `crf`,
           `preset`: of the encoder. `sound`: False leaves it out; `strip`: True leaves out texts
