@@ -96,7 +96,7 @@ _Shapes: TypeAlias = "tuple[tuple[str, tuple[int, ...]], ...]"
 
 class _BySize:
     """Models that are compiled for one size, whose graph is fused further: a third of the time for the same bits.
-    Compiling takes a tenth of a second, which pays for a size that comes again, and at once for `LARGE` bytes of inputs.
+    Compiling takes a tenth of a second, which pays for a size that comes again, and at once for `LARGE` bytes of input.
     Each has memory of its own, so there are `MOST`, and one makes room only if it was not in use for `PATIENCE` calls:
     tiles may be of several sizes."""
 
