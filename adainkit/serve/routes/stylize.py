@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.background import BackgroundTask
 
-from ...formats import KINDS
+from ...formats import FORMATS, KINDS
 from ..desk import Lane
 from ..fields import controls_form
 from ..jobs import Job
@@ -46,7 +46,9 @@ async def order_form(
 OrderForm = Annotated[dict[str, Any], Depends(order_form)]
 
 
-async def order_of(service: Service, caller: str, given: dict[str, Any], folder: Path) -> Order:
+async def order_of(
+    service: Service, caller: str, given: dict[str, Any], folder: Path, formats: Sequence[str] = FORMATS
+) -> Order:
     """The checked order of a form, its files in the folder."""
     uploads: Sequence[UploadFile] = given["style_file"]
     if len(given["style"]) + len(uploads) > service.settings.styles:
@@ -66,7 +68,7 @@ async def order_of(service: Service, caller: str, given: dict[str, Any], folder:
         files,
         given["options"],
         None if mask is None else await service.taken(mask.file, folder / "mask"),
-        checked_format(given["format"]),
+        checked_format(given["format"], formats),
         given["quality"],
         service.settings.metadata if keeping is None else keeping,
         given["size"] or None,
