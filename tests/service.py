@@ -43,6 +43,7 @@ def serving(settings: Settings | None = None, *, ready: str = "/readyz") -> Iter
         while time.monotonic() < deadline:
             if server.started and requests.get(address + ready, timeout=10).status_code == 200:
                 break
+            assert thread.is_alive(), "the service did not start; its log says why"
             time.sleep(0.05)
         yield address
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import Form
@@ -88,8 +88,8 @@ def _form_parameter(control: Control) -> inspect.Parameter:
     return inspect.Parameter(control.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
-def _make_form() -> Callable[..., dict[str, Any]]:
-    def controls(**values: Any) -> dict[str, Any]:
+def _make_form() -> Callable[..., Awaitable[dict[str, Any]]]:
+    async def controls(**values: Any) -> dict[str, Any]:  # a plain function would take a thread
         return options_of(values)
 
     controls.__signature__ = inspect.Signature([_form_parameter(c) for c in CONTROLS.values()])  # type: ignore[attr-defined]

@@ -60,7 +60,7 @@ def tell_of_strictness(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            for name, schema in plain()["components"]["schemas"].items():
+            for name, schema in plain().get("components", {}).get("schemas", {}).items():
                 if name.startswith("Body_"):
                     schema["additionalProperties"] = False
         return plain()

@@ -16,13 +16,13 @@ from ..service import Service
 __all__ = ["Caller", "Format", "Here", "Model", "Quality", "caller_of", "service_of"]
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:  # async: FastAPI would send a plain function to a thread
     """The service of the app."""
     found: Service = request.app.state.service
     return found
 
 
-def caller_of(request: Request) -> str:
+async def caller_of(request: Request) -> str:
     """The name of the caller's token."""
     return str(request.scope.get("state", {}).get("caller", ""))
 

@@ -75,6 +75,12 @@ async def order_of(
     ).checked(service)
 
 
+class _Painted(FileResponse):
+    """In pieces that are rarely more than one: each is read in another thread."""
+
+    chunk_size = 1 << 20
+
+
 @router.post(
     "/stylize",
     summary="Stylize a picture",
@@ -103,10 +109,16 @@ async def stylize(
             source = await _source(service, caller, picture, picture_id, folder, copy=as_job)
             order = await order_of(service, caller, given, folder)
             if not as_job:
-                target = await service.attended(request, _painted(service, source, order, folder))
+                target = await service.attended(request, paint_file(service, source, order, folder))
                 kind = KINDS[target.suffix[1:]]
                 gone = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
-                return FileResponse(target, media_type=MEDIA[kind], filename=target.name, background=gone)
+                return _Painted(
+                    target,
+                    media_type=MEDIA[kind],
+                    filename=target.name,
+                    background=gone,
+                    stat_result=target.stat(),
+                )
 
         async def work(job: Job) -> Path:
             loop = asyncio.get_running_loop()
@@ -122,10 +134,6 @@ async def stylize(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-
-
-async def _painted(service: Service, source: Path, order: Order, folder: Path) -> Path:
-    return await paint_file(service, source, order, folder)
 
 
 async def _source(
