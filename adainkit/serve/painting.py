@@ -17,7 +17,7 @@ from ..images import FILM_KINDS, Picture, check_target, close_image, find_film, 
 from ..images.describe import describe
 from ..look.previews import bounded, reduced, strokes_of
 from ..style import Style
-from .desk import Lane
+from .desk import Alike, Lane
 from .pictures import Held
 from .problems import Refusal
 from .service import Service
@@ -30,6 +30,8 @@ MEDIA = {
     "TIFF": "image/tiff", "BMP": "image/bmp", "JPEG2000": "image/jp2", "HEIF": "image/heic", "JXL": "image/jxl",
 }  # fmt: skip
 """The media type of each format that can be written."""
+SMALL = 1 << 20
+"""Pixels of the largest picture that is computed, and so held, together with others."""
 
 
 @dataclass
@@ -107,6 +109,11 @@ class _Opened:
     saving: dict[str, Any]
 
 
+def _is_small(service: Service, source: Path) -> bool:
+    height, width = picture_size(source, service.settings.pixels)
+    return height * width <= SMALL
+
+
 def _open(service: Service, source: Path, order: Order, folder: Path) -> _Opened:
     limit = service.settings.pixels
     target = folder / target_name(source, order.format)
@@ -131,6 +138,25 @@ def _open(service: Service, source: Path, order: Order, folder: Path) -> _Opened
     return _Opened(target, replace(open_image(source, max_pixels=limit), kind="file"), options, saving)
 
 
+def _alike(service: Service, order: Order, opened: _Opened) -> Alike | None:
+    """With which others a picture may be computed at once: those of its size and look, in any style, as many as are
+    fast together; None for none."""
+    picture, options = opened.picture, opened.options
+    if service.desk.batch == 1 or picture is None or order.mask is not None or picture.height * picture.width > SMALL:
+        return None
+    most = service.stylizer(order.model).executor().fast_batch(picture.height, picture.width)
+
+    def together(items: Sequence[tuple[Order, Picture]], progress: Progress) -> list[Any]:
+        progress("stylize", 0, len(items))
+        orders, pictures = zip(*items, strict=True)
+        styles = [each.style(service, service.settings.pixels) for each in orders]
+        stylizer = service.stylizer(order.model)
+        return stylizer.stylize_batch(pictures, styles, batch_size=len(items), progress=progress, **options)
+
+    look = tuple(sorted((name, repr(value)) for name, value in options.items()))
+    return Alike((order.model, picture.height, picture.width, look), (order, picture), together, most)
+
+
 def _store(service: Service, opened: _Opened, result: Any) -> int:
     """Encode what the desk made, unless it is in the file already; how many pixels that has."""
     if opened.picture is not None:
@@ -144,8 +170,9 @@ async def paint_file(
     service: Service, source: Path, order: Order, folder: Path, lane: Lane = Lane.WHOLE, tell: Progress | None = None
 ) -> Path:
     """The stylized picture as a file in the folder. Three pictures are in work side by side, and two of
-    jobs; others wait."""
-    async with service.beside[lane]:
+    jobs; others wait. Small ones of one size and look are computed together, where that is faster."""
+    small = service.desk.batch > 1 and lane is Lane.WHOLE and await service.aside("decode", _is_small, service, source)
+    async with service.small if small else service.beside[lane]:
         opened = await service.aside("decode", _open, service, source, order, folder)
 
         def compute(progress: Progress) -> Any:
@@ -155,7 +182,7 @@ async def paint_file(
             saving = opened.saving | opened.options
             return stylizer.stylize_file(source, opened.target, style, progress=progress, **saving)
 
-        result = await service.desk.compute(compute, lane, tell)
+        result = await service.desk.compute(compute, lane, tell, _alike(service, order, opened))
         pixels = await service.aside("encode", _store, service, opened, result)
     service.metrics.painted(pixels)
     return opened.target
