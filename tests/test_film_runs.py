@@ -246,6 +246,11 @@ def test_options_that_do_not_fit_are_told_before_the_work(tmp_path: Path, styliz
         film(source, tmp_path / "out.mp4", style, codec="theora")
     with pytest.raises(FilmError, match="crf from 0 to 51, got 99"):
         film(source, tmp_path / "out.mp4", style, crf=99)
+    for more, word in (({"quality": 101}, "from 1 to 100"), ({"quality": 50, "crf": 9}, "or a crf")):
+        with pytest.raises(FilmError, match=word):
+            film(source, tmp_path / "out.mp4", style, **more)
+    with pytest.raises(FilmError, match="ffv1 takes no quality"):
+        film(source, tmp_path / "out.mkv", style, codec="ffv1", quality=50)
     with pytest.raises(FilmError, match="are for video files"):
         film(source, tmp_path / "out.gif", style, crf=9)
     with pytest.raises(FilmError, match="expected a film's name"):

@@ -63,6 +63,7 @@ def stylize_film(
     fps: float | Fraction | None = None,
     codec: str | None = None,
     crf: int | None = None,
+    quality: int | None = None,
     preset: str | None = None,
     sound: bool = True,
     strip: bool = False,
@@ -85,7 +86,7 @@ def stylize_film(
     options = {"alpha": repr(alpha), "steady": steady, "keep_noise": keep_noise}
     options |= {"statistics": statistics, "start": start, "stop": stop}
     plan = plan_of(stylizer, source, look, mask, fps, options | controls)
-    encoder = {"codec": codec, "crf": crf, "preset": preset}
+    encoder = {"codec": codec, "crf": crf, "quality": quality, "preset": preset}
     limits: dict[str, Any] = {"overwrite": replace, "max_pixels": max_pixels}
     limits |= {"sound": sound, "cut": stop is not None, "resume": resume}
     sink = _sink(clip, target, plan, encoder, strip=strip, **limits)
@@ -119,7 +120,7 @@ def _sink(
         copies = {"sound": sound, "strip": strip, "cut": cut}
         return VideoSink(clip, target, encoding, plan | encoding.facts(), **copies, resume=resume)
     if any(value is not None for value in encoder.values()):
-        raise FilmError(f"{target}: codec, crf and preset are for video files")
+        raise FilmError(f"{target}: codec, crf, quality and preset are for video files")
     tell_losses(target, clip.facts)
     if kind_of(target) == "animation":
         return AnimationSink(clip, target, overwrite=overwrite, max_pixels=max_pixels)
