@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
             written = preview_film(stylizer, args.source, args.output, style, count=args.preview, **options)
             frames = shown[0]
         else:
-            more = ("steady", "keep_noise", "stop", "codec", "crf", "preset", "strip", "resume", "overwrite", "max_frames")
+            more = "steady keep_noise stop codec crf preset strip resume overwrite max_frames".split()
             options |= {name: getattr(args, name) for name in more}
             options |= {"statistics": "live" if args.live else args.statistics, "sound": not args.no_sound}
             written = stylizer.stylize_film(args.source, args.output, style, progress=progress, **options)
