@@ -572,10 +572,11 @@ class Stylizer:
         - `statistics`: of the content, "scene" (default: two passes, cuts are found), "clip", "frame" (each frame its
           own) or "live" (one pass, running, a few frames of delay).
         - `steady`: 0 to 1, how much of the last frame is kept along the content's motion (the extra `steady`).
+          `keep_noise`: the network sees the camera's noise, too, which is otherwise taken out of what stands still.
         - `start`, `stop`: seconds, of video files. `fps`: of numbered pictures (25).
         - `codec`: "h264", "h265", "vp9", "av1", "prores", "ffv1" (None: what suits the name and the film); `crf`,
-          `preset`: of the encoder. `sound`: False leaves it out; `strip`: True leaves out texts
-          (places, titles, dates) and attached files.
+          `preset`: of the encoder; `quality`: 1 to 100 in the place of a crf, of whose default it is 90.
+          `sound`: False leaves it out; `strip`: True leaves out texts (places, titles, dates) and attached files.
         - `resume`: go on where a run that was stopped or killed has come to; its pictures are the same, bit for bit.
         - `overwrite`: as in `stylize_file`, but files of the film itself and of its mask are never replaced.
         - `max_pixels` of a frame (2^26), `max_frames` (2^20); `progress`: stages "scan", "measure" and

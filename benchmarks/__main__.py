@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks` for inference; `training`, `precision`, `memory` or `flicker` for these."""
+"""The command: `python -m benchmarks` for inference; `training`, `precision`, `memory`, `flicker` or `film`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from adainkit.errors import AdaINKitError
 from adainkit.net.devices import find_device
 
-from . import flicker, inference, large_files, precision, training_speed
+from . import film, flicker, inference, large_files, precision, training_speed
 from .cases import CANDIDATES, there
 from .report import environment, table, write_json
 from .timing import CLOCKS
@@ -36,8 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         results = precision.run(args.device, 2 if args.quick else args.presets, args.pictures)
         text = precision.show(results)
     elif args.what == "flicker":
-        results = flicker.run(args.clips, args.styles, args.frames, args.side, str(args.device))
+        results = flicker.run(args.clips, args.styles, args.frames, args.side, str(args.device), microast=args.microast)
         text = flicker.show(results)
+    elif args.what == "film":
+        height, width = (90, 160) if args.quick else (args.sizes or [(720, 1280)])[0]
+        rounds = args.rounds or (1 if args.quick else 3)
+        memory = args.memory and not args.quick
+        results = film.run(args.frames, height, width, rounds, str(args.device), args.clock, memory)
+        text = film.show(results)
     elif args.what == "memory":
         results = large_files.run(args.device, args.quick)
         text = large_files.show(results)
@@ -85,7 +91,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Median and quartiles of interleaved runs; ratios are taken round by round.",
     )
     parser.add_argument(
-        "what", nargs="?", choices=["inference", "training", "precision", "memory", "flicker"], default="inference"
+        "what",
+        nargs="?",
+        choices=["inference", "training", "precision", "memory", "flicker", "film"],
+        default="inference",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, too")
     parser.add_argument("--device", type=_device, default="cpu")
@@ -110,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--styles", nargs="+", default=["ember", "iris", "ukiyo-e"], metavar="STYLE")
     group.add_argument("--frames", type=_positive, default=12, metavar="N", help="of each clip (12)")
     group.add_argument("--side", type=_positive, default=512, metavar="N", help="pixels of the longer side (512)")
+    group.add_argument("--microast", type=Path, metavar="FOLDER", help="of its weights; --styles are pictures then")
     group = parser.add_argument_group("training")
     group.add_argument("--batch", type=_positive, default=8)
     group.add_argument("--crop", type=_crop, default=256, help="pixels a side, a multiple of 8 from 16 on")

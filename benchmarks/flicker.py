@@ -8,26 +8,31 @@ no flow at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from adainkit import Stylizer
 from adainkit.film.library import need_cv2
+from adainkit.film.pictures import is_pattern
+from adainkit.film.quiet import Quiet
 from adainkit.film.source import open_clip
 from adainkit.film.steady import Steady
 
+from .microast import Painter
 from .report import table
 
 __all__ = ["WAYS", "read_frames", "run", "show", "still_scene", "warping_error"]
 
 Pixels = NDArray[np.uint8]
-WAYS = ("frame", "scene", "steady")
-"""Every frame by itself; under the statistics of the clip; and blended along the motion as well."""
+WAYS = ("frame", "film", "steady", "microast")
+"""Every frame by itself; as films are painted, under the statistics of the clip and without noise; blended along the
+motion as well; and every frame by MicroAST, where its weights are given."""
 _STEADY = 0.8
 
 
@@ -71,24 +76,43 @@ def run(
     side: int,
     device: str,
     apart: Sequence[int] = (1, 5),
+    microast: Path | None = None,
 ) -> list[dict[str, Any]]:
     """A row for each clip: its name, the errors of the content, and how many times as large those of each way are, for
-    frames 1 and 5 apart: the median over the styles, and the worst. A still scene comes last."""
+    frames 1 and 5 apart: the median over the styles, and the worst. A still scene comes last. `microast`: the folder of
+    its weights; the styles must be pictures then."""
     stylizer = Stylizer(device=device, cache=None)
+    rivals = {style: Painter(microast, _picture(style)) for style in styles} if microast else {}
     rows = []
     for path in clips:
         name, _, second = str(path).partition("@")
         frames = read_frames(name, count, side, float(second or 0))
-        rows.append({"clip": Path(name).stem or name, **_row(stylizer, frames, styles, apart)})
+        title = Path(name).parent.name if is_pattern(name) else Path(name).stem
+        rows.append(
+            {"clip": f"{title} from {second} s" if second else title, **_row(stylizer, frames, styles, apart, rivals)}
+        )
     from skimage import data
 
     photo = np.ascontiguousarray(data.chelsea()[:256, :384])
-    rows.append({"clip": "still, noise 3 of 255", **_row(stylizer, still_scene(photo), styles, apart[:1], moves=False)})
+    still = _row(stylizer, still_scene(photo), styles, apart[:1], rivals, moves=False)
+    rows.append({"clip": "still, noise 3 of 255", **still})
     return rows
 
 
+def _picture(path: str) -> Pixels:
+    """A style's picture, of 512 pixels as ours takes it."""
+    image = Image.open(path).convert("RGB")
+    image.thumbnail((512, 512), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
 def _row(
-    stylizer: Stylizer, frames: list[Pixels], styles: Sequence[str], apart: Sequence[int], moves: bool = True
+    stylizer: Stylizer,
+    frames: list[Pixels],
+    styles: Sequence[str],
+    apart: Sequence[int],
+    rivals: Mapping[str, Painter],
+    moves: bool = True,
 ) -> dict[str, Any]:
     def error(shown: Sequence[Pixels], step: int) -> float:
         return warping_error(frames, shown, step) if moves else _change(shown)
@@ -97,24 +121,27 @@ def _row(
     own = {step: error(frames, step) for step in apart}
     ratios: dict[tuple[str, int], list[float]] = {}
     for style in styles:
-        for way, shown in _shown(stylizer, frames, style).items():
+        for way, shown in _shown(stylizer, frames, style, rivals.get(style)).items():
             for step in apart:
                 ratios.setdefault((way, step), []).append(error(shown, step) / own[step])
     for step in apart:
         row[f"content E{step}"] = own[step]
-        row |= {f"{way} E{step}": float(np.median(ratios[way, step])) for way in WAYS}
-        row |= {f"{way} E{step} worst": float(np.max(ratios[way, step])) for way in WAYS}
+        for way in WAYS[: None if rivals else -1]:
+            row[f"{way} E{step}"] = float(np.median(ratios[way, step]))
+            row[f"{way} E{step} worst"] = float(np.max(ratios[way, step]))
     return row
 
 
-def _shown(stylizer: Stylizer, frames: list[Pixels], style: str) -> dict[str, list[Pixels]]:
+def _shown(stylizer: Stylizer, frames: list[Pixels], style: str, rival: Painter | None) -> dict[str, list[Pixels]]:
     found = stylizer.as_style(style)
     statistics = stylizer.content_statistics(frames[:: max(1, len(frames) // 5)])
     alone = [stylizer.stylize(frame, found) for frame in frames]
-    scene = [stylizer.stylize(frame, found, content_statistics=statistics) for frame in frames]
-    calm = Steady(_STEADY)
-    steady = [calm.blend(frame, made, False) for frame, made in zip(frames, scene, strict=True)]
-    return {"frame": alone, "scene": scene, "steady": steady}
+    quiet, calm = Quiet(), Steady(_STEADY)
+    seen = [quiet.calm(frame, False) for frame in frames]
+    film = [stylizer.stylize(frame, found, content_statistics=statistics) for frame in seen]
+    steady = [calm.blend(frame, made, False) for frame, made in zip(seen, film, strict=True)]
+    other = {} if rival is None else {"microast": [rival.paint(frame) for frame in frames]}
+    return {"frame": alone, "film": film, "steady": steady, **other}
 
 
 def _change(shown: Sequence[Pixels]) -> float:
@@ -145,12 +172,13 @@ def _warped(picture: NDArray[Any], where: NDArray[np.float32]) -> NDArray[np.flo
 
 def show(rows: Sequence[dict[str, Any]]) -> str:
     """A table: the content's error, and how many times that each way has, median and worst over the styles."""
-    head = ["clip", "frames", "apart", "content", *WAYS]
+    ways = [way for way in WAYS if any(f"{way} E1" in row for row in rows)]
+    head = ["clip", "frames", "apart", "content", *ways]
     lines = []
     for row in rows:
         for step in (1, 5):
             if f"content E{step}" not in row:
                 continue
-            found = [f"{row[f'{way} E{step}']:.2f} ({row[f'{way} E{step} worst']:.2f})" for way in WAYS]
+            found = [f"{row[f'{way} E{step}']:.2f} ({row[f'{way} E{step} worst']:.2f})" for way in ways]
             lines.append([row["clip"], str(row["frames"]), str(step), f"{row[f'content E{step}']:.4f}", *found])
     return table(head, lines)

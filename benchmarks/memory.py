@@ -13,7 +13,7 @@ import torch
 
 from .cases import CANDIDATES, sample_picture
 
-__all__ = ["measure"]
+__all__ = ["measure", "peak"]
 
 
 def measure(candidate: str, height: int, width: int, device: torch.device, threads: int) -> dict[str, int]:
@@ -31,7 +31,8 @@ def measure(candidate: str, height: int, width: int, device: torch.device, threa
     return found
 
 
-def _peak(device: torch.device) -> int:
+def peak(device: torch.device) -> int:
+    """Bytes that this process has held at most, on CUDA those of the device."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     with suppress(OSError, StopIteration):  # Linux: getrusage would count what the parent held when it forked
@@ -48,9 +49,9 @@ def _main(argv: Sequence[str]) -> None:
     device = torch.device(name)
     torch.set_num_threads(int(threads))
     case, picture = CANDIDATES[candidate](device), sample_picture(int(height), int(width))
-    before = _peak(device)
+    before = peak(device)
     case.end_to_end(picture)
-    print(json.dumps({"before": before, "peak": _peak(device)}))
+    print(json.dumps({"before": before, "peak": peak(device)}))
 
 
 if __name__ == "__main__":

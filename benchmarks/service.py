@@ -1,8 +1,8 @@
 """The service under load, on loopback: `python -m benchmarks.service`. Linux, since it reads /proc.
 
 A round paints the same pictures by the network alone, in this process, and by the service, in a process of its own, for
-several callers at once: from a JPEG to a JPEG, over HTTP. Then previews: their times, and the service's resident memory
-as requests go by.
+several callers at once: from a JPEG to a JPEG, over HTTP. Then previews: their times. Then many small pictures
+(`--requests 10000`): how long they take, and the service's resident memory as they go by.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from statistics import quantiles
+from urllib.parse import urlsplit
 
 import requests
 import torch
@@ -46,14 +48,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--callers", type=int, default=4)
     parser.add_argument("--previews", type=int, default=1000, help="requests of the second part")
     parser.add_argument("--preview-side", type=int, default=512)
+    parser.add_argument("--requests", type=int, default=0, help="of the third part")
+    parser.add_argument("--request-side", type=int, default=96, help="of its pictures, in pixels")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of the CPU, for both")
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     facts = environment(torch.device("cpu"), "wall")
     print(table(["where", "what"], [[name, str(value)] for name, value in facts.items()]), end="\n\n")
     with served(args.threads) as (url, pid):
-        print(throughput(url, pid, args), end="\n\n")
-        print(previews(url, pid, args))
+        if args.rounds:
+            print(throughput(url, pid, args), end="\n\n")
+        if args.previews:
+            print(previews(url, pid, args), end="\n\n")
+        if args.requests:
+            print(many(url, pid, args))
     return 0
 
 
@@ -141,6 +149,41 @@ def previews(url: str, pid: int, args: argparse.Namespace) -> str:
         ["resident memory, before and after each quarter", " ".join(f"{each / 1e6:.0f}" for each in memory) + " MB"],
     ]
     return table([f"{len(took)} previews of {args.preview_side} x {args.preview_side}, one caller", ""], rows)
+
+
+def many(url: str, pid: int, args: argparse.Namespace) -> str:
+    """How long requests take, from each caller one after the other, and the memory after each tenth of them."""
+    sent = io.BytesIO()
+    sample_picture(args.request_side, args.request_side).save(sent, "JPEG", quality=92)
+    asked = requests.Request("POST", f"{url}/v1/stylize", {}, {"picture": sent.getvalue()}, {"style": "iris"}).prepare()
+    connected = threading.local()
+
+    def one(_: int) -> float:
+        if not hasattr(connected, "own"):
+            connected.own = HTTPConnection(urlsplit(url).netloc)
+        began = time.perf_counter()
+        connected.own.request("POST", "/v1/stylize", asked.body, dict(asked.headers))  # less work than Session.post
+        answer = connected.own.getresponse()
+        if answer.status != 200 or not answer.read():
+            raise SystemExit(f"{answer.status}: {answer.read()!r}")
+        return time.perf_counter() - began
+
+    with ThreadPoolExecutor(args.callers) as callers:
+        list(callers.map(one, range(200)))
+        began, spent, took, memory = time.perf_counter(), cpu_seconds(pid), list[float](), [resident(pid)]
+        for _ in range(10):
+            took += callers.map(one, range(args.requests // 10))
+            memory.append(resident(pid))
+    seconds, found = time.perf_counter() - began, quantiles(took, n=100)
+    rows = [
+        ["requests a second", f"{len(took) / seconds:.1f}"],
+        ["median", f"{1000 * found[49]:.0f} ms"],
+        ["99th percentile", f"{1000 * found[98]:.0f} ms"],
+        ["CPU time of the service", f"{1000 * (cpu_seconds(pid) - spent) / len(took):.1f} ms"],
+        ["resident memory, before and after each tenth", " ".join(f"{each / 1e6:.0f}" for each in memory) + " MB"],
+    ]
+    title = f"{len(took)} pictures of {args.request_side} x {args.request_side}, {args.callers} callers"
+    return table([title, ""], rows)
 
 
 def cpu_seconds(pid: int) -> float:

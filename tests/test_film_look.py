@@ -14,6 +14,7 @@ from test_stylizer import tiny
 
 from adainkit import Style, StyleError, Stylizer
 from adainkit.film import painting
+from adainkit.film.quiet import Quiet
 from adainkit.film.scenes import Cuts
 from adainkit.film.statistics import mixed, plan_measuring
 from adainkit.film.timeline import Timeline, alpha_timeline, mix_alphas
@@ -174,3 +175,53 @@ def test_flicker_is_measured_along_the_motion() -> None:
     still, restless = warping_error(frames, frames), warping_error(frames, noisy)
     assert still < 0.02
     assert restless > 3 * still
+
+
+def test_noise_of_what_stands_still_is_taken_out(tmp_path: Path, stylizer: Stylizer, style: Style) -> None:
+    random = np.random.default_rng(0)
+    wall = np.asarray(Image.fromarray(random.integers(60, 200, (5, 7, 3)).astype(np.uint8)).resize((64, 48)))
+    noisy = [(wall + random.normal(0, 3, wall.shape)).round().clip(0, 255).astype(np.uint8) for _ in range(6)]
+    quiet = Quiet()
+    calm = [quiet.calm(frame, number == 0) for number, frame in enumerate(noisy)]
+    assert np.array_equal(calm[0], noisy[0])
+    assert away(calm[5], calm[4]) < 0.6 * away(noisy[5], noisy[4])
+    assert away(calm[5], wall) < 0.8 * away(noisy[5], wall)
+    again = Quiet()
+    again.restore(Quiet.state(calm[4]))
+    assert np.array_equal(again.calm(noisy[5], False), calm[5])
+    assert np.array_equal(quiet.calm(noisy[0], True), noisy[0])
+    deep = [frame.astype(np.uint16) * 257 for frame in noisy]
+    quiet = Quiet()
+    made = [quiet.calm(frame, number == 0) for number, frame in enumerate(deep)]
+    assert made[5].dtype == np.uint16
+    assert away(made[5] / 257.0, calm[5]) < 0.6
+    moving = Quiet()  # what moves stays as it is, sharp, and so does alpha
+    for number in range(5):
+        frame = picture(number, alpha=True)
+        assert np.array_equal(moving.calm(frame, False), frame)
+    source, covers = lossless(tmp_path / "in.mkv", noisy), np.zeros((48, 64), np.float32)
+    covers[:, 32:] = 1
+    more = {"mask": covers, "statistics": "frame", **LOSSLESS}
+    made = look_at(stylizer.stylize_film(source, tmp_path / "a.mkv", style, **more))["pixels"]
+    assert all(np.array_equal(a[:, :32], b[:, :32]) for a, b in zip(made, noisy, strict=True))  # the mask leaves frames
+    loud = look_at(stylizer.stylize_film(source, tmp_path / "b.mkv", style, keep_noise=True, **more))["pixels"]
+    assert np.array_equal(loud[4], stylizer.stylize(noisy[4], style, mask=covers))
+    assert away(made[5][:, 36:], made[4][:, 36:]) < 0.8 * away(loud[5][:, 36:], loud[4][:, 36:])
+
+
+def test_steady_leaves_strokes_where_only_flat_things_move() -> None:
+    """A flat panel that moves: its strokes lie still in each painting, and are not dragged along and blurred."""
+    pytest.importorskip("cv2")
+    from adainkit.film.steady import Steady
+
+    random = np.random.default_rng(0)
+    strokes = np.asarray(Image.fromarray(random.integers(0, 256, (24, 32, 3)).astype(np.uint8)).resize((160, 200)))
+    calm, before = Steady(0.8), strokes
+    for number in range(5):
+        content = np.full((200, 160, 3), 90, np.uint8)
+        content[10 + 6 * number : 150 + 6 * number, 20:140] = 210
+        content[30 + 6 * number : 36 + 6 * number, 60:100] = 20  # what it has on it tells that it moves
+        painted = (content // 2 + strokes // 2).astype(np.uint8)
+        before = calm.blend(content, painted, False)
+    flat = (slice(95, 130), slice(60, 100))
+    assert away(before[flat], painted[flat]) < 2

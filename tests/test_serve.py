@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
-import torch
 from PIL import Image
-from service import serving
+from service import LOOK, finished, opened, picture, problem, serving
 from websockets.sync.client import connect
 
 from adainkit import Style, Stylizer
@@ -22,51 +21,11 @@ from adainkit.look.controls import CONTROLS
 from adainkit.serve import Settings
 from adainkit.serve.guard import CSP
 
-LOOK = {"styles": [{"name": "iris", "weight": 1.0}], "controls": {"alpha": 0.8}}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """The service computes beside this thread: two cores are enough for both."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with serving(Settings(platform="none", bytes=4 << 20, pixels=1 << 21, preview=256, files=4, styles=3)) as address:
         yield address
-
-
-def picture(size: tuple[int, int] = (96, 64), format: str = "PNG", seed: int = 0, **saving: Any) -> bytes:
-    small = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (5, 7, 3), np.uint8))
-    stream = io.BytesIO()
-    small.resize(size, Image.Resampling.BICUBIC).save(stream, format, **saving)
-    return stream.getvalue()
-
-
-def opened(answer: requests.Response) -> Image.Image:
-    assert answer.status_code == 200, answer.text
-    return Image.open(io.BytesIO(answer.content))
-
-
-def problem(answer: requests.Response) -> tuple[int, str]:
-    """The status and the words of an error, which has both of its parts."""
-    told = answer.json()
-    assert set(told) == {"error", "remedy"}
-    assert told["error"]
-    assert told["remedy"]
-    return answer.status_code, f"{told['error']}; {told['remedy']}"
-
-
-def finished(url: str, job: dict[str, Any], **asked: Any) -> dict[str, Any]:
-    """The last event of a job."""
-    with requests.get(url + job["events"], stream=True, timeout=60, **asked) as answer:
-        assert answer.headers["Content-Type"].startswith("text/event-stream")
-        lines = [line for line in answer.iter_lines() if line]
-    return json.loads(lines[-1].removeprefix(b"data: "))
 
 
 def test_what_there_is_is_told(url: str) -> None:
@@ -143,6 +102,22 @@ def test_a_preview_follows_the_slider_and_the_content_is_encoded_once(url: str) 
     assert problem(requests.post(f"{address}/preview", json=LOOK))[0] == 404
 
 
+def test_no_field_is_passed_over_in_silence(url: str) -> None:
+    described = requests.get(f"{url}/v1/openapi.json").json()["components"]["schemas"]
+    asked = [name for name in described if name.startswith("Body_")] + ["PreviewOrder", "Controls", "Share"]
+    assert len(asked) == 7
+    assert {described[name]["additionalProperties"] for name in asked} == {False}
+    sent = {"picture": picture()}
+    for address, field in (("styles", "stylesize"), ("pictures", "size"), ("jobs", "filmm")):
+        assert (
+            f"no field is called '{field}'"
+            in problem(requests.post(f"{url}/v1/{address}", data={field: 1}, files=sent))[1]
+        )
+    held = f"{url}/v1/pictures/{requests.post(f'{url}/v1/pictures', files=sent).json()['id']}/preview"
+    assert "(near to it: alpha)" in problem(requests.post(held, json={**LOOK, "controls": {"alfa": 1}}))[1]
+    assert "no field is called 'mood'" in problem(requests.post(held, json={**LOOK, "mood": 1}))[1]
+
+
 def picture_of(gray: int) -> bytes:
     stream = io.BytesIO()
     Image.new("L", (8, 8), gray).save(stream, "PNG")
@@ -177,6 +152,8 @@ def test_facts_of_a_photograph_are_left_out_unless_asked_for(url: str) -> None:
         ({"style": "iris", "model": "/etc/passwd"}, {"picture": picture()}, "no model is called"),
         ({"style": "iris"}, {"picture": picture((3000, 1000))}, "3000000 pixels, expected at most 2097152"),
         ({}, {"picture": picture(), "style_file": b"\x10\0\0\0\0\0\0\0{"}, "cannot be read as a style"),
+        ({"style": "iris", "Alhpa": 0.5}, {"picture": picture()}, "no field is called 'Alhpa'; near to it: alpha"),
+        ({"style": "iris"}, {"picture": picture(), "zzz": b""}, "no field is called 'zzz'; there are picture, "),
     ],
 )
 def test_what_cannot_be_done_is_told_with_its_remedy(

@@ -3,27 +3,15 @@
 import json
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
-import torch
-from service import serving
-from test_serve import LOOK, picture, problem
-from test_serve_held import ALICE, BOB, bearer
+from service import ALICE, BOB, LOOK, bearer, picture, problem, serving
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from adainkit.serve import Settings
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,14 +19,26 @@ from urllib.request import url2pathname
 
 import pytest
 import requests
-import torch
 from PIL import Image
-from service import serving
-from test_serve import LOOK, finished, opened, picture, problem
+from service import (
+    ALICE,
+    BOB,
+    LOOK,
+    Endless,
+    bearer,
+    called,
+    endless,
+    finished,
+    opened,
+    picture,
+    problem,
+    queue_of,
+    serving,
+    soon,
+)
 from websockets.sync.client import connect
 
 from adainkit import Style
-from adainkit.engine.whole import Content
 from adainkit.errors import Cancelled, Progress, WeightsError
 from adainkit.serve import Settings
 from adainkit.serve import run as serve_run
@@ -38,86 +49,13 @@ from adainkit.serve.tokens import Tokens
 from adainkit.session import Busy
 from adainkit.stylizer import Stylizer
 
-ALICE, BOB = "a" * 32, "b" * 32
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+__all__ = ["endless"]
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with serving(Settings(platform="none")) as address:
         yield address
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
-def soon(true: Callable[[], object], seconds: float = 20.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return bool(true())
-
-
-def queue_of(url: str) -> float:
-    return float(re.search(r"^adainkit_queue (\S+)$", requests.get(f"{url}/metrics").text, re.M)[1])
-
-
-class Endless:
-    """A painter that works until it is stopped, for a minute at most; but for previews."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.begun, self.stopped, self.go_on = threading.Event(), threading.Event(), threading.Event()
-        real = Stylizer.stylize
-
-        def stylize(stylizer: Stylizer, image: Any, style: Any, *, progress: Progress, **options: Any) -> Any:
-            if isinstance(image, Content):
-                return real(stylizer, image, style, progress=progress, **options)
-            self.begun.set()
-            for step in range(6000):
-                if self.go_on.is_set():
-                    return real(stylizer, image, style, progress=progress, **options)
-                try:
-                    progress("decode", step, 6000)
-                except Cancelled:
-                    self.stopped.set()
-                    raise
-                time.sleep(0.01)
-            raise AssertionError("nobody stopped it")
-
-        monkeypatch.setattr(Stylizer, "stylize", stylize)
-
-
-@pytest.fixture
-def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Endless]]:
-    """Makes painting endless from its call on."""
-    made: list[Endless] = []
-    yield lambda: made.append(Endless(monkeypatch)) or made[-1]
-    for each in made:
-        each.go_on.set()
-
-
-def request_of_a_picture() -> bytes:
-    body = b'--x\r\nContent-Disposition: form-data; name="style"\r\n\r\niris\r\n'
-    body += (
-        b'--x\r\nContent-Disposition: form-data; name="picture"; filename="a"\r\n\r\n' + picture() + b"\r\n--x--\r\n"
-    )
-    head = f"POST /v1/stylize HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
-    return head.encode() + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n" + body
-
-
-def called(url: str) -> socket.socket:
-    host, port = url.removeprefix("http://").split(":")
-    caller = socket.create_connection((host, int(port)), timeout=30)
-    caller.sendall(request_of_a_picture())
-    return caller
 
 
 def test_who_leaves_frees_the_desk_within_a_tile_and_takes_nothing_along(endless: Callable[[], Endless]) -> None:
@@ -319,6 +257,9 @@ def test_sagemaker_calls_it_as_it_calls_any_model() -> None:
         assert opened(requests.post(f"{url}/invocations", json=instance)).format == "PNG"
         assert problem(requests.post(f"{url}/invocations", json=[1]))[0] == 422
         assert problem(requests.post(f"{url}/invocations", data=b"no", headers=sent))[0] == 422
+        sent["X-Amzn-SageMaker-Custom-Attributes"] = "style=iris; detial=0.5"
+        told = problem(requests.post(f"{url}/invocations", data=picture(), headers=sent))
+        assert told == (422, "no field is called 'detial'; near to it: detail")
         assert problem(requests.get(f"{url}/v1/styles"))[0] == 404  # the platform's addresses alone
 
 
@@ -339,6 +280,9 @@ def test_vertex_gets_its_predictions_in_order(monkeypatch: pytest.MonkeyPatch) -
         assert [each.size for each in shown] == sizes
         assert problem(requests.post(f"{url}/v1/endpoints/1:predict", json={"instances": []}))[0] == 422
         assert problem(requests.post(f"{url}/v1/endpoints/1:predict", data=b"["))[0] == 400
+        for wrong in ({"parameter": {}}, {"parameters": {"styel": "iris"}}):
+            status, words = problem(requests.post(f"{url}/v1/endpoints/1:predict", json={**body, **wrong}))
+            assert (status, "near to it: " in words) == (422, True)
 
 
 def test_sigterm_lets_requests_end_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -390,8 +334,9 @@ def test_the_app_opens_a_page_for_its_user_alone(tmp_path: Path) -> None:
 
 
 def test_films_are_taken_by_their_content_where_films_are_painted(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def asked(data: bytes) -> requests.Response:
-        return requests.post(f"{url}/v1/jobs", data={"style": "iris"}, files={"film": ("a.mp4", data)})
+    def asked(data: bytes, **more: Any) -> requests.Response:
+        fields = {"style": "iris", "quality": 70, **more}
+        return requests.post(f"{url}/v1/jobs", data=fields, files={"film": ("a.mp4", data)})
 
     monkeypatch.setattr("adainkit.serve.films.can_paint_films", lambda: False)
     assert 'pip install "adainkit[film]"' in problem(asked(b"\0\0\0\x18ftypisom" + bytes(50)))[1]
@@ -403,6 +348,7 @@ def test_films_are_taken_by_their_content_where_films_are_painted(url: str, monk
         assert options["max_frames"] == Settings().frames
         assert options["alpha"] == 1.0
         assert options["strip"] is True
+        assert options["quality"] == 70
         options["progress"]("stylize", 1, 2)
         target.write_bytes(source.read_bytes() + style.name.encode())
         return target
@@ -412,3 +358,6 @@ def test_films_are_taken_by_their_content_where_films_are_painted(url: str, monk
     told = finished(url, asked(film).json())
     result = requests.get(url + told["result"])
     assert (result.content, result.headers["Content-Type"]) == (film + b"iris", "video/mp4")
+    told = finished(url, asked(film, format="webm").json())
+    assert requests.get(url + told["result"]).headers["Content-Type"] == "video/webm"
+    assert "format: 'png' is not written; expected one of mp4" in problem(asked(film, format="png"))[1]

@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 import requests
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from service import serving
-from test_serve import picture
+from service import picture, serving
 
 from adainkit.serve import Settings
 
@@ -23,8 +21,6 @@ PICTURES = [picture((40, 30)), picture((33, 47), "JPEG"), picture((20, 20), "WEB
 @pytest.mark.slow
 def test_no_generated_request_finds_a_fault() -> None:
     """Some thousands of requests to all routes, half of them with pictures and names that there are."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     from schemathesis.checks import not_a_server_error
     from schemathesis.specs.openapi import checks
 
@@ -44,7 +40,6 @@ def test_no_generated_request_finds_a_fault() -> None:
         for operation in [found.ok() for found in schema.get_all_operations()]:
             known = [job] if "/jobs" in operation.path else [held, "iris", saved]
             _checked(operation, url, known, wanted, seen)
-    torch.set_num_threads(threads)
     assert seen.total() > 1000
     assert not {status for status in seen if status >= 500} - {503, 504, 507}
     assert {200, 201, 202, 404, 422} <= set(seen)

@@ -3,16 +3,13 @@
 import io
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 import requests
-import torch
-from service import serving
-from test_serve import LOOK, finished, opened, picture, problem
-from test_serve_held import Endless, called, endless, queue_of, soon
+from service import LOOK, Endless, called, endless, finished, opened, picture, problem, queue_of, serving, soon
 
 from adainkit.serve import Settings
 from adainkit.serve.names import Names
@@ -23,14 +20,6 @@ from adainkit.serve.unpack import unpack
 __all__ = ["endless"]
 STYLE = {"style": "iris"}
 JSON = {"Accept": "application/json"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_the_disk_is_measured_and_what_is_written_counts_at_once(tmp_path: Path) -> None:

@@ -337,3 +337,17 @@ def test_as_many_pictures_run_together_as_are_fast() -> None:
 def test_auto_takes_no_tiles_that_are_small_for_their_halo(config: ModelConfig, size: int, batch: int) -> None:
     executor = Executor(AdaINModel(config), torch.device("cpu"), torch.float32)
     assert len(executor.plan(torch.empty(batch, 3, size, size, device="meta"), executor.halo.encode)[1]) == 1
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 70), st.integers(0, 9))
+def test_even_tiles_cover_each_cell_once_and_see_equally_much(height: int, width: int, tile: int, reach: int) -> None:
+    seen = np.zeros((height, width), int)
+    parts = plan_tiles(height, width, tile, reach, even=True)
+    for part in parts:
+        seen[part.rows.given(1), part.columns.given(1)] += 1
+        for span, length in ((part.rows, height), (part.columns, width)):
+            assert 0 < span.cells <= tile
+            assert 0 <= span.first <= max(0, span.start - reach)
+            assert min(length, span.stop + reach) <= span.last <= length
+    assert (seen == 1).all()
+    assert len({(p.rows.last - p.rows.first, p.columns.last - p.columns.first) for p in parts}) == 1

@@ -366,6 +366,7 @@ def _film_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="0-1",
         help="keep so much of the last frame along the motion (alone: 0.8; needs OpenCV)",
     )
+    add("--keep-noise", action="store_true", help="paint the camera's noise, too, which flickers where nothing moves")
     add("--from", dest="start", type=values.seconds, default=0.0, metavar="S", help="begin at this second")
     add("--to", dest="stop", type=values.seconds, metavar="S", help="end at this second")
     add("--preview", type=values.positive, metavar="N", help="paint N frames only, as one sheet in the picture OUT")

@@ -21,6 +21,10 @@ __all__ = ["run"]
 _ANIMATED = {".gif", ".png", ".webp", ".avif"}
 
 
+# flags that `stylize_film` takes under their own names
+_PASSED = ("steady", "keep_noise", "stop", "codec", "crf", "preset", "strip", "resume", "overwrite", "max_frames")
+
+
 def run(args: argparse.Namespace) -> int:
     """Do as `args` say: 0; `AdaINKitError` for what fails."""
     started = time.perf_counter()
@@ -59,8 +63,7 @@ def run(args: argparse.Namespace) -> int:
             written = preview_film(stylizer, args.source, args.output, style, count=args.preview, **options)
             frames = shown[0]
         else:
-            more = ("steady", "stop", "codec", "crf", "preset", "strip", "resume", "overwrite", "max_frames")
-            options |= {name: getattr(args, name) for name in more}
+            options |= {name: getattr(args, name) for name in _PASSED}
             options |= {"statistics": "live" if args.live else args.statistics, "sound": not args.no_sound}
             written = stylizer.stylize_film(args.source, args.output, style, progress=progress, **options)
     return _tell(written, frames, time.perf_counter() - started, args.json)

@@ -70,8 +70,10 @@ class Tile:
         return Tile(self.rows.grown(margin, grid[0]), self.columns.grown(margin, grid[1]))
 
 
-def plan_tiles(height: int, width: int, tile: int, halo: int) -> list[Tile]:
+def plan_tiles(height: int, width: int, tile: int, halo: int, even: bool = False) -> list[Tile]:
     """Tiles of `tile` cells a side (the last ones may be smaller) that cover `height` x `width` cells once, row by row.
+
+    `even`: each axis is cut into equal parts, and all see equally many cells, those at the border more of the inside.
 
     >>> [(t.columns.start, t.columns.stop, t.columns.first, t.columns.last) for t in plan_tiles(4, 10, 4, 1)]
     [(0, 4, 0, 5), (4, 8, 3, 9), (8, 10, 7, 10)]
@@ -80,7 +82,9 @@ def plan_tiles(height: int, width: int, tile: int, halo: int) -> list[Tile]:
         raise ValueError(
             f"expected 1 or more cells and a halo of 0 or more, got {height} x {width}, {tile}, halo {halo}"
         )
-    return [Tile(rows, columns) for rows in _spans(height, tile, halo) for columns in list(_spans(width, tile, halo))]
+    axes = _even if even else _spans
+    rows_of, columns_of = (list(axes(length, tile, halo)) for length in (height, width))
+    return [Tile(rows, columns) for rows in rows_of for columns in columns_of]
 
 
 def split_tile(tile: Tile, height: int, width: int, halo: int) -> list[Tile]:
@@ -101,6 +105,14 @@ def _spans(length: int, tile: int, halo: int, start: int = 0, stop: int | None =
     for low in range(start, end, tile):
         high = min(low + tile, end)
         yield Span(low, high, max(0, low - halo), min(length, high + halo))
+
+
+def _even(length: int, tile: int, halo: int) -> Iterator[Span]:
+    parts = list(_spans(length, -(-length // -(-length // tile)), halo))
+    most = max(part.last - part.first for part in parts)
+    for part in parts:
+        last = min(length, part.first + most)
+        yield Span(part.start, part.stop, last - most, last)
 
 
 def _slice(start: int, stop: int, scale: int, end: int | None) -> slice:

@@ -173,7 +173,7 @@ class Executor:
             size = self.tile // self.stride
             if size < min(2 * reach, height, width):
                 log.warning("tile=%d is slow: a tile sees %d pixels more on every side", self.tile, reach * self.stride)
-        return (height, width), plan_tiles(height, width, max(1, size), reach)
+        return (height, width), plan_tiles(height, width, max(1, size), reach, self.model.keeps_memory)
 
     def fast_batch(self, height: int, width: int) -> int:
         """How many pictures of a size run fastest together: on the CPU small ones, of which Python's share is large.

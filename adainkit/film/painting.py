@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ..batch.pipeline import END, run_pipeline
 from ..engine.content_statistics import ContentStatistics
@@ -19,6 +18,7 @@ from ..net.adain import Moments
 from ..style import Style
 from .clip import Facts, Frame
 from .colors import Pixels
+from .quiet import Quiet
 from .sinks import Sink
 from .source import Mask
 from .steady import Steady
@@ -45,16 +45,25 @@ class Look:
 
 @dataclass
 class Item:
-    """A frame on its way: its statistics (None: its own), whether a scene begins with it, whether it is the last."""
+    """A frame on its way: its statistics (None: its own), whether a scene begins with it, whether it is the last.
+
+    `content`: what the network sees of it, the quiet frame; None for the frame itself.
+    """
 
     frame: Frame
     statistics: ContentStatistics | None
     begins: bool
     last: bool
     mask: Any = None
+    content: Pixels | None = None
+
+    @property
+    def seen(self) -> Pixels:
+        """What the network sees."""
+        return self.frame.pixels if self.content is None else self.content
 
 
-Painted = tuple[Item, Pixels, Mapping[str, NDArray[Any]]]
+Painted = tuple[Item, Pixels]
 
 
 def paint_all(
@@ -62,28 +71,28 @@ def paint_all(
     items: Iterator[Item],
     facts: Facts,
     look: Look,
+    quiet: Quiet | None,
     steady: Steady | None,
     sink: Sink,
     told: Callable[[int], None],
 ) -> None:
     """Paint the items and give them to the sink; `told(frames done)` after each batch."""
-    batches = _batches(items, facts, look.mask, BATCH if stylizer.device.type == "cuda" else 1)
+    batches = _batches(items, facts, look.mask, quiet, BATCH if stylizer.device.type == "cuda" else 1)
 
     def read(_: int) -> Any:
         return next(batches, END)
 
     def work(_: int, batch: list[Item]) -> list[Painted]:
         pixels = _painted(stylizer, batch, facts, look)
-        done: list[Painted] = []
-        for item, made in zip(batch, pixels, strict=True):
-            if steady is not None:
-                made = steady.blend(item.frame.pixels, made, item.begins)
-            done.append((item, made, {} if steady is None else steady.state))
-        return done
+        return list(zip(batch, pixels, strict=True))
 
     def write(_: int, done: list[Painted]) -> int:
-        for item, pixels, state in done:
-            sink.write(item.frame.number, pixels, state, item.last)
+        for item, made in done:
+            state = {} if item.content is None else Quiet.state(item.content)
+            if steady is not None:
+                made = steady.blend(item.seen, made, item.begins)
+                state |= steady.state
+            sink.write(item.frame.number, made, state, item.last)
         return done[-1][0].frame.number + 1
 
     with closing(run_pipeline(count(), read, work, write, ordered=True, name=lambda _: facts.name)) as outcomes:
@@ -93,10 +102,12 @@ def paint_all(
             told(outcome.value)
 
 
-def _batches(items: Iterator[Item], facts: Facts, mask: Mask, size: int) -> Iterator[list[Item]]:
-    """Items together whose numbers share a multiple of `size`."""
+def _batches(items: Iterator[Item], facts: Facts, mask: Mask, quiet: Quiet | None, size: int) -> Iterator[list[Item]]:
+    """Items together whose numbers share a multiple of `size`, each with its quiet content and its mask."""
     held: list[Item] = []
     for item in items:
+        if quiet is not None:
+            item.content = quiet.calm(item.frame.pixels, item.begins)
         item.mask = mask.at(facts.seconds(item.frame.time))
         if held and held[0].frame.number // size != item.frame.number // size:
             yield held
@@ -115,7 +126,11 @@ def _painted(stylizer: Stylizer, batch: list[Item], facts: Facts, look: Look) ->
     out = []
     for item, style, alpha in zip(batch, styles, alphas, strict=True):
         more = {"alpha": alpha, "mask": item.mask, "content_statistics": item.statistics, **look.controls}
-        out.append(stylizer.stylize(item.frame.pixels, style, max_pixels=None, **more))
+        made = stylizer.stylize(item.seen, style, max_pixels=None, **more)
+        if item.mask is not None and item.content is not None:  # what the mask leaves is the frame as it is
+            left = (made == item.content).all(2)
+            made[left] = item.frame.pixels[left]
+        out.append(made)
     return out
 
 
@@ -123,7 +138,7 @@ def _together(
     stylizer: Stylizer, batch: list[Item], style: Style, alpha: Alpha, controls: Mapping[str, Any]
 ) -> list[Pixels]:
     """A batch as one tensor on the device, to which integers go, and from which integers come."""
-    frames = torch.from_numpy(np.stack([np.ascontiguousarray(item.frame.pixels) for item in batch]))
+    frames = torch.from_numpy(np.stack([np.ascontiguousarray(item.seen) for item in batch]))
     deep = batch[0].frame.pixels.dtype == np.uint16
     pictures = frames.to(stylizer.device).movedim(-1, 1)
     if deep:

@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
+import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
-from ..atomic import write_atomically
+from ..atomic import temporary_beside, write_atomically
 from ..errors import FilmError
 from .library import film_errors
 
@@ -65,6 +68,20 @@ class Parts:
     def state_path(self, index: int) -> Path:
         """The file of the state in which a part ended."""
         return self.folder / f"{index:06}.npz"
+
+    def state(self, index: int) -> dict[str, NDArray[Any]]:
+        """What `keep_state` kept. `FilmError` where it is damaged or missing."""
+        path = self.state_path(index)
+        try:
+            with np.load(path, allow_pickle=False) as kept:
+                return {name: kept[name] for name in kept.files}
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
+            raise FilmError(f"{path}: is damaged or missing ({error}); run again without --resume") from error
+
+    def keep_state(self, index: int, state: Mapping[str, NDArray[Any]]) -> None:
+        """Keep what the next frame needs, in a file that appears whole."""
+        with film_errors(self.folder, "written"), temporary_beside(self.state_path(index)) as part:
+            np.savez(part, **dict[str, Any](state))
 
     def _clear(self) -> None:
         for pattern in ("[0-9]*.part", "[0-9]*.npz", ".[0-9]*", "plan.json"):

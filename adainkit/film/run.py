@@ -18,8 +18,8 @@ from .guard import may_replace_film
 from .library import need_av
 from .losses import tell_losses
 from .painting import Item, Look, paint_all
-from .pictures import is_pattern
 from .plan import plan_of
+from .quiet import Quiet
 from .scenes import Cuts
 from .sinks import AnimationSink, SequenceSink, Sink, VideoSink, kind_of
 from .source import Mask, open_clip
@@ -56,12 +56,14 @@ def stylize_film(
     detail: float = 0.0,
     style_size: int | None = 512,
     statistics: Kinds = "scene",
+    keep_noise: bool = False,
     steady: float = 0.0,
     start: float = 0.0,
     stop: float | None = None,
     fps: float | Fraction | None = None,
     codec: str | None = None,
     crf: int | None = None,
+    quality: int | None = None,
     preset: str | None = None,
     sound: bool = True,
     strip: bool = False,
@@ -74,17 +76,17 @@ def stylize_film(
     """A film in a style; `Stylizer.stylize_film` says what the arguments are. The path of the result."""
     source, target = Path(source), Path(target)
     _check(statistics, steady)
-    resume = resume and not (steady and is_pattern(target))  # what a picture is blended with is not kept with pictures
     replace = may_replace_film(target, overwrite, source=source, mask=mask, style=style, resume=resume)
     controls: dict[str, Any] = {"preserve_color": preserve_color, "color_strength": color_strength}
     controls |= {"scale": scale, "detail": detail}
     need_av()
     clip = open_clip(source, start=start, stop=stop, fps=fps, max_pixels=max_pixels)
     look = make_look(stylizer, style, alpha, mask, style_size, max_pixels, controls, clip.facts.rate)
-    calm = Steady(steady) if steady else None
-    options = {"alpha": repr(alpha), "steady": steady, "statistics": statistics, "start": start, "stop": stop}
+    calm = (None if keep_noise else Quiet(), Steady(steady) if steady else None)
+    options = {"alpha": repr(alpha), "steady": steady, "keep_noise": keep_noise}
+    options |= {"statistics": statistics, "start": start, "stop": stop}
     plan = plan_of(stylizer, source, look, mask, fps, options | controls)
-    encoder = {"codec": codec, "crf": crf, "preset": preset}
+    encoder = {"codec": codec, "crf": crf, "quality": quality, "preset": preset}
     limits: dict[str, Any] = {"overwrite": replace, "max_pixels": max_pixels}
     limits |= {"sound": sound, "cut": stop is not None, "resume": resume}
     sink = _sink(clip, target, plan, encoder, strip=strip, **limits)
@@ -118,11 +120,11 @@ def _sink(
         copies = {"sound": sound, "strip": strip, "cut": cut}
         return VideoSink(clip, target, encoding, plan | encoding.facts(), **copies, resume=resume)
     if any(value is not None for value in encoder.values()):
-        raise FilmError(f"{target}: codec, crf and preset are for video files")
+        raise FilmError(f"{target}: codec, crf, quality and preset are for video files")
     tell_losses(target, clip.facts)
     if kind_of(target) == "animation":
         return AnimationSink(clip, target, overwrite=overwrite, max_pixels=max_pixels)
-    return SequenceSink(clip, target, overwrite=overwrite, resume=resume)
+    return SequenceSink(clip, target, plan, overwrite=overwrite, resume=resume)
 
 
 def make_look(
@@ -155,7 +157,7 @@ def _run(
     stylizer: Stylizer,
     clip: Clip,
     look: Look,
-    steady: Steady | None,
+    calm: tuple[Quiet | None, Steady | None],
     sink: Sink,
     statistics: Kinds,
     max_frames: int | None,
@@ -163,8 +165,10 @@ def _run(
 ) -> None:
     scale = float(look.controls["scale"])
     told = progress or (lambda stage, done, total: None)
-    if steady is not None:
-        steady.restore(sink.state())
+    state = sink.state()
+    for each in calm:
+        if each is not None:
+            each.restore(state)
     if statistics == "live":
         timing, total = Timing(), clip.facts.estimate
         items = _live(stylizer, clip, timing, sink.done, scale, max_frames)
@@ -178,7 +182,7 @@ def _run(
             where = cuts if statistics == "scene" else [0]
             measured = measure(stylizer, clip, plan, where, scale, lambda done, of: told("measure", done, of))
         items = _items(clip, timing, set(cuts), measured, sink.done)
-    paint_all(stylizer, items, clip.facts, look, steady, sink, lambda done: told("stylize", done, max(done, total)))
+    paint_all(stylizer, items, clip.facts, look, *calm, sink, lambda done: told("stylize", done, max(done, total)))
     for note in timing.notes:
         log.warning("%s: %s", clip.facts.name, note)
     sink.finish(timing)

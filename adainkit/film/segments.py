@@ -13,12 +13,9 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
-import numpy as np
 from numpy.typing import NDArray
 
-from ..atomic import temporary_beside
 from ..errors import FilmError
 from .codecs import Encoding
 from .colors import Pixels
@@ -65,14 +62,7 @@ class Segments:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """What was kept with the last whole segment."""
-        if not self.done:
-            return {}
-        path = self._parts.state_path(self._parts.count - 1)
-        try:
-            with np.load(path, allow_pickle=False) as kept:
-                return {name: kept[name] for name in kept.files}
-        except (OSError, ValueError, EOFError, BadZipFile) as error:
-            raise FilmError(f"{path}: is damaged or missing ({error}); run again without --resume") from error
+        return self._parts.state(self._parts.count - 1) if self.done else {}
 
     def write(self, number: int, pixels: Pixels, state: State, last: bool) -> None:
         """Encode a frame; `state` is kept where it ends a segment, `last` tells the last one of the film."""
@@ -87,8 +77,7 @@ class Segments:
             segment.close()
             self._open = None
             with film_errors(self.folder, "written"):
-                with temporary_beside(self._parts.state_path(index)) as part:
-                    np.savez(part, **dict[str, Any](state))
+                self._parts.keep_state(index, state)
                 segment.keep()
                 self._parts.state_path(index - 1).unlink(missing_ok=True)  # only the newest is needed; they are large
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,13 +18,17 @@ from .clip import Clip, Timing
 from .codecs import Encoding
 from .colors import Pixels
 from .joining import Copies, join
+from .parts import Parts
 from .pictures import as_animation, is_pattern, numbered_path, write_picture, written_to
 from .segments import Segments
 from .video import VideoClip
 
 __all__ = ["AnimationSink", "SequenceSink", "Sink", "VideoSink", "kind_of"]
 
+log = logging.getLogger("adainkit")
+
 State = Mapping[str, NDArray[Any]]
+_EVERY = 25  # frames of numbered pictures after which it is kept what the next one needs: a second of a film
 
 
 def kind_of(target: str | os.PathLike[str]) -> str:
@@ -145,41 +150,67 @@ class AnimationSink:
 class SequenceSink:
     """Numbered pictures, each of which appears whole, from number 1 on, or from that of the source's first one.
 
-    With `resume`, those at the beginning that are there are done.
+    With `resume` a run with the same `plan` goes on with the first picture that is missing. What the next frame needs
+    is kept every `_EVERY` frames among the film's `Parts`: those after it are painted once more, and not written.
     """
 
-    def __init__(self, clip: Clip, target: Path, *, overwrite: bool, resume: bool) -> None:
-        self._target, self._overwrite, self._resume = target, overwrite, resume
+    def __init__(self, clip: Clip, target: Path, plan: Mapping[str, Any], *, overwrite: bool, resume: bool) -> None:
+        self._target, self._overwrite = target, overwrite
         self._first = int(getattr(clip, "first", 1))
         check_target(self._path(0))
-        self.done = 0
-        while resume and self._path(self.done).exists():
-            self.done += 1
-        if resume and not overwrite:
-            number, known = self.done + self._first, set(written_to(target))
-            beyond = [path for path in known if path not in {self._path(i) for i in range(self.done)}]
-            if beyond:
-                raise FilmError(
-                    f"{min(beyond)} exists already, and number {number} before it does not; pass overwrite=True, or "
-                    "choose another name"
-                )
+        self._there = self._count(overwrite) if resume else 0
+        self._parts = Parts(target, plan, resume=resume)
+        self.done = self._kept = self._kept_until() if self._parts.goes_on else 0
+        if self._there and not self._parts.goes_on:
+            log.warning("%s: no plan is there of the run that made these pictures: they are taken as they are", target)
+            self.done = self._there
+
+    def _count(self, overwrite: bool) -> int:
+        """Pictures at the beginning that are there. `FilmError` where more are, beyond one that is missing."""
+        count = 0
+        while self._path(count).exists():
+            count += 1
+        beyond = set(written_to(self._target)) - {self._path(number) for number in range(count)}
+        if beyond and not overwrite:
+            raise FilmError(
+                f"{min(beyond)} exists already, and number {count + self._first} before it does not; pass "
+                "overwrite=True, or choose another name"
+            )
+        return count
+
+    def _kept_until(self) -> int:
+        """How many frames were painted when the last state was kept; 0 where a picture of them is missing."""
+        kept = max((int(path.stem) for path in self._parts.folder.glob("[0-9]*.npz")), default=0)
+        return kept if kept <= self._there else 0
 
     def expect(self, count: int) -> None:
         """As `Sink.expect`: any number."""
+        if self._there >= count:
+            self.done = count
 
     def _path(self, number: int) -> Path:
         return numbered_path(self._target, number + self._first)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """As `Sink.state`."""
-        return {}
+        return self._parts.state(self._kept) if self._kept else {}
 
     def write(self, number: int, pixels: Pixels, state: State, last: bool) -> None:
         """As `Sink.write`."""
-        write_picture(self._target, number + self._first, pixels, overwrite=self._overwrite)
+        if number >= self._there:
+            write_picture(self._target, number + self._first, pixels, overwrite=self._overwrite)
+        if (number + 1) % _EVERY == 0:
+            self._parts.keep_state(number + 1, state)
+            self._parts.state_path(self._kept).unlink(missing_ok=True)
+            self._kept = number + 1
 
     def finish(self, timing: Timing) -> None:
         """As `Sink.finish`: all is there already."""
+        self._parts.remove()
 
     def abandon(self) -> None:
-        """As `Sink.abandon`: pictures that are whole stay."""
+        """As `Sink.abandon`: pictures that are whole stay, and what the next run needs."""
+        if self._path(0).exists():
+            self._parts.release()
+        else:
+            self._parts.remove()

@@ -1,4 +1,9 @@
-"""Steady pictures: each one blended with the one before, brought along by the content's own motion (OpenCV's DIS)."""
+"""Steady pictures: each one blended with the one before, brought along by the content's own motion (OpenCV's DIS).
+
+Flat parts of a moving thing look the same where they were and where they come from, and there the network draws strokes
+that lie still in the picture. So a pixel may come from either place, where the content is alike at both; the strokes
+decide.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +22,9 @@ Floats = NDArray[np.float32]
 
 _SIDE = 640  # longer side, in pixels, at which motion is looked for
 _ALIKE = 0.06  # difference of brightness, in [0, 1], at which a pixel hardly counts as the one it came from
+_STILL = 0.03  # the same of colors around a pixel, for one that is taken to stand still
+_AROUND = 5.0  # pixels (of the smaller picture, standard deviation) around, in which strokes are compared
+_SURE = 0.01  # how much nearer, in [0, 1], the strokes of one place must be for that place to be taken
 _ROUND = 1.0  # pixels (of the smaller picture) by which the way there and back may miss
 _SEEN = 0.3  # share of the picture that must be found again; below, the scene is taken as a new one
 
@@ -29,57 +37,89 @@ class Steady:
 
     def __init__(self, strength: float) -> None:
         self._strength, self._cv2 = strength, need_cv2()
-        self._flow = self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        self._gray: NDArray[np.uint8] | None = None
+        self._flow = self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flow.setFinestScale(1)  # "fast" at the scale of "medium": as good, in less time
+        self._content: NDArray[np.uint8] | None = None
         self._shown: Floats | None = None
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:
         """For `restore`."""
-        if self._gray is None or self._shown is None:
+        if self._content is None or self._shown is None:
             return {}
-        return {"gray": self._gray, "shown": self._shown}
+        return {"content": self._content, "shown": self._shown}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on where another one stopped."""
-        if "gray" in state:
-            self._gray, self._shown = state["gray"], state["shown"]
+        if "content" in state:
+            self._content, self._shown = state["content"], state["shown"]
 
     def blend(self, content: Pixels, painted: Pixels, new_scene: bool) -> Pixels:
         """The picture to be shown for `painted`, both `(H, W, 3 | 4)`, of the same type."""
         most = float(np.iinfo(painted.dtype).max)
         now = painted[:, :, :3].astype(np.float32) / most
-        gray = self._small_gray(content)
-        if not new_scene and self._gray is not None and self._shown is not None:
-            flow, trust = self._motion(gray, self._gray)
+        small = self._small(content)
+        if not new_scene and self._content is not None and self._shown is not None:
+            gray, before = (self._cv2.cvtColor(each, self._cv2.COLOR_RGB2GRAY) for each in (small, self._content))
+            flow, trust = self._motion(gray, before)
             if float((trust > 0.5).mean()) >= _SEEN:
-                now = self._mixed(now, flow, trust)
-        self._gray, self._shown = gray, now
+                stays = self._staying(now, self._shown, flow, self._still(small, self._content))
+                now = self._mixed(now, self._shown, flow, trust, stays)
+        self._content, self._shown = small, now
         out = painted.copy()
         out[:, :, :3] = (now * most).round().clip(0, most).astype(painted.dtype)
         return out
 
-    def _mixed(self, now: Floats, flow: Floats, trust: Floats) -> Floats:
+    def _mixed(self, now: Floats, shown: Floats, flow: Floats, trust: Floats, stays: Floats) -> Floats:
+        """`now` with a share of `shown`: of the same place where it `stays`, else of the one that `flow` names."""
         cv2, (height, width) = self._cv2, now.shape[:2]
-        factor = (width / flow.shape[1], height / flow.shape[0])
-        flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * np.array(factor, np.float32)
-        weight = cv2.resize(trust, (width, height), interpolation=cv2.INTER_LINEAR)[:, :, None] * self._strength
+        factor = np.array((width / flow.shape[1], height / flow.shape[0]), np.float32)
+        moved = self._brought(shown, cv2.resize(flow * factor, (width, height)), cv2.INTER_CUBIC)
+        weight = (self._strength * np.maximum(trust, stays)).astype(np.float32)
+        for share, other in ((stays, shown), (1 - weight, now)):
+            share = cv2.resize(share, (width, height))
+            moved = cv2.blendLinear(other, moved, share, 1 - share)
+        return np.asarray(moved)
+
+    def _brought(self, picture: NDArray[Any], flow: Floats, how: int) -> NDArray[Any]:
+        """A picture at the places that `flow` names."""
+        height, width = flow.shape[:2]
         x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-        before = cv2.remap(
-            self._shown, x + flow[:, :, 0], y + flow[:, :, 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
-        mixed: Floats = now + weight * (before - now)
-        return mixed
+        there = (x + flow[:, :, 0], y + flow[:, :, 1])
+        return np.asarray(self._cv2.remap(picture, *there, how, borderMode=self._cv2.BORDER_REPLICATE))
+
+    def _staying(self, now: Floats, shown: Floats, flow: Floats, still: Floats) -> Floats:
+        """Where strokes lie still, as far as the content may: `(h, w)` in [0, 1]."""
+        size = flow.shape[1::-1]
+        now, shown = (self._cv2.resize(each, size, interpolation=self._cv2.INTER_AREA) for each in (now, shown))
+        moved = self._brought(shown, flow, self._cv2.INTER_LINEAR)
+        nearer = self._strokes_away(now, moved) - self._strokes_away(now, shown)
+        found: Floats = still / (1 + np.exp(np.clip(-nearer / _SURE, -30, 30)))
+        return found
+
+    def _strokes_away(self, one: Floats, other: Floats) -> Floats:
+        """How far two paintings are apart around each pixel."""
+        away = np.square(one - other).sum(2)
+        found: Floats = np.sqrt(self._cv2.GaussianBlur(away, (0, 0), _AROUND))
+        return found
+
+    def _still(self, content: NDArray[np.uint8], before: NDArray[np.uint8]) -> Floats:
+        """How far each pixel, and what is around it, is as it was: `(h, w)` in [0, 1]."""
+        cv2 = self._cv2
+        away = cv2.dilate(cv2.absdiff(content, before).max(2), np.ones((3, 3), np.uint8))
+        away = cv2.GaussianBlur(away.astype(np.float32) / 255, (0, 0), _AROUND)
+        found: Floats = np.exp(-np.square(away / _STILL))
+        return found
 
     def _motion(self, gray: NDArray[np.uint8], before: NDArray[np.uint8]) -> tuple[Floats, Floats]:
         """Where each pixel was, `(h, w, 2)`, and how far that is to be trusted, `(h, w)` in [0, 1]."""
         cv2 = self._cv2
         flow, back = self._flow.calc(gray, before, None), self._flow.calc(before, gray, None)
         height, width = gray.shape
+        old = self._brought(before, flow, cv2.INTER_LINEAR)
+        again = self._brought(back, flow, cv2.INTER_LINEAR)
         x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
         there = (x + flow[:, :, 0], y + flow[:, :, 1])
-        old = cv2.remap(before, *there, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        again = cv2.remap(back, *there, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         away = cv2.GaussianBlur(gray.astype(np.float32) - old.astype(np.float32), (0, 0), 1.5) / 255
         missed = np.square(flow + again).sum(2)
         reach = _ROUND**2 + 0.01 * (np.square(flow).sum(2) + np.square(again).sum(2))
@@ -87,13 +127,12 @@ class Steady:
         trust = np.exp(-np.square(away / _ALIKE)) * (missed < reach) * inside
         return flow, cv2.GaussianBlur(trust.astype(np.float32), (0, 0), 1.0)
 
-    def _small_gray(self, content: Pixels) -> NDArray[np.uint8]:
+    def _small(self, content: Pixels) -> NDArray[np.uint8]:
         cv2 = self._cv2
         rgb = content[:, :, :3]
         if rgb.dtype == np.uint16:
             rgb = (rgb >> 8).astype(np.uint8)
-        gray = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY)
-        factor = min(1.0, _SIDE / max(gray.shape))
-        size = (max(16, round(gray.shape[1] * factor)), max(16, round(gray.shape[0] * factor)))
-        small: NDArray[np.uint8] = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+        factor = min(1.0, _SIDE / max(rgb.shape[:2]))
+        size = (max(16, round(rgb.shape[1] * factor)), max(16, round(rgb.shape[0] * factor)))
+        small: NDArray[np.uint8] = cv2.resize(np.ascontiguousarray(rgb), size, interpolation=cv2.INTER_AREA)
         return small

@@ -104,4 +104,8 @@ def pack(
             strip = torch.from_numpy(convert(strip.permute(1, 2, 0).numpy())).permute(2, 0, 1)
         if out.dtype.kind == "u":  # in the memory and the order of the strip: half the time of NumPy's
             strip = strip.mul_(255 if out.dtype.itemsize == 1 else 65535).round_()
-        out[top : top + rows] = strip.permute(1, 2, 0).numpy()
+        into = out[top : top + rows]
+        if out.dtype == np.uint8 and into.flags.writeable:
+            torch.from_numpy(into).copy_(strip.permute(1, 2, 0))  # faster than NumPy's
+        else:
+            into[...] = strip.permute(1, 2, 0).numpy()

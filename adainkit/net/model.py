@@ -120,6 +120,11 @@ class AdaINModel(nn.Module):
         """Channels last: the fastest for convolutions in torch."""
         return torch.channels_last
 
+    @property
+    def keeps_memory(self) -> bool:
+        """torch takes new memory for every tensor."""
+        return False
+
     def cast(self, encoder: torch.dtype, decoder: torch.dtype) -> None:
         """Round the parameters: the encoder's, and the decoder's but for its last layer, which stays float32.
 

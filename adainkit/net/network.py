@@ -37,6 +37,11 @@ class Network(Protocol):
     def layout(self) -> torch.memory_format:
         """In which order it takes and gives the values of tensors fastest."""
 
+    @property
+    def keeps_memory(self) -> bool:
+        """Whether it computes windows of a size in memory that is there from the last one, and another size is dear:
+        tiles are then all of one size, and large."""
+
     def encode(self, x: Tensor) -> Sequence[Tensor]:
         """A picture `(B, 3, H, W)` -> the features of `config.levels`."""
 

@@ -90,12 +90,11 @@ def decoder(
                 f"rows_of_{part}{i}",
                 f"columns_of_{part}{i}",
             ]
-        names = (f"gain{i}", f"shift{i}")
-        maps.append(Map(*(graph.cast(name, True) if low and i >= count else name for name in names)))
+        maps.append(Map(f"gain{i}", f"shift{i}"))
     levels = []
     for i in range(count):
         centered = graph.node("Sub", graph.cast(f"level{i}", False) if low else f"level{i}", f"center{i}")
-        moved = graph.node("Add", graph.node("Mul", centered, maps[i].gain), maps[i].shift)
+        moved = graph.mapped(centered, maps[i].gain, maps[i].shift)
         levels.append(graph.cast(moved, True) if low else moved)
     if moves(config):
         inputs["origin"] = [2]

@@ -63,7 +63,18 @@ class Graph:
     def cast(self, x: str, bfloat16: bool) -> str:
         """`x` in bfloat16, or in float32."""
         kind = self._onnx.TensorProto
+        if bfloat16:
+            # To eight bits by arithmetic (Veltkamp's splitting), which the cast then has nothing to round of: OpenVINO
+            # rounds in another way where it does not know the size.
+            large = self.node("Mul", x, self.constant(np.full(1, (1 << 16) + 1, np.float32)))
+            x = self.node("Sub", large, self.node("Sub", large, x))
         return self.node("Cast", x, to=kind.BFLOAT16 if bfloat16 else kind.FLOAT)
+
+    def mapped(self, x: str, gain: str, shift: str) -> str:
+        """`x * gain + shift` in float32, rounded twice whatever the size: what lies between changes nothing, but keeps
+        engines from making it one operation where they know the size."""
+        scaled = self.node("Max", self.node("Mul", x, gain), self.constant(np.full(1, -3e38, np.float32)))
+        return self.node("Add", scaled, shift)
 
     def result(self, x: str, name: str) -> str:
         """`x`, the result of a node, under the name of an output from now on: no node of its own, which engines remove

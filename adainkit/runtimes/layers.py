@@ -62,6 +62,19 @@ class Layer:
         )
         return self.node("Relu", x) if relu else x
 
+    def wide(self, x: str) -> str:
+        """`x` in float32, in which all that is no convolution is computed, however an engine joins it."""
+        return self.graph.cast(x, False) if self.bfloat16 else x
+
+    def narrow(self, x: str) -> str:
+        """What is computed so, as the next convolution takes it."""
+        return self.graph.cast(x, True) if self.bfloat16 else x
+
+    def mapped(self, x: str) -> str:
+        """`x` under the map, in float32."""
+        assert self.map is not None
+        return self.graph.mapped(self.wide(x), self.map.gain, self.map.shift)
+
     def sides(self, x: str) -> str:
         """Height and width, two whole numbers."""
         return self.node("Shape", x, start=2, end=4)
@@ -127,19 +140,16 @@ def _merge(layer: Layer, x: str) -> str:
     x = layer.doubled(x, "linear")
     # the finer level may have a row or a column less than the coarser one has, twice
     x = layer.node("Slice", x, graph.constant([0, 0]), layer.sides(layer.level), graph.constant([2, 3]))
-    return layer.node("Add", x, layer.level)
+    return layer.narrow(layer.node("Add", layer.wide(x), layer.wide(layer.level)))
 
 
 def _modulated(layer: Layer, x: str) -> str:
-    assert layer.map is not None
-    hidden = layer.conv(x, "first.conv", relu=False)
-    hidden = layer.node("Add", layer.node("Mul", hidden, layer.map.gain), layer.map.shift)
-    hidden = layer.node("Relu", hidden)
+    hidden = layer.mapped(layer.conv(x, "first.conv", relu=False))
+    hidden = layer.narrow(layer.node("Relu", hidden))
     return layer.node("Add", layer.conv(hidden, "second.conv", relu=False), x)
 
 
 def _canvas(layer: Layer, x: str) -> str:
-    assert layer.map is not None
     graph = layer.graph
     field = graph.constant(layer.tensors["field"][None], layer.bfloat16)
     sides = layer.sides(x)
@@ -152,8 +162,7 @@ def _canvas(layer: Layer, x: str) -> str:
         where = layer.node("Add", layer.node("Range", zero, count, one), first)
         field = layer.node("Gather", field, layer.node("Mod", where, period), axis=2 + axis)
     marks = layer.node("Conv", field, layer.weight("conv.weight"))
-    moved = layer.node("Add", layer.node("Mul", marks, layer.map.gain), layer.map.shift)
-    return layer.node("Add", moved, x)
+    return layer.narrow(layer.node("Add", layer.mapped(marks), layer.wide(x)))
 
 
 def _rgb(layer: Layer, x: str) -> str:

@@ -52,6 +52,11 @@ class CompiledNetwork:
         """The model's."""
         return self.model.digest
 
+    @property
+    def keeps_memory(self) -> bool:
+        """OpenVINO compiles for a size (`engines`)."""
+        return self.engine == "openvino"
+
     @cached_property
     def encoder(self) -> Program:
         """The compiled encoder."""

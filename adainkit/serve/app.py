@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import FileResponse
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
@@ -18,6 +18,7 @@ from .routes import about, jobs, live, pictures, styles, stylize
 from .routes.platforms import contract_of
 from .service import Service
 from .settings import Settings
+from .strict import check_form, tell_of_strictness
 
 __all__ = ["PAGE", "create_app"]
 
@@ -31,6 +32,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        app.openapi()  # a quarter of a second, which the first form need not wait for
         await service.start()
         try:
             yield
@@ -48,10 +50,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.service = service
     add_handlers(app)
+    tell_of_strictness(app)
     contract = contract_of(settings.platform)
     if contract is None:
         for module in (about, styles, stylize, pictures, jobs, live):
-            app.include_router(module.router)
+            app.include_router(module.router, dependencies=[] if module is live else [Depends(check_form)])
         _add_page(app)
     else:  # the platform stands before the service, and asks for nothing else
         app.include_router(contract.router)

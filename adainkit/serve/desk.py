@@ -8,7 +8,7 @@ import itertools
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from ..errors import Cancelled, Progress
 from ..session import Busy
 from .places import counted_in
 
-__all__ = ["Desk", "Lane"]
+__all__ = ["Alike", "Desk", "Lane"]
 
 T = TypeVar("T")
 
@@ -35,24 +35,43 @@ class Lane(IntEnum):
     """What nobody holds a connection open for."""
 
 
+@dataclass(frozen=True)
+class Alike:
+    """What may be done at once with other work of the same lane and an equal `key`: `together(items, progress)` gives
+    the result of each item, of `most` of them at most. Where it raises an error, each is done by itself."""
+
+    key: Hashable
+    item: Any
+    together: Callable[[Sequence[Any], Progress], Sequence[Any]]
+    most: int = 1 << 30
+
+
 @dataclass(order=True)
 class _Task:
     lane: Lane
     number: int
     work: Callable[[Progress], Any] = field(compare=False)
     tell: Progress | None = field(compare=False)
+    alike: Alike | None = field(compare=False)
     future: Future[Any] = field(compare=False, default_factory=Future)
     stop: threading.Event = field(compare=False, default_factory=threading.Event)
     since: float = field(compare=False, default_factory=time.perf_counter)
 
 
 class Desk:
-    """Places in a bounded queue, and the thread that does the work of those who have one."""
+    """Places in a bounded queue, and the thread that does the work of those who have one. `batch`: how many that are
+    alike are done at once at most; the first of them waits `patience` seconds for others that are on their way."""
 
     def __init__(
-        self, waiting: int, each: int, seen: Callable[[str, float], object] = lambda stage, seconds: None
+        self,
+        waiting: int,
+        each: int,
+        seen: Callable[[str, float], object] = lambda stage, seconds: None,
+        batch: int = 1,
+        patience: float = 0.0,
     ) -> None:
         self.waiting, self.each, self.seen = waiting, each, seen
+        self.batch, self.patience = batch, patience
         self.draining = False
         self._taken: Counter[str] = Counter()
         self._tasks: list[_Task] = []
@@ -80,10 +99,12 @@ class Desk:
         with counted_in(self._taken, caller):
             yield
 
-    async def compute(self, work: Callable[[Progress], T], lane: Lane, tell: Progress | None = None) -> T:
-        """What `work(progress)` gives, done in the desk's thread when its turn comes. `tell` is called there as
-        progress. Cancelling stops it at the next tile."""
-        task = _Task(lane, next(self._numbers), work, tell)
+    async def compute(
+        self, work: Callable[[Progress], T], lane: Lane, tell: Progress | None = None, alike: Alike | None = None
+    ) -> T:
+        """What `work(progress)`, or `alike` in its place, gives, done in the desk's thread when its turn comes. `tell`
+        is called there as progress. Cancelling stops it at the next tile."""
+        task = _Task(lane, next(self._numbers), work, tell, alike)
         with self._changed:
             if self._closed:
                 raise Cancelled("the service is stopping; try again later")
@@ -111,31 +132,66 @@ class Desk:
                 self._changed.wait_for(lambda: self._tasks or self._closed)
                 if self._closed:
                     return
-                task = heapq.heappop(self._tasks)
-            self._do(task)
+                tasks = self._with_mates(heapq.heappop(self._tasks))
+            self._do(tasks)
 
-    def _do(self, task: _Task) -> None:
-        if not task.future.set_running_or_notify_cancel():
-            return
+    def _with_mates(self, first: _Task) -> list[_Task]:
+        """A task, and those that are done with it. Called and left in the lock, which others have while it waits."""
+        found, until = [first], first.since + self.patience
+        most = 1 if first.alike is None else min(self.batch, first.alike.most)
+        while len(found) < most and not self._closed:
+            mates = [each for each in sorted(self._tasks) if _are_alike(first, each)][: most - len(found)]
+            found += mates
+            self._tasks = [each for each in self._tasks if each not in mates]
+            heapq.heapify(self._tasks)
+            left = until - time.perf_counter()
+            urgent = any(each.lane < first.lane for each in self._tasks)
+            if left <= 0 or urgent or len(found) >= min(most, self.taken):
+                break
+            self._changed.wait(left)
+        return found
+
+    def _do(self, tasks: list[_Task]) -> None:
+        tasks = [task for task in tasks if task.future.set_running_or_notify_cancel()]
         started = time.perf_counter()
-        self.seen("queue", started - task.since)
+        for task in tasks:
+            self.seen("queue", started - task.since)
+        if len(tasks) < 2 or not self._done_together(tasks):
+            for task in tasks:
+                try:
+                    result = task.work(self._progress([task]))
+                except BaseException as error:
+                    _end(task.future, error=error)
+                else:
+                    _end(task.future, result)
+        for _ in tasks:
+            self.seen("model", time.perf_counter() - started)
+
+    def _done_together(self, tasks: list[_Task]) -> bool:
+        """Whether they are done; not where there was an error, which may be one picture's own."""
+        alike = [task.alike for task in tasks if task.alike is not None]
+        try:
+            results = alike[0].together([each.item for each in alike], self._progress(tasks))
+        except Exception:
+            return False
+        for task, result in zip(tasks, results, strict=True):
+            _end(task.future, result)
+        return True
+
+    def _progress(self, tasks: list[_Task]) -> Progress:
+        """What stops work that nobody waits for, lets others pass, and tells those who do wait."""
 
         def progress(stage: str, done: int, total: int) -> None:
-            if task.stop.is_set():
+            if all(task.stop.is_set() for task in tasks):
                 raise Cancelled("nobody waits for this any more; ask again")
             if self._closed:
                 raise Cancelled("the service is stopping; try again later")
-            self._let_pass(task.lane)
-            if task.tell is not None:
-                task.tell(stage, done, total)
+            self._let_pass(tasks[0].lane)
+            for task in tasks:
+                if task.tell is not None:
+                    task.tell(stage, done, total)
 
-        try:
-            result = task.work(progress)
-        except BaseException as error:
-            _end(task.future, error=error)
-        else:
-            _end(task.future, result)
-        self.seen("model", time.perf_counter() - started)
+        return progress
 
     def _let_pass(self, lane: Lane) -> None:
         """Do what goes before work of this lane."""
@@ -144,7 +200,12 @@ class Desk:
                 if not self._tasks or self._tasks[0].lane >= lane:
                     return
                 task = heapq.heappop(self._tasks)
-            self._do(task)
+            self._do([task])
+
+
+def _are_alike(one: _Task, other: _Task) -> bool:
+    keys = [task.alike.key for task in (one, other) if task.alike is not None]
+    return one.lane == other.lane and len(keys) == 2 and keys[0] == keys[1]
 
 
 def _end(future: Future[Any], result: Any = None, error: BaseException | None = None) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import Form
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import Field, create_model
 
 from ..look.controls import CONTROLS, Control
+from .strict import Strict
 
 __all__ = ["ControlsJSON", "controls_form", "described", "options_of"]
 
@@ -67,9 +68,7 @@ def _json_field(control: Control) -> tuple[Any, Any]:
 
 
 _FIELDS: dict[str, Any] = {control.name: _json_field(control) for control in CONTROLS.values()}
-ControlsJSON: Any = create_model(
-    "Controls", __config__=ConfigDict(extra="forbid"), __doc__="How the picture is stylized.", **_FIELDS
-)
+ControlsJSON: Any = create_model("Controls", __base__=Strict, __doc__="How the picture is stylized.", **_FIELDS)
 """The controls as a JSON object."""
 
 
@@ -89,8 +88,8 @@ def _form_parameter(control: Control) -> inspect.Parameter:
     return inspect.Parameter(control.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
-def _make_form() -> Callable[..., dict[str, Any]]:
-    def controls(**values: Any) -> dict[str, Any]:
+def _make_form() -> Callable[..., Awaitable[dict[str, Any]]]:
+    async def controls(**values: Any) -> dict[str, Any]:  # a plain function would take a thread
         return options_of(values)
 
     controls.__signature__ = inspect.Signature([_form_parameter(c) for c in CONTROLS.values()])  # type: ignore[attr-defined]
@@ -101,9 +100,8 @@ controls_form = _make_form()
 """A dependency of FastAPI: the controls as form fields, to the options of `Stylizer.stylize`."""
 
 
-class Share(BaseModel):
+class Share(Strict):
     """A style and its weight in the mix."""
 
-    model_config = ConfigDict(extra="forbid")
     name: Annotated[str, Field(max_length=100, description="A name of /v1/styles.", examples=["iris"])]
     weight: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 1.0

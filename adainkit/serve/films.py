@@ -53,9 +53,9 @@ async def paint_film(service: Service, job: Job, source: Path, order: Order) -> 
     """The film in the style, with its sound, in a file of its own kind (of AVI, MP4)."""
     loop = asyncio.get_running_loop()
     ending = source.suffix[1:] if source.suffix[1:] in FILMS else "mp4"
-    target = source.with_name(f"result.{order.format if order.format in FILMS else ending}")
+    target = source.with_name(f"result.{order.format or ending}")
     limits: dict[str, Any] = {"max_pixels": service.settings.pixels, "max_frames": service.settings.frames}
-    limits["strip"] = not order.metadata
+    limits |= {"strip": not order.metadata, "quality": order.quality}
 
     def compute(progress: Progress) -> None:
         def step(stage: str, done: int, total: int) -> None:

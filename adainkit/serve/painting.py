@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,11 +13,11 @@ from ..engine.file_to_file import fits_whole
 from ..engine.two_pass import Executor
 from ..errors import ImageError, Progress
 from ..formats import KINDS
-from ..images import FILM_KINDS, check_target, close_image, find_film, open_image, picture_size, save_image
+from ..images import FILM_KINDS, Picture, check_target, close_image, find_film, open_image, picture_size, save_image
 from ..images.describe import describe
 from ..look.previews import bounded, reduced, strokes_of
 from ..style import Style
-from .desk import Lane
+from .desk import Alike, Lane
 from .pictures import Held
 from .problems import Refusal
 from .service import Service
@@ -31,6 +30,8 @@ MEDIA = {
     "TIFF": "image/tiff", "BMP": "image/bmp", "JPEG2000": "image/jp2", "HEIF": "image/heic", "JXL": "image/jxl",
 }  # fmt: skip
 """The media type of each format that can be written."""
+SMALL = 1 << 20
+"""Pixels of the largest picture that is computed, and so held, together with others."""
 
 
 @dataclass
@@ -97,53 +98,94 @@ def is_moving(service: Service, source: Path, target: Path) -> bool:
     return film is not None
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """A picture that waits for the desk: where its result goes, and with which options it is stylized. `picture` is
+    None for what goes from file to file: an animation, or what does not fit into the memory."""
+
+    target: Path
+    picture: Picture | None
+    options: dict[str, Any]
+    saving: dict[str, Any]
+
+
+def _is_small(service: Service, source: Path) -> bool:
+    height, width = picture_size(source, service.settings.pixels)
+    return height * width <= SMALL
+
+
+def _open(service: Service, source: Path, order: Order, folder: Path) -> _Opened:
+    limit = service.settings.pixels
+    target = folder / target_name(source, order.format)
+    saving: dict[str, Any] = {"format": order.format, "quality": order.quality, "strip": not order.metadata}
+    options: dict[str, Any] = {**order.options, "max_pixels": limit}
+    if order.mask is not None:
+        options["mask"] = order.mask
+    moving = is_moving(service, source, target)
+    if moving and order.size is not None:
+        raise Refusal(422, "an animation keeps its size", "leave `size` out, or ask for a JPEG")
+    if order.size is not None:
+        picture = open_image(source, max_pixels=limit)
+        small = reduced(picture, bounded(picture, order.size))
+        share = max(small.height, small.width) / max(picture.height, picture.width)
+        numbers = strokes_of(options.get("scale", 1.0), options.get("detail", 0.0), share)
+        options["scale"], options["detail"] = numbers
+        return _Opened(target, replace(small, kind="file"), options, saving)
+    stylizer = service.stylizer(order.model)
+    executor = Executor(stylizer.model, stylizer.device, stylizer.dtype)
+    if moving or not fits_whole(executor, *picture_size(source, limit), options.get("scale", 1.0)):
+        return _Opened(target, None, options, saving)
+    return _Opened(target, replace(open_image(source, max_pixels=limit), kind="file"), options, saving)
+
+
+def _alike(service: Service, order: Order, opened: _Opened) -> Alike | None:
+    """With which others a picture may be computed at once: those of its size and look, in any style, as many as are
+    fast together; None for none."""
+    picture, options = opened.picture, opened.options
+    if service.desk.batch == 1 or picture is None or order.mask is not None or picture.height * picture.width > SMALL:
+        return None
+    most = service.stylizer(order.model).executor().fast_batch(picture.height, picture.width)
+
+    def together(items: Sequence[tuple[Order, Picture]], progress: Progress) -> list[Any]:
+        progress("stylize", 0, len(items))
+        orders, pictures = zip(*items, strict=True)
+        styles = [each.style(service, service.settings.pixels) for each in orders]
+        stylizer = service.stylizer(order.model)
+        return stylizer.stylize_batch(pictures, styles, batch_size=len(items), progress=progress, **options)
+
+    look = tuple(sorted((name, repr(value)) for name, value in options.items()))
+    return Alike((order.model, picture.height, picture.width, look), (order, picture), together, most)
+
+
+def _store(service: Service, opened: _Opened, result: Any) -> int:
+    """Encode what the desk made, unless it is in the file already; how many pixels that has."""
+    if opened.picture is not None:
+        save_image(result, opened.target, info=opened.picture.info, **opened.saving)
+    service.space.check(anew=True)
+    height, width = picture_size(opened.target, None)
+    return height * width
+
+
 async def paint_file(
     service: Service, source: Path, order: Order, folder: Path, lane: Lane = Lane.WHOLE, tell: Progress | None = None
 ) -> Path:
     """The stylized picture as a file in the folder. Three pictures are in work side by side, and two of
-    jobs; others wait."""
-    limit = service.settings.pixels
-    async with service.beside[lane]:
-        target = folder / await service.aside("decode", target_name, source, order.format)
-        saving: dict[str, Any] = {"format": order.format, "quality": order.quality, "strip": not order.metadata}
-        options: dict[str, Any] = {**order.options, "max_pixels": limit}
-        if order.mask is not None:
-            options["mask"] = order.mask
-
-        def decode() -> Any:
-            if is_moving(service, source, target):
-                if order.size is not None:
-                    raise Refusal(422, "an animation keeps its size", "leave `size` out, or ask for a JPEG")
-                return None
-            if order.size is not None:
-                picture = open_image(source, max_pixels=limit)
-                small = reduced(picture, bounded(picture, order.size))
-                share = max(small.height, small.width) / max(picture.height, picture.width)
-                numbers = strokes_of(options.get("scale", 1.0), options.get("detail", 0.0), share)
-                options["scale"], options["detail"] = numbers
-                return replace(small, kind="file")
-            stylizer = service.stylizer(order.model)
-            executor = Executor(stylizer.model, stylizer.device, stylizer.dtype)
-            if not fits_whole(executor, *picture_size(source, limit), options.get("scale", 1.0)):
-                return None
-            return replace(open_image(source, max_pixels=limit), kind="file")
-
-        picture = await service.aside("decode", decode)
+    jobs; others wait. Small ones of one size and look are computed together, where that is faster."""
+    small = service.desk.batch > 1 and lane is Lane.WHOLE and await service.aside("decode", _is_small, service, source)
+    async with service.small if small else service.beside[lane]:
+        opened = await service.aside("decode", _open, service, source, order, folder)
 
         def compute(progress: Progress) -> Any:
-            stylizer, style = service.stylizer(order.model), order.style(service, limit)
-            if picture is not None:
-                return stylizer.stylize(picture, style, progress=progress, **options)
-            stylizer.stylize_file(source, target, style, progress=progress, **saving, **options)
-            return None
+            stylizer, style = service.stylizer(order.model), order.style(service, service.settings.pixels)
+            if opened.picture is not None:
+                return stylizer.stylize(opened.picture, style, progress=progress, **opened.options)
+            saving = opened.saving | opened.options
+            return stylizer.stylize_file(source, opened.target, style, progress=progress, **saving)
 
-        result = await service.desk.compute(compute, lane, tell)
-        if result is not None:
-            await service.aside("encode", save_image, result, target, info=picture.info, **saving)
-    await asyncio.to_thread(service.space.check, anew=True)
-    height, width = picture_size(target, None)
-    service.metrics.painted(height * width)
-    return target
+        result = await service.desk.compute(compute, lane, tell, _alike(service, order, opened))
+        pixels = await service.aside("encode", _store, service, opened, result)
+    service.metrics.painted(pixels)
+    return opened.target
 
 
 async def preview(

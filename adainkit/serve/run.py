@@ -113,6 +113,7 @@ def make_server(settings: Settings, ending: Callable[[], object] = lambda: None)
         app,
         host=settings.host,
         port=settings.port,
+        http="h11",  # whose heads have a limit, below; httptools' have none
         log_config=None,  # the log is ours; addresses and tokens of callers are not written down
         access_log=False,
         server_header=False,

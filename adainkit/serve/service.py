@@ -38,6 +38,7 @@ __all__ = ["Service"]
 T = TypeVar("T")
 log = logging.getLogger("adainkit.serve")
 _BESIDE = 3  # pictures that are decoded, computed and encoded side by side: more would only take memory
+_BATCH = 8  # where it is not set, on CUDA
 _JOBS_BESIDE = 2  # of jobs: places of their own, since they keep them for long
 
 
@@ -57,9 +58,11 @@ class Service:
         """Make folders and threads; the model is loaded beside, and `ready` says when."""
         settings = self.settings
         self.folder = Path(tempfile.mkdtemp(prefix="adainkit-serve-", dir=settings.folder))
-        self.desk = Desk(settings.waiting, settings.waiting_each, self.metrics.seen)
+        places = (settings.waiting, settings.waiting_each)
+        self.desk = Desk(*places, self.metrics.seen, max(1, settings.batch), settings.patience)
         self.pool = ThreadPoolExecutor(_BESIDE, thread_name_prefix="adainkit-serve")
         self.beside = {Lane.WHOLE: asyncio.Semaphore(_BESIDE), Lane.JOB: asyncio.Semaphore(_JOBS_BESIDE)}
+        self.small = asyncio.Semaphore(2 * (settings.batch or _BATCH))
         (self.folder / "pictures").mkdir()
         self.space = Space(self.folder, settings.stored)
         self.pictures = Pictures(self.folder / "pictures", settings.held, settings.stored // 2, settings.keep)
@@ -92,6 +95,8 @@ class Service:
             ramp = np.linspace(0, 1, 64 * 64 * 3, dtype=np.float32).reshape(64, 64, 3)
             stylizer = self.stylizer(self.settings.model)
             stylizer.stylize(ramp, stylizer.encode_style(ramp))
+            if not self.settings.batch and stylizer.device.type == "cuda":
+                self.desk.batch = _BATCH
 
         try:
             await self.desk.compute(lambda _: warm(), Lane.SHORT)

@@ -57,6 +57,8 @@ class Settings:
     upload: float = _set(300.0, "the longest time that the body of a request may take to come")
     waiting: int = _set(32, "the most requests in the queue; further ones get 429 and Retry-After")
     waiting_each: int = _set(16, "the most of them that are one caller's")
+    batch: int = _set(0, "pictures of one size and look that are computed at once; 0: 8 on CUDA, else 1")
+    patience: float = _set(0.004, "how long the first of them waits for others that are on their way")
     jobs: int = _set(16, "the most jobs that are not done yet")
     jobs_each: int = _set(4, "the most of them that are one caller's")
     live: int = _set(4, "the most cameras at once")
@@ -73,7 +75,7 @@ class Settings:
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
-            least = 0 if each.name in ("port", "grace") else 1 if isinstance(value, int) else 1e-3
+            least = 0 if each.name in ("port", "grace", "batch") else 1 if isinstance(value, int) else 1e-3
             if isinstance(value, (int, float)) and not isinstance(value, bool) and not value >= least:
                 raise SettingsError(f"{each.name} must be {least:g} or more, got {value!r}")
         if self.port > 65535:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, Form, Request
 from pydantic import Field
 
 from ...formats import FORMATS
+from ..films import FILMS
 from ..problems import PROBLEMS, Refusal
 from ..service import Service
 
 __all__ = ["Caller", "Format", "Here", "Model", "Quality", "caller_of", "service_of"]
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:  # async: FastAPI would send a plain function to a thread
     """The service of the app."""
     found: Service = request.app.state.service
     return found
 
 
-def caller_of(request: Request) -> str:
+async def caller_of(request: Request) -> str:
     """The name of the caller's token."""
     return str(request.scope.get("state", {}).get("caller", ""))
 
@@ -28,19 +30,18 @@ def caller_of(request: Request) -> str:
 Here = Annotated[Service, Depends(service_of)]
 Caller = Annotated[str, Depends(caller_of)]
 Model = Annotated[str, Form(max_length=100, description="A name of /v1/models; the service's own by default.")]
-Format = Annotated[
-    str, Form(description=f"Of the result: {', '.join(FORMATS)}; by default as the picture, else PNG.", max_length=8)
-]
+_FORMATS = f"{', '.join(FORMATS)}; by default as the picture, else PNG. Of films: {', '.join(FILMS)}."
+Format = Annotated[str, Form(description=f"Of the result: {_FORMATS}", max_length=8)]
 Quality = Annotated[
-    int | None, Form(ge=1, le=100, description="Of JPEG, WebP, AVIF, HEIC and JPEG XL; films have none.")
+    int | None, Form(ge=1, le=100, description="Of JPEG, WebP, AVIF, HEIC and JPEG XL; of films, whose own is 90.")
 ]
 
 
-def checked_format(text: str) -> str | None:
+def checked_format(text: str, among: Sequence[str] = FORMATS) -> str | None:
     """The format that a field asks for, in small letters; None for none. `Refusal` for one that is not written."""
     name = text.lower().lstrip(".")
-    if name and name not in FORMATS:
-        raise Refusal(422, f"format: {text[:20]!r} is not written", f"expected one of {', '.join(FORMATS)}")
+    if name and name not in among:
+        raise Refusal(422, f"format: {text[:20]!r} is not written", f"expected one of {', '.join(among)}")
     return name or None
 
 

@@ -14,8 +14,10 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
-from ..films import film_name, paint_film
+from ...formats import FORMATS, KINDS
+from ..films import FILMS, film_name, paint_film
 from ..jobs import Job
+from ..painting import MEDIA
 from ..problems import Refusal
 from ..series import Series, paint_series
 from ..unpack import unpack
@@ -71,7 +73,7 @@ async def add_job(
         raise Refusal(422, "either pictures, or an archive, or a film is expected", "send one of them")
     folder = Path(tempfile.mkdtemp(dir=service.folder))
     try:
-        order = await order_of(service, caller, given, folder)
+        order = await order_of(service, caller, given, folder, FORMATS if film is None else [*FILMS])
         if order.size is not None:
             raise Refusal(422, "a job keeps the sizes of its pictures", "leave `size` out")
         series = Series(service, order, folder)
@@ -143,10 +145,6 @@ async def remove(service: Here, caller: Caller, id: str) -> None:
 
 
 def _media(path: Path) -> str:
-    from ...formats import KINDS
-    from ..films import FILMS
-    from ..painting import MEDIA
-
     suffix = path.suffix[1:]
     if suffix in FILMS:
         return FILMS[suffix]

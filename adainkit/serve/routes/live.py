@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from ...errors import AdaINKitError, Progress
 from ...images import open_image
@@ -24,6 +24,7 @@ from ..places import counted_in
 from ..problems import Refusal, told
 from ..service import Service
 from ..shelf import as_jpeg
+from ..strict import Strict
 
 __all__ = ["router"]
 
@@ -35,10 +36,9 @@ _FRAME_PIXELS = 1 << 21
 _SIDE = 640
 
 
-class Look(BaseModel):
+class Look(Strict):
     """What frames are to look like from now on. The first message has the token, where one is needed."""
 
-    model_config = ConfigDict(extra="forbid")
     token: Annotated[str, Field(max_length=1000)] = ""
     styles: Annotated[list[Share], Field(min_length=1, max_length=32)]
     controls: ControlsJSON = Field(default_factory=ControlsJSON)

@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, File, Query, Request, Response, UploadFile
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from ...images import Picture, close_image
 from ..fields import ControlsJSON, Share, options_of
 from ..painting import Order, preview
 from ..pictures import Held
 from ..shelf import as_jpeg
+from ..strict import Strict
 from .common import Caller, Here, answers
 
 __all__ = ["router"]
@@ -28,10 +29,9 @@ class PictureFacts(BaseModel):
     height: int
 
 
-class PreviewOrder(BaseModel):
+class PreviewOrder(Strict):
     """What a preview is to show."""
 
-    model_config = ConfigDict(extra="forbid")
     styles: Annotated[list[Share], Field(min_length=1, max_length=32)]
     controls: ControlsJSON = Field(default_factory=ControlsJSON)
     size: Annotated[int, Field(ge=16, le=4096, description="The longest side.")] = 512

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from ...formats import KINDS
 from ..fields import ControlsJSON, Share, options_of
@@ -25,6 +25,7 @@ from ..painting import MEDIA, Order, paint_file
 from ..problems import Refusal, problem
 from ..service import Service
 from ..settings import SettingsError, platform_of
+from ..strict import Strict, check_fields
 from .common import Here, checked_format
 
 __all__ = ["Contract", "contract_of"]
@@ -32,6 +33,7 @@ __all__ = ["Contract", "contract_of"]
 M = TypeVar("M", bound=BaseModel)
 ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 """The one header in which a caller of SageMaker may say something of its own."""
+_ATTRIBUTES = ("style", "format", "quality", "size")  # besides the controls
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,12 @@ def _decoded(value: Any) -> Any:
 Base64 = Annotated[bytes, BeforeValidator(_decoded)]
 
 
-class Instance(BaseModel):
+class Instance(Strict):
     """One picture and its look. What it leaves out is taken from `parameters`."""
 
-    model_config = ConfigDict(extra="forbid")
     image: Base64
     style: Annotated[str, Field(max_length=100)] = ""
-    styles: Annotated[list[Share], Field(max_length=32)] = []
+    styles: Annotated[list[Share], Field(max_length=32, default_factory=list)]
     style_image: Base64 | None = None
     mask: Base64 | None = None
     controls: ControlsJSON = Field(default_factory=ControlsJSON)
@@ -97,7 +98,7 @@ class Instance(BaseModel):
     size: Annotated[int, Field(ge=0, le=1 << 16)] = 0
 
 
-class Batch(BaseModel):
+class Batch(Strict):
     """The body of Vertex AI's requests."""
 
     instances: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=64)]
@@ -132,6 +133,7 @@ async def _invoke(request: Request, service: Here) -> Response:
     else:
         words = _attributes(request.headers.get(ATTRIBUTES, ""))
         names = set(ControlsJSON.model_fields)
+        check_fields(words, [*_ATTRIBUTES, *ControlsJSON.model_fields])
         facts: dict[str, Any] = {name: value for name, value in words.items() if name not in names}
         controls = {name: _number(value) for name, value in words.items() if name in names}
         facts["image"] = base64.b64encode(await request.body()).decode()

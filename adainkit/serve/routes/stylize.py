@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from fastapi.responses import FileResponse, JSONResponse
 from starlette.background import BackgroundTask
 
-from ...formats import KINDS
+from ...formats import FORMATS, KINDS
 from ..desk import Lane
 from ..fields import controls_form
 from ..jobs import Job
@@ -46,7 +46,9 @@ async def order_form(
 OrderForm = Annotated[dict[str, Any], Depends(order_form)]
 
 
-async def order_of(service: Service, caller: str, given: dict[str, Any], folder: Path) -> Order:
+async def order_of(
+    service: Service, caller: str, given: dict[str, Any], folder: Path, formats: Sequence[str] = FORMATS
+) -> Order:
     """The checked order of a form, its files in the folder."""
     uploads: Sequence[UploadFile] = given["style_file"]
     if len(given["style"]) + len(uploads) > service.settings.styles:
@@ -66,11 +68,17 @@ async def order_of(service: Service, caller: str, given: dict[str, Any], folder:
         files,
         given["options"],
         None if mask is None else await service.taken(mask.file, folder / "mask"),
-        checked_format(given["format"]),
+        checked_format(given["format"], formats),
         given["quality"],
         service.settings.metadata if keeping is None else keeping,
         given["size"] or None,
     ).checked(service)
+
+
+class _Painted(FileResponse):
+    """In pieces that are rarely more than one: each is read in another thread."""
+
+    chunk_size = 1 << 20
 
 
 @router.post(
@@ -101,10 +109,16 @@ async def stylize(
             source = await _source(service, caller, picture, picture_id, folder, copy=as_job)
             order = await order_of(service, caller, given, folder)
             if not as_job:
-                target = await service.attended(request, _painted(service, source, order, folder))
+                target = await service.attended(request, paint_file(service, source, order, folder))
                 kind = KINDS[target.suffix[1:]]
                 gone = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
-                return FileResponse(target, media_type=MEDIA[kind], filename=target.name, background=gone)
+                return _Painted(
+                    target,
+                    media_type=MEDIA[kind],
+                    filename=target.name,
+                    background=gone,
+                    stat_result=target.stat(),
+                )
 
         async def work(job: Job) -> Path:
             loop = asyncio.get_running_loop()
@@ -120,10 +134,6 @@ async def stylize(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-
-
-async def _painted(service: Service, source: Path, order: Order, folder: Path) -> Path:
-    return await paint_file(service, source, order, folder)
 
 
 async def _source(
