@@ -14,25 +14,17 @@ from PIL import Image
 
 pytest.importorskip("av")
 import av
+from mirror import Mirror
 from small_films import look_at, make_film, picture
-from test_stylizer import tiny
 
-from adainkit import Cancelled, FilmError, ImageError, Style, Stylizer
+from adainkit import Cancelled, FilmError, ImageError, Style
 from adainkit.film import preview, segments
 from adainkit.film.pictures import AnimationClip, _starts
 
 
-class Mirror(Stylizer):
-    """Gives every picture back as it is."""
-
-    def stylize(self, image: Any, style: Any, **options: Any) -> Any:
-        self.masks = [*getattr(self, "masks", []), options.get("mask")]
-        return image
-
-
 @pytest.fixture(scope="module")
 def mirror() -> Mirror:
-    return Mirror(tiny(), device="cpu", dtype="float32", cache=None)
+    return Mirror()
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +121,7 @@ def test_replacing_warns_where_nothing_is_said(tmp_path: Path, mirror: Mirror, s
 
 
 def test_a_run_does_not_go_on_with_another_look(tmp_path: Path, style: Style, short: None) -> None:
-    stylizer = Mirror(tiny(), device="cpu", dtype="float32", cache=None)
+    stylizer = Mirror()
     source, target = make_film(tmp_path / "in.mkv", 25, sound=None), tmp_path / "out.mkv"
     covers = numbered(tmp_path / "m", 3, value=255)
     other = stylizer.encode_style(picture(0, scene=1))
