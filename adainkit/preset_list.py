@@ -7,14 +7,17 @@ import json
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from .errors import StyleError
+from .formats import PICTURES
 
 __all__ = ["STYLE_VERSIONS", "Preset", "check_style", "check_version", "is_file", "presets_file", "styles"]
 
 STYLE_VERSIONS = ("1", "2")
 """The versions of style files: "1" holds means and deviations alone, as files of presets do, "2" more tensors."""
+_MOST_NAMES = 1000  # of a folder that are looked at for one that is close
 _LONGEST = 100_000_000  # bytes, the bound of safetensors itself
 
 
@@ -49,10 +52,11 @@ def styles(model: str = "lite", *, digest: str | None = None) -> dict[str, Prese
 
 
 def check_style(name: str | os.PathLike[str], presets: Collection[str], model: str) -> None:
-    """`StyleError`, with the nearest ones, for what is neither an existing file nor one of the `presets` of `model`."""
+    """`StyleError` for what is neither an existing file nor one of the `presets` of `model`, with the nearest ones, and
+    the nearest files where it looks like the name of one."""
     if is_file(name) or str(name) in presets:
         return
-    close = difflib.get_close_matches(str(name), presets, n=3)
+    close = difflib.get_close_matches(str(name), [*presets, *_beside(Path(name))], n=3)
     if close:
         there = f"did you mean {' or '.join(map(repr, close))}?"
     elif presets:
@@ -60,6 +64,17 @@ def check_style(name: str | os.PathLike[str], presets: Collection[str], model: s
     else:
         there = f"there are no presets for this {model!r} model"
     raise StyleError(f"{os.fspath(name)!r} is neither an existing file nor a preset; {there}")
+
+
+def _beside(path: Path) -> list[str]:
+    """Files that may have been meant by a name like that of a picture."""
+    if path.suffix.lower() not in PICTURES | {".safetensors"}:
+        return []
+    try:
+        with os.scandir(path.parent) as found:
+            return [str(path.with_name(each.name)) for each in islice(found, _MOST_NAMES)]
+    except (OSError, ValueError):
+        return []
 
 
 def is_file(name: str | os.PathLike[str]) -> bool:

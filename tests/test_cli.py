@@ -784,7 +784,8 @@ def test_quick_answers_need_no_torch(here: Path):
     Path("README.md").touch()  # an export is not to replace it
     lines = ["", "--help", "--version", "stylize --help", "models", "styles", "styles --json", "stylize a b --alpha 2"]
     lines += ["info a.png", "a.png nosuch", "grid a.png nosuch", "film a.mp4 nosuch", "model3d a.glb nosuch -o b.glb"]
-    lines += ["cluster a.png nosuch -o out --manifest run.jsonl", "export lite --to onnx -o ."]
+    lines += ["a.png ember --mask nosuch.png", "export lite --to onnx -o ."]
+    lines += ["cluster a.png nosuch -o out --manifest run.jsonl"]
     code = (
         "import sys\nfrom adainkit.cli import main\n"
         "for line in sys.argv[1:]:\n"

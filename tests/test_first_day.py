@@ -91,6 +91,16 @@ def test_a_folder_as_style_is_an_average_where_style_names_it(run: Run, here: Pa
     assert np.array_equal(np.asarray(Image.open("x.png")), np.asarray(Image.open("y.png")))
 
 
+def test_what_was_meant_is_guessed(run: Run, here: Path) -> None:
+    found = run("a.png", "art/onne.png")
+    assert found.code == 1
+    assert f"did you mean {str(Path('art/one.png'))!r}" in found.err
+    found = run("a.png", "ember", "iris")
+    assert found.code == 2
+    assert "ember is a preset, and the last word alone is the STYLE; --style ember --style iris mixes them" in found.err
+    assert files_below(here) == {"a.png", "art/one.png", "art/two.png"}
+
+
 def test_a_black_mask_is_told(run: Run, here: Path) -> None:
     Image.new("L", (8, 8), 0).save("black.png")
     found = run("a.png", "ember", "--mask", "black.png", "-o", "x.png")

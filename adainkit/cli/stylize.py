@@ -20,6 +20,7 @@ from ..batch.pipeline import Outcome, run_jobs
 from ..batch.random_styles import RandomStyles
 from ..batch.records import complete_record
 from ..errors import ImageError, StyleError
+from ..preset_list import styles as presets
 from ..store.fetch import file_digest
 from ..store.weights import models
 from . import grid
@@ -72,6 +73,9 @@ def run(args: argparse.Namespace) -> int:
 def _run(args: argparse.Namespace) -> int:
     styles = styles_of(args)
     check_styles(styles.fixed, args.model)
+    for mask in (*filter(None, [args.mask]), *styles.masks):
+        if not os.path.exists(mask):  # noqa: PTH110
+            raise ImageError(f"{mask}: no such file; expected the path of a picture")
     manifest = None if args.manifest is None else Manifest(args.manifest, facts_of(args, styles))
     return report(plan(args, styles, manifest), lambda: _here(args, styles), styles, manifest, args)
 
@@ -154,6 +158,9 @@ def styles_of(args: argparse.Namespace, random: Callable[[str, int, int], Random
         if len(args.pictures) < 2:
             args.usage_error("a style is missing: CONTENT... STYLE, --style STYLE, or --random-style DIR")
         shares = [(args.pictures.pop(), 1.0)]
+        if names := [name for name in args.pictures if name in presets() and not os.path.exists(name)]:  # noqa: PTH110
+            mixed = " ".join(f"--style {name}" for name in (*names, shares[0][0]))
+            args.usage_error(f"{names[0]} is a preset, and the last word alone is the STYLE; {mixed} mixes them")
         if Path(folder := shares[0][0]).is_dir():
             args.usage_error(
                 f"{folder} is a folder, and the last word is the STYLE: --random-style {folder} gives each picture one "
