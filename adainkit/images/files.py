@@ -211,6 +211,8 @@ def _write(image: Image.Image, stream: IO[bytes], kind: str, quality: int | None
     options = pillow_options(kind, info)
     if kind == "JPEG":
         options["subsampling"] = 0  # 4:4:4: a style's color lives in fine strokes
+    if kind == "PNG":
+        options["compress_level"] = 4  # half the time of Pillow's 6, more than the network's, for 1 % of size
     if kind == "AVIF" and image.mode == "RGBA" and _has_aom():
         options["advanced"] = {"a:lossless": "1"}  # libaom's word for alpha alone
     if kind == "TIFF" and features.check("libtiff"):

@@ -7,7 +7,7 @@ import logging
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,10 +94,11 @@ class Jobs:
         if sum(job.owner == owner and not job.ended for job in self._jobs.values()) >= self.each:
             raise Busy(f"{self.each} jobs of this caller are not done yet; wait for them, or delete one")
 
-    def begin(self, owner: str, folder: Path, work: Callable[[Job], Awaitable[Path]]) -> Job:
-        """A new job in a folder, which is its own from now on. `work(job)` gives the result's file."""
+    def begin(self, owner: str, folder: Path, names: Iterable[str], work: Callable[[Job], Awaitable[Path]]) -> Job:
+        """A new job for pictures of these names, in a folder, which is its own from now on. `work(job)` gives the
+        result's file."""
         self.check_room(owner)
-        job = Job(secrets.token_urlsafe(18), owner, folder)
+        job = Job(secrets.token_urlsafe(18), owner, folder, pictures=[{"name": name} for name in names])
         self._jobs[job.id] = job
         job.task = asyncio.create_task(self._run(job, work))
         return job

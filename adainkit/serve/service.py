@@ -139,13 +139,15 @@ class Service:
         return await asyncio.to_thread(self.space.write, source, target)
 
     @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """A folder of a request, which goes with it."""
-        folder = Path(tempfile.mkdtemp(dir=self.folder))
+    def scratch(self, *, kept: bool = False) -> Iterator[Path]:
+        """A folder of a request, which goes with it; or, `kept`, where it fails."""
+        folder, done = Path(tempfile.mkdtemp(dir=self.folder)), False
         try:
             yield folder
+            done = True
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if not (kept and done):
+                shutil.rmtree(folder, ignore_errors=True)
 
     async def attended(self, request: Request, work: Awaitable[T]) -> T:
         """What `work` gives, as long as the caller waits for it and no longer than `seconds`; then it is cancelled,

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, Form, Request
+from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from ...formats import FORMATS
 from ..films import FILMS
+from ..jobs import Job
 from ..problems import PROBLEMS, Refusal
 from ..service import Service
 
@@ -54,6 +56,11 @@ def answers(*problems: int, media: tuple[str, ...] = (), words: str = "The pictu
     if media:
         found[200] = {"description": words, "content": {kind: {} for kind in media}}
     return found
+
+
+def accepted(job: Job) -> JSONResponse:
+    """The answer for a job that has begun."""
+    return JSONResponse(job.told(), 202, {"Location": f"/v1/jobs/{job.id}"})
 
 
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
@@ -16,12 +14,11 @@ from starlette.concurrency import run_in_threadpool
 
 from ...formats import FORMATS, KINDS
 from ..films import FILMS, film_name, paint_film
-from ..jobs import Job
 from ..painting import MEDIA
 from ..problems import Refusal
 from ..series import Series, paint_series
 from ..unpack import unpack
-from .common import Caller, Here, answers
+from .common import Caller, Here, accepted, answers
 from .stylize import OrderForm, order_of
 
 __all__ = ["router"]
@@ -71,33 +68,24 @@ async def add_job(
     service.jobs.check_room(caller)
     if bool(picture) + (archive is not None) + (film is not None) != 1:
         raise Refusal(422, "either pictures, or an archive, or a film is expected", "send one of them")
-    folder = Path(tempfile.mkdtemp(dir=service.folder))
-    try:
+    with service.scratch(kept=True) as folder:
         order = await order_of(service, caller, given, folder, FORMATS if film is None else [*FILMS])
         if order.size is not None:
             raise Refusal(422, "a job keeps the sizes of its pictures", "leave `size` out")
-        series = Series(service, order, folder)
         if film is not None:
             name = film_name(film.file, film.filename or "")
             source = await service.taken(film.file, folder / name)
-            job = service.jobs.begin(caller, folder, lambda job: paint_film(service, job, source, order))
-            job.pictures.append({"name": Path(film.filename or name).name[:100]})
-            return _accepted(job)
+            names = [Path(film.filename or name).name[:100]]
+            return accepted(
+                service.jobs.begin(caller, folder, names, lambda job: paint_film(service, job, source, order))
+            )
+        series = Series(service, order, folder)
         if archive is not None:
             await service.aside("decode", unpack, archive.file, series)
         else:
             for upload in picture:
                 await run_in_threadpool(series.add, upload.filename or "picture", upload.file)
-        job = service.jobs.begin(caller, folder, lambda job: paint_series(job, series))
-        job.pictures.extend({"name": name} for name in series.names)
-        return _accepted(job)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
-def _accepted(job: Job) -> JSONResponse:
-    return JSONResponse(job.told(), 202, {"Location": f"/v1/jobs/{job.id}"})
+        return accepted(service.jobs.begin(caller, folder, series.names, lambda job: paint_series(job, series)))
 
 
 @router.get("/{id}", summary="What became of a job", responses=answers(401, 404))

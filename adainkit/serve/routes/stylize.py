@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +19,7 @@ from ..jobs import Job
 from ..painting import MEDIA, Order, paint_file
 from ..problems import Refusal
 from ..service import Service
-from .common import Caller, Format, Here, Model, Quality, Weight, answers, checked_format, shared_weights
+from .common import Caller, Format, Here, Model, Quality, Weight, accepted, answers, checked_format, shared_weights
 
 __all__ = ["order_form", "router"]
 
@@ -103,22 +102,13 @@ async def stylize(
     as_job = _wants_json(request)
     if as_job:
         service.jobs.check_room(caller)
-    folder = Path(tempfile.mkdtemp(dir=service.folder))
-    try:
+    with service.scratch(kept=True) as folder:
         with service.desk.place(caller):
             source = await _source(service, caller, picture, picture_id, folder, copy=as_job)
             order = await order_of(service, caller, given, folder)
             if not as_job:
                 target = await service.attended(request, paint_file(service, source, order, folder))
-                kind = KINDS[target.suffix[1:]]
-                gone = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
-                return _Painted(
-                    target,
-                    media_type=MEDIA[kind],
-                    filename=target.name,
-                    background=gone,
-                    stat_result=target.stat(),
-                )
+                return _answer(target, folder)
 
         async def work(job: Job) -> Path:
             loop = asyncio.get_running_loop()
@@ -128,12 +118,15 @@ async def stylize(
 
             return await paint_file(service, source, order, folder, Lane.JOB, tell)
 
-        job = service.jobs.begin(caller, folder, work)
-        job.pictures.append({"name": Path(picture.filename or "picture").name[:100] if picture else "picture"})
-        return JSONResponse(job.told(), 202, {"Location": f"/v1/jobs/{job.id}"})
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        name = (picture.filename if picture else "") or "picture"
+        return accepted(service.jobs.begin(caller, folder, [Path(name).name[:100]], work))
+
+
+def _answer(target: Path, folder: Path) -> FileResponse:
+    """The picture; then its folder goes."""
+    gone = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
+    kind, facts = MEDIA[KINDS[target.suffix[1:]]], target.stat()
+    return _Painted(target, media_type=kind, filename=target.name, background=gone, stat_result=facts)
 
 
 async def _source(
