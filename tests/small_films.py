@@ -84,7 +84,10 @@ def frame_of(pixels: np.ndarray, form: str, colors: tuple[int, int, int, int] | 
     frame = av.VideoFrame.from_ndarray(pixels, names[pixels.itemsize, pixels.shape[2]])
     matrix = {1: 1, 5: 5, 6: 5, 9: 9}.get(colors[0] if colors else 5, 5)
     range_ = colors[1] if colors and colors[1] else 1
-    return frame.reformat(format=form, src_color_range=2, dst_colorspace=matrix, dst_color_range=range_)
+    frame.colorspace = matrix
+    return frame.reformat(
+        format=form, src_colorspace=5, src_color_range=2, dst_colorspace=matrix, dst_color_range=range_
+    )
 
 
 def _sound(out: Any, stream: Any, seconds: float) -> None:

@@ -39,8 +39,8 @@ CODECS: dict[str, _Codec] = {
     "h264": _Codec(
         "libx264",
         {_PLAIN: "yuv420p", _DEEP: "yuv420p10le"},
-        # "medium" takes three times as long, nearly half of what the network takes on the same cores, for files that are
-        # a tenth smaller with errors (at crf 18) that are half a decibel less
+        # "medium" takes three times as long, nearly half of what the network takes on the same cores, for files that
+        # are a tenth smaller with errors (at crf 18) that are half a decibel less
         # one of x264's routines for AVX-512 (of mb-tree) reads memory that nobody has written, and the same pictures
         # become other bytes in each run: it is left out
         {"crf": "17", "preset": "veryfast", "x264-params": "cpu-independent=1"},
