@@ -21,7 +21,6 @@ _LIMITED, _FULL = 1, 2
 _HDR = {16: "PQ", 18: "HLG"}
 # FFmpeg's AVColorSpace -> what its scaler calls the same coefficients
 _COEFFICIENTS = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-_DEFAULT = 5  # of RGB, which has no matrix: PyAV 16 sets none where both sides say the same, and FFmpeg's is this one
 # FFmpeg's scaler: the ways to scale; full chroma inside and at the input, and accurate rounding
 _BICUBIC, _AREA, _EXACT = 4, 32, 0x2000 | 0x4000 | 0x40000
 _HIGH = 720  # lines; from there on a film that says nothing is BT.709, as players have it
@@ -53,8 +52,8 @@ SRGB = Colors(1, _LIMITED, 1, 13, 1, False)
 
 
 def colors_of(frame: Any, context: Any, name: str) -> Colors:
-    """The colors of a frame that the decoder `context` gave. `FilmError` for HDR, whose codes are no picture before they
-    are mapped."""
+    """The colors of a frame that the decoder `context` gave. `FilmError` for HDR, whose codes are no picture before
+    they are mapped."""
     matrix, range_ = int(frame.colorspace), int(frame.color_range)
     told = frame if hasattr(frame, "color_trc") else context  # before PyAV 17 only a decoder tells them
     curve, primaries = int(told.color_trc), int(told.color_primaries)
@@ -90,7 +89,7 @@ def to_rgb(frame: Any, colors: Colors, *, deep: bool, alpha: bool, size: tuple[i
         height=height,
         format=name[deep, alpha],
         src_colorspace=colors.coefficients,
-        dst_colorspace=_DEFAULT,
+        dst_colorspace=_another(colors.coefficients),
         src_color_range=_FULL if colors.full or frame.format.is_rgb else _LIMITED,
         dst_color_range=_FULL,
         interpolation=(_AREA if size else _BICUBIC) | _EXACT,
@@ -106,9 +105,14 @@ def from_rgb(pixels: Pixels, colors: Colors, form: str) -> Any:
     frame.colorspace = colors.coefficients  # PyAV 17 knows nothing of BT.2020 below, and goes by this
     return frame.reformat(
         format=form,
-        src_colorspace=_DEFAULT,
+        src_colorspace=_another(colors.coefficients),
         src_color_range=_FULL,
         dst_colorspace=colors.coefficients,
         dst_color_range=_FULL if colors.full else _LIMITED,
         interpolation=_BICUBIC | _EXACT,
     )
+
+
+def _another(coefficients: int) -> int:
+    """What is said of RGB, which has no matrix: PyAV 16 sets nothing at all where both sides say the same."""
+    return 5 if coefficients == 1 else 1
