@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from adainkit.film.source import open_clip
 
 from .memory import peak
 from .report import table
-from .timing import interleave, ratios, spread
+from .timing import CLOCKS, interleave, ratios, spread
 
 __all__ = ["make_clip", "run", "show"]
 
@@ -69,7 +68,7 @@ def run(frames: int, height: int, width: int, rounds: int, device: str, clock: s
 
             def progress(stage: str, done: int, total: int) -> None:
                 if stage == "stylize":
-                    began.append(time.perf_counter())
+                    began.append(CLOCKS[clock]())
 
             stylizer.stylize_film(source, target, style, steady=steady, overwrite=True, progress=progress)
             painting[way].append((len(began) - 1) / (began[-1] - began[0]))

@@ -206,3 +206,43 @@ def test_the_memory_of_stylizing_files_is_told(capsys: pytest.CaptureFixture[str
         ["320 x 200 tif", "50M"],
     ]
     assert all(100 < float(row[3]) < 2000 for row in rows)
+
+
+def test_films_are_measured_beside_the_network(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    pytest.importorskip("cv2")
+    from benchmarks import film
+
+    found = film.run(4, 48, 64, 1, "cpu", "wall", memory=False)
+    assert found["network to network"].median == 1
+    assert found["film fps"].median > 0
+    assert "and --steady" in film.show({**found, "memory": {4: 500, 16: 501}})
+
+
+def test_microast_paints_with_the_files_of_its_repository(tmp_path: Path) -> None:
+    from benchmarks.microast import Painter
+
+    def layer(name: str, channels: int, width: int, kernel: int, groups: int = 1) -> dict[str, torch.Tensor]:
+        weight = torch.randn(width, channels // groups, kernel, kernel, generator=random) * 0.1
+        return {f"{name}.conv_layer.weight": weight, f"{name}.conv_layer.bias": torch.zeros(width)}
+
+    random = torch.Generator().manual_seed(0)
+    encoder, modulator, decoder = {}, {}, {}
+    shapes = [(0, 3, 16, 9, 1), (2, 16, 32, 3, 16), (4, 32, 32, 1, 1), (6, 32, 64, 3, 32), (8, 64, 64, 1, 1)]
+    for number, *shape in shapes:
+        encoder |= layer(f"enc1.{number}", *shape)
+    for name in ("enc1.10.conv1", "enc1.10.conv2", "enc2.0.conv1", "enc2.0.conv2"):
+        encoder |= layer(name, 64, 64, 3)
+    for name in ("weight1.0", "bias1.0", "weight2.0", "bias2.0"):
+        modulator |= layer(name, 64, 64, 3, 64)
+    for name in ("dec1.conv1", "dec1.conv2", "dec2.conv1", "dec2.conv2"):
+        decoder |= layer(name, 64, 64, 3)
+    for number, *shape in [(1, 64, 32, 3, 32), (3, 32, 32, 1), (6, 32, 16, 3, 16), (8, 16, 16, 1), (10, 16, 3, 9)]:
+        decoder |= layer(f"dec3.{number}", *shape)
+    parts = {"content_encoder": encoder, "style_encoder": encoder, "modulator": modulator, "decoder": decoder}
+    for name, weights in parts.items():
+        torch.save(weights, tmp_path / f"{name}_iter_160000.pth.tar")
+    picture = np.random.default_rng(0).integers(0, 256, (37, 50, 3)).astype(np.uint8)
+    painter = Painter(tmp_path, picture[::-1])
+    assert painter.paint(picture).shape == picture.shape
+    assert np.array_equal(painter.paint(picture), painter.paint(picture))

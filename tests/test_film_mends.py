@@ -54,6 +54,10 @@ def test_the_last_frame_lasts_as_long_as_it_did(tmp_path: Path, mirror: Mirror, 
     assert abs(look_at(mirror.stylize_film(rated, tmp_path / f"c{suffix}", style))["duration"] - 1_001_000) <= 1000
 
 
+knows_index = pytest.mark.skipif(not hasattr(av.video.VideoStream, "index_entries"), reason="PyAV has it since 17")
+
+
+@knows_index
 def test_a_cut_mp4_is_told(tmp_path: Path, mirror: Mirror, style: Style, caplog: pytest.LogCaptureFixture) -> None:
     source = mirror.stylize_film(make_film(tmp_path / "in.mp4", 90, sound=None), tmp_path / "fast.mp4", style)
     whole = mirror.stylize_film(source, tmp_path / "whole.mp4", style, statistics="frame")
@@ -225,6 +229,7 @@ def test_a_percent_sign_may_be_in_a_name(tmp_path: Path, mirror: Mirror, style: 
     assert len(look_at(film)["times"]) == 3
 
 
+@knows_index
 def test_a_live_run_tells_and_ends_as_the_others(
     tmp_path: Path, mirror: Mirror, style: Style, caplog: pytest.LogCaptureFixture
 ) -> None:

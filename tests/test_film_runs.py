@@ -371,7 +371,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     Image.fromarray(picture(0, scene=1)).save(painting)
     out = tmp_path / "out.mp4"
     words = ["film", str(source), "--style", f"{painting}:0.5", "--style", "ember:0.5", "--style", "iris@0.2"]
-    assert main([*words, "-o", str(out), "--alpha", "0@0,1@0.2", "--live", "--crf", "30", "--json"]) == 0
+    more = ["--alpha", "0@0,1@0.2", "--live", "--crf", "30", "--keep-noise", "--json"]
+    assert main([*words, "-o", str(out), *more]) == 0
     assert json.loads(capsys.readouterr().out)["frames"] == 8
     assert len(look_at(out)["times"]) == 8
     assert main(["film", str(source), "ember", "-o", str(out)]) == 1

@@ -21,6 +21,8 @@ _LIMITED, _FULL = 1, 2
 _HDR = {16: "PQ", 18: "HLG"}
 # FFmpeg's AVColorSpace -> what its scaler calls the same coefficients
 _COEFFICIENTS = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+# FFmpeg's scaler: the ways to scale; full chroma inside and at the input, and accurate rounding
+_BICUBIC, _AREA, _EXACT = 4, 32, 0x2000 | 0x4000 | 0x40000
 _HIGH = 720  # lines; from there on a film that says nothing is BT.709, as players have it
 
 
@@ -49,15 +51,17 @@ SRGB = Colors(1, _LIMITED, 1, 13, 1, False)
 """Of films made from pictures: the curve and the primaries of sRGB, stored by BT.709's matrix in limited range."""
 
 
-def colors_of(frame: Any, name: str) -> Colors:
-    """The colors of a decoded frame. `FilmError` for HDR, whose codes are no picture before they are mapped."""
-    matrix, range_, curve = int(frame.colorspace), int(frame.color_range), int(frame.color_trc)
+def colors_of(frame: Any, context: Any, name: str) -> Colors:
+    """The colors of a frame that the decoder `context` gave. `FilmError` for HDR, whose codes are no picture before
+    they are mapped."""
+    matrix, range_ = int(frame.colorspace), int(frame.color_range)
+    told = frame if hasattr(frame, "color_trc") else context  # before PyAV 17 only a decoder tells them
+    curve, primaries = int(told.color_trc), int(told.color_primaries)
     if curve in _HDR:
         raise FilmError(
             f"{name}: is HDR ({_HDR[curve]}), which is not stylized as it is; convert it to SDR first, for instance "
             "with ffmpeg's filters zscale and tonemap"
         )
-    primaries = int(frame.color_primaries)
     if frame.format.is_rgb or matrix == 0:
         if (primaries, curve) == (_UNSPECIFIED, _UNSPECIFIED):
             return SRGB
@@ -78,9 +82,6 @@ def to_rgb(frame: Any, colors: Colors, *, deep: bool, alpha: bool, size: tuple[i
 
     `size`: (width, height) to scale to, by areas.
     """
-    av = need_av()
-    flags = av.video.reformatter.Interpolation
-    how = flags.AREA if size else flags.BICUBIC
     width, height = size or (frame.width, frame.height)
     name = {(False, False): "rgb24", (False, True): "rgba", (True, False): "rgb48le", (True, True): "rgba64le"}
     out = frame.reformat(
@@ -88,9 +89,10 @@ def to_rgb(frame: Any, colors: Colors, *, deep: bool, alpha: bool, size: tuple[i
         height=height,
         format=name[deep, alpha],
         src_colorspace=colors.coefficients,
+        dst_colorspace=_another(colors.coefficients),
         src_color_range=_FULL if colors.full or frame.format.is_rgb else _LIMITED,
         dst_color_range=_FULL,
-        interpolation=int(how | flags.FULL_CHR_H_INT | flags.FULL_CHR_H_INP | flags.ACCURATE_RND),
+        interpolation=(_AREA if size else _BICUBIC) | _EXACT,
     )
     return np.asarray(out.to_ndarray())
 
@@ -98,13 +100,19 @@ def to_rgb(frame: Any, colors: Colors, *, deep: bool, alpha: bool, size: tuple[i
 def from_rgb(pixels: Pixels, colors: Colors, form: str) -> Any:
     """The frame of the pixel format `form` that `to_rgb` would give back as `pixels`."""
     av = need_av()
-    flags = av.video.reformatter.Interpolation
     name = ("rgb48le", "rgba64le") if pixels.dtype == np.uint16 else ("rgb24", "rgba")
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), name[pixels.shape[2] == 4])
+    frame.colorspace = colors.coefficients  # PyAV 17 knows nothing of BT.2020 below, and goes by this
     return frame.reformat(
         format=form,
+        src_colorspace=_another(colors.coefficients),
         src_color_range=_FULL,
         dst_colorspace=colors.coefficients,
         dst_color_range=_FULL if colors.full else _LIMITED,
-        interpolation=int(flags.BICUBIC | flags.FULL_CHR_H_INT | flags.FULL_CHR_H_INP | flags.ACCURATE_RND),
+        interpolation=_BICUBIC | _EXACT,
     )
+
+
+def _another(coefficients: int) -> int:
+    """What is said of RGB, which has no matrix: PyAV 16 sets nothing at all where both sides say the same."""
+    return 5 if coefficients == 1 else 1

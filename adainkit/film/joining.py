@@ -16,7 +16,7 @@ from ..atomic import temporary_beside
 from ..errors import FilmError
 from .clip import Facts, Timing
 from .codecs import Encoding
-from .library import as_fraction, film_errors, need_av
+from .library import as_fraction, as_number, film_errors, need_av
 from .segments import Segments
 from .video import VideoClip, video_stream
 
@@ -71,7 +71,7 @@ class Copies:
             new = added[index] = out.add_stream_from_template(old)
             new.metadata.update(self.words(old.metadata))
             if hasattr(type(new), "disposition"):
-                new.disposition = old.disposition
+                new.disposition = as_number(old.disposition)
         out.metadata.update(self.words(source.metadata))
         return added
 

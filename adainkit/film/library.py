@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import AdaINKitError, FilmError
 
-__all__ = ["as_fraction", "film_errors", "need_av", "need_cv2"]
+__all__ = ["as_fraction", "as_number", "film_errors", "need_av", "need_cv2"]
 
 
 def need_av() -> Any:
@@ -54,3 +54,8 @@ def film_errors(path: str | os.PathLike[str], doing: str = "read") -> Iterator[N
 def as_fraction(rate: Any) -> Fraction | None:
     """A rate or a time base of PyAV, whichever type its release has; None for one that is not set."""
     return Fraction(rate.numerator, rate.denominator) if rate and rate.denominator else None
+
+
+def as_number(flags: Any) -> int:
+    """Flags of PyAV, which before its release 17 are no numbers."""
+    return int(getattr(flags, "value", flags))

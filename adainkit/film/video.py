@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import FilmError
 from .clip import THUMBNAIL, Facts, Frame, Timing
 from .colors import colors_of, to_rgb
-from .library import as_fraction, film_errors, need_av
+from .library import as_fraction, as_number, film_errors, need_av
 
 __all__ = ["VideoClip", "video_stream"]
 
@@ -123,7 +123,7 @@ class VideoClip:
             high,
             base,
             rate,
-            colors_of(first, str(self.path)),
+            colors_of(first, context, str(self.path)),
             deep=max(component.bits for component in first.format.components) > 8,
             alpha=any(component.is_alpha for component in first.format.components),
             aspect=1 / aspect if aspect and self._turns % 2 else aspect,
@@ -222,7 +222,7 @@ class VideoClip:
 def video_stream(container: Any, path: str | os.PathLike[str]) -> Any:
     """The first stream of moving pictures. `FilmError` if there is none."""
     for stream in container.streams.video:
-        if not int(getattr(stream, "disposition", 0)) & _COVER and stream.codec_context is not None:
+        if not as_number(getattr(stream, "disposition", 0)) & _COVER and stream.codec_context is not None:
             return stream
     what = "only sound" if container.streams.audio else "no stream of pictures"
     raise FilmError(f"{os.fspath(path)}: has {what}; expected a film")
