@@ -99,7 +99,12 @@ def decoder(
         maps.append(Map(f"gain{i}", f"shift{i}"))
     levels = []
     for i in range(count):
-        centered = graph.node("Sub", graph.cast(f"level{i}", False) if low else f"level{i}", f"center{i}")
+        x = f"level{i}"
+        if last and kept == "BFLOAT16" and low:
+            # A convolution that changes nothing: OpenVINO then goes on with channels last, as all others want them.
+            ones = graph.constant(np.ones((config.levels[i].channels, 1, 1, 1), np.float32), True)
+            x = graph.node("Conv", x, ones, group=config.levels[i].channels)
+        centered = graph.node("Sub", graph.cast(x, False) if low else x, f"center{i}")
         moved = graph.mapped(centered, maps[i].gain, maps[i].shift)
         levels.append(graph.cast(moved, True) if low else moved)
     if moves(config):
