@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks` for inference; `training`, `precision`, `memory` or `flicker` for these."""
+"""The command: `python -m benchmarks` for inference; `training`, `precision`, `memory`, `flicker`, `int8` for these."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from adainkit.errors import AdaINKitError
 from adainkit.net.devices import find_device
 
-from . import flicker, inference, large_files, precision, training_speed
+from . import flicker, inference, int8, large_files, precision, training_speed
 from .cases import CANDIDATES, there
 from .report import environment, table, write_json
 from .timing import CLOCKS
@@ -38,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif args.what == "flicker":
         results = flicker.run(args.clips, args.styles, args.frames, args.side, str(args.device))
         text = flicker.show(results)
+    elif args.what == "int8":
+        results = int8.run(args.rounds or 5, 256 if args.quick else 512, 160 if args.quick else 256, args.clock)
+        text = int8.show(results)
     elif args.what == "memory":
         results = large_files.run(args.device, args.quick)
         text = large_files.show(results)
@@ -85,7 +88,10 @@ def _parser() -> argparse.ArgumentParser:
         description="Median and quartiles of interleaved runs; ratios are taken round by round.",
     )
     parser.add_argument(
-        "what", nargs="?", choices=["inference", "training", "precision", "memory", "flicker"], default="inference"
+        "what",
+        nargs="?",
+        choices=["inference", "training", "precision", "memory", "flicker", "int8"],
+        default="inference",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, too")
     parser.add_argument("--device", type=_device, default="cpu")
