@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks` for inference; `training`, `precision`, `memory`, `flicker` or `film`."""
+"""The command: `python -m benchmarks` for inference; or `training`, `precision`, `memory`, `flicker`, `film`, `int8`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from adainkit.errors import AdaINKitError
 from adainkit.net.devices import find_device
 
-from . import film, flicker, inference, large_files, precision, training_speed
+from . import film, flicker, inference, int8, large_files, precision, training_speed
 from .cases import CANDIDATES, there
 from .report import environment, table, write_json
 from .timing import CLOCKS
@@ -44,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         memory = args.memory and not args.quick
         results = film.run(args.frames, height, width, rounds, str(args.device), args.clock, memory)
         text = film.show(results)
+    elif args.what == "int8":
+        results = int8.run(args.rounds or 5, 256 if args.quick else 512, 160 if args.quick else 256, args.clock)
+        text = int8.show(results)
     elif args.what == "memory":
         results = large_files.run(args.device, args.quick)
         text = large_files.show(results)
@@ -93,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=["inference", "training", "precision", "memory", "flicker", "film"],
+        choices=["inference", "training", "precision", "memory", "flicker", "film", "int8"],
         default="inference",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, too")

@@ -85,7 +85,7 @@ class Executor:
     def encode_window(self, rgb: Tensor) -> list[Tensor]:
         """The features of `(B, 3, H, W)` RGB, on the model's device. The border of a picture that is too small for the
         network is replicated."""
-        x = rgb.to(self.device, self.dtype).contiguous(memory_format=self.model.layout)
+        x = rgb.to(self.device, self.dtype).contiguous(memory_format=self.model.taken)
         missing = [max(0, self.model.config.min_size - side) for side in x.shape[2:]]
         if any(missing):
             x = F.pad(x, (0, missing[1], 0, missing[0]), mode="replicate")
@@ -139,7 +139,8 @@ class Executor:
                 result.append(output)
                 return
             if not result:
-                result.append(torch.empty(batch, 3, height, width))
+                order = torch.channels_last if output.stride(1) == 1 else torch.contiguous_format
+                result.append(torch.empty(batch, 3, height, width, memory_format=order))
             result[0][:, :, top : top + output.shape[2], left : left + output.shape[3]] = output.cpu()
 
         self.each(parts, whole, self.halo.decode, run, "decode", progress)

@@ -121,6 +121,11 @@ class AdaINModel(nn.Module):
         return torch.channels_last
 
     @property
+    def taken(self) -> torch.memory_format:
+        """Pictures, too."""
+        return self.layout
+
+    @property
     def keeps_memory(self) -> bool:
         """torch takes new memory for every tensor."""
         return False

@@ -35,7 +35,11 @@ class Network(Protocol):
 
     @property
     def layout(self) -> torch.memory_format:
-        """In which order it takes and gives the values of tensors fastest."""
+        """In which order it gives the values of features, and takes them fastest."""
+
+    @property
+    def taken(self) -> torch.memory_format:
+        """In which order it takes the values of pictures fastest."""
 
     @property
     def keeps_memory(self) -> bool:

@@ -41,9 +41,10 @@ def encoder(
     precision: Precision = "float32",
     facts: Mapping[str, str] | None = None,
     kept: Kept = "FLOAT16",
+    last: bool = False,
 ) -> Any:
     """The `onnx.ModelProto`. `tensors`: those of the model file, "encoder.layers.0.conv.weight" and so on. `kept`: the
-    type of the levels where the precision is not float32."""
+    type of the levels where the precision is not float32. `last`: the picture's channels are its last axis."""
     graph, outputs = Graph(), dict[str, Any]()
     x, index, levels, now = "picture", 0, 0, False
     for step in config.encoding:
@@ -58,10 +59,14 @@ def encoder(
         wanted = in_bfloat16(precision, levels)
         if wanted != now and step.name != "unshuffle":
             x, now = graph.cast(x, wanted), wanted
-        x = build(Layer(graph, step, _own(tensors, f"encoder.layers.{index}."), now), x)
-        index += 1
+        layer = Layer(graph, step, _own(tensors, f"encoder.layers.{index}."), now, last=last and index == 0)
+        x, index = build(layer, x), index + 1
     kinds = dict.fromkeys(outputs if precision != "float32" else (), kept)
-    return graph.model({"picture": ["batch", 3, "height", "width"]}, outputs, dict(facts or {}), kinds)
+    return graph.model({"picture": _sides(last)}, outputs, dict(facts or {}), kinds)
+
+
+def _sides(last: bool) -> list[str | int]:
+    return ["batch", "height", "width", 3] if last else ["batch", 3, "height", "width"]
 
 
 def in_bfloat16(precision: Precision, level: int) -> bool:
@@ -75,8 +80,9 @@ def decoder(
     precision: Precision = "float32",
     facts: Mapping[str, str] | None = None,
     kept: Kept = "FLOAT16",
+    last: bool = False,
 ) -> Any:
-    """The `onnx.ModelProto`; `kept` as in `encoder`."""
+    """The `onnx.ModelProto`; `kept` and `last` as in `encoder`."""
     graph, low = Graph(), precision != "float32"
     count, inputs = len(config.levels), dict[str, Any]()
     for i, level in enumerate(config.levels):
@@ -93,7 +99,12 @@ def decoder(
         maps.append(Map(f"gain{i}", f"shift{i}"))
     levels = []
     for i in range(count):
-        centered = graph.node("Sub", graph.cast(f"level{i}", False) if low else f"level{i}", f"center{i}")
+        x = f"level{i}"
+        if last and kept == "BFLOAT16" and low:
+            # A convolution that changes nothing: OpenVINO then goes on with channels last, as all others want them.
+            ones = graph.constant(np.ones((config.levels[i].channels, 1, 1, 1), np.float32), True)
+            x = graph.node("Conv", x, ones, group=config.levels[i].channels)
+        centered = graph.node("Sub", graph.cast(x, False) if low else x, f"center{i}")
         moved = graph.mapped(centered, maps[i].gain, maps[i].shift)
         levels.append(graph.cast(moved, True) if low else moved)
     if moves(config):
@@ -110,9 +121,9 @@ def decoder(
         if step.name == "rgb" and low:
             x, layer.bfloat16 = graph.cast(x, False), False
         x = build(layer, x)
-    graph.result(x, "picture")
+    graph.result(graph.node("Transpose", x, perm=[0, 2, 3, 1]) if last else x, "picture")
     kinds = dict.fromkeys([f"level{i}" for i in range(count)] if low else (), kept)
-    return graph.model(inputs, {"picture": ["batch", 3, "height", "width"]}, dict(facts or {}), kinds)
+    return graph.model(inputs, {"picture": _sides(last)}, dict(facts or {}), kinds)
 
 
 def maps(config: ModelConfig, tensors: Mapping[str, Array], facts: Mapping[str, str] | None = None) -> Any:

@@ -39,6 +39,8 @@ class Layer:
     origin: str = ""
     scale: int = 1
     """Cells in front of it to one of the coarsest level, of which `origin` is counted."""
+    last: bool = False
+    """Whether channels come last in what it takes."""
 
     def weight(self, name: str) -> str:
         """One of its tensors as a constant."""
@@ -107,16 +109,20 @@ def _pool(layer: Layer, x: str) -> str:
 
 
 def _unshuffle(layer: Layer, x: str) -> str:
-    graph, channels = layer.graph, layer.step.before.channels
-    odd = layer.node("Mod", layer.sides(x), graph.constant([2, 2]))
-    pads = layer.node("Concat", graph.constant([0, 0, 0, 0, 0, 0]), odd, axis=0)
+    """Of `(batch, C, height, width)`, or of `(batch, height, width, C)` where channels are `last`."""
+    graph, channels, axis = layer.graph, layer.step.before.channels, 1 if layer.last else 2
+    odd = layer.node("Mod", layer.node("Shape", x, start=axis, end=axis + 2), graph.constant([2, 2]))
+    behind = [graph.constant([0])] if layer.last else []
+    pads = layer.node("Concat", graph.constant([0] * (4 + axis)), odd, *behind, axis=0)
     x = layer.node("Pad", x, pads, mode="edge")
     # SpaceToDepth has another order of channels, and OpenVINO 2026.4 loses a Gather that would mend it
-    half = layer.node("Div", layer.sides(x), graph.constant([2, 2]))
-    high, wide = (layer.node("Gather", half, graph.constant([axis])) for axis in (0, 1))
-    two, batch = graph.constant([2]), graph.constant([0])
-    x = layer.node("Reshape", x, layer.node("Concat", batch, graph.constant([channels]), high, two, wide, two, axis=0))
-    x = layer.node("Transpose", x, perm=[0, 1, 3, 5, 2, 4])
+    half = layer.node("Div", layer.node("Shape", x, start=axis, end=axis + 2), graph.constant([2, 2]))
+    high, wide = (layer.node("Gather", half, graph.constant([side])) for side in (0, 1))
+    two, batch, own = graph.constant([2]), graph.constant([0]), graph.constant([channels])
+    cells = (high, two, wide, two)
+    sides = (batch, *cells, own) if layer.last else (batch, own, *cells)
+    x = layer.node("Reshape", x, layer.node("Concat", *sides, axis=0))
+    x = layer.node("Transpose", x, perm=[0, 5, 2, 4, 1, 3] if layer.last else [0, 1, 3, 5, 2, 4])
     return layer.node("Reshape", x, layer.node("Concat", batch, graph.constant([4 * channels]), high, wide, axis=0))
 
 
@@ -189,6 +195,8 @@ def build(layer: Layer, x: str) -> str:
     """The layer's operators behind `x`. `ModelError` for a word that has none."""
     if layer.step.name not in _WORDS:
         raise ModelError(f"the layer {layer.step.name!r} has no graph yet: its model runs in torch alone")
+    if layer.last and layer.step.name != "unshuffle":
+        x = layer.node("Transpose", x, perm=[0, 3, 1, 2])
     return _WORDS[layer.step.name](layer, x)
 
 

@@ -57,6 +57,15 @@ class CompiledNetwork:
         """OpenVINO compiles for a size (`engines`)."""
         return self.engine == "openvino"
 
+    @property
+    def taken(self) -> torch.memory_format:
+        """OpenVINO is given pictures as files have them, and gives them so: what it computes in lies so, too."""
+        return torch.channels_last if self._last else torch.contiguous_format
+
+    @property
+    def _last(self) -> bool:
+        return self.engine == "openvino"
+
     @cached_property
     def encoder(self) -> Program:
         """The compiled encoder."""
@@ -70,12 +79,13 @@ class CompiledNetwork:
     def _program(self, make: Any) -> Program:
         tensors = {name: t.detach().numpy() for name, t in self.model.state_dict().items()}
         kept: coders.Kept = "BFLOAT16" if self.kept == torch.bfloat16 else "FLOAT16"
-        graph = make(self.config, tensors, self.precision, kept=kept).SerializeToString()
+        graph = make(self.config, tensors, self.precision, kept=kept, last=self._last).SerializeToString()
         return load_program(self.engine, graph, threads=self.threads, cache=self.cache)
 
     def encode(self, x: Tensor) -> tuple[Tensor, ...]:
         """As `AdaINModel.encode`."""
-        return tuple(map(_tensor, self.encoder({"picture": _array(x)}).values()))
+        picture = _array(x.permute(0, 2, 3, 1) if self._last else x)
+        return tuple(map(_tensor, self.encoder({"picture": picture}).values()))
 
     def style_tensors(self, features: Sequence[Tensor], statistics: Sequence[Moments]) -> dict[str, Tensor]:
         """As `AdaINModel.style_tensors`."""
@@ -98,7 +108,8 @@ class CompiledNetwork:
                 inputs[f"{part}{i}"] = _array(values if values.ndim == 4 else values[:, :, None, None])
         if coders.moves(self.config):
             inputs["origin"] = torch.tensor([int(cell) for cell in origin]).numpy()
-        return torch.from_numpy(self.decoder(inputs)["picture"])
+        found = torch.from_numpy(self.decoder(inputs)["picture"])
+        return found.permute(0, 3, 1, 2) if self._last else found
 
 
 def _array(x: Tensor, kind: torch.dtype = torch.float32) -> Any:
