@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks` for inference; or `training`, `precision`, `memory`, `flicker`, `film`, `int8`."""
+"""The command: `python -m benchmarks` for inference; `training`, `precision`, `memory`, `flicker`, `film`, `int8`."""
 
 from __future__ import annotations
 
