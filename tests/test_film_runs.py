@@ -65,7 +65,7 @@ def test_a_stopped_run_goes_on_and_makes_the_same_film(
         stylizer.stylize_film(source, target, style, progress=stopping(23), **more)
     parts = tmp_path / "out.mkv.parts"
     assert not target.exists()
-    kept = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.part")}
+    kept = {path.name: path.stat().st_mtime_ns for path in parts.glob("[0-9]*.part")}
     assert 1 <= len(kept) <= 2
     seen: list[int] = []
     stylizer.stylize_film(
@@ -89,7 +89,7 @@ def test_a_run_that_goes_on_writes_the_same_file(
     whole = stylizer.stylize_film(source, tmp_path / "whole.mp4", style, codec=codec)
     with pytest.raises(Cancelled):
         stylizer.stylize_film(source, target, style, codec=codec, progress=stopping(23))
-    assert list((tmp_path / "out.mp4.parts").glob("*.part"))
+    assert list((tmp_path / "out.mp4.parts").glob("[0-9]*.part"))
     stylizer.stylize_film(source, target, style, codec=codec, resume=True)
     assert target.read_bytes() == whole.read_bytes()
 
@@ -182,24 +182,23 @@ def test_a_foreign_folder_is_left_alone(tmp_path: Path, stylizer: Stylizer, styl
 @pytest.mark.skipif(os.name != "posix", reason="kill -9")
 def test_a_killed_command_goes_on(tmp_path: Path) -> None:
     source = make_film(tmp_path / "in.mp4", 620)
-    command = [sys.executable, "-m", "adainkit", "film", str(source), "ember", "--json", "--codec", "ffv1", "-o"]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([*command, str(tmp_path / "out.mkv")], env=env, stdout=subprocess.PIPE)
+    command = [sys.executable, "-m", "adainkit", "film", str(source), "ember", "--json", "-o"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "ADAINKIT_RUNTIME": "torch"}
+    process = subprocess.Popen([*command, str(tmp_path / "out.mp4")], env=env, stdout=subprocess.PIPE)
     ended = threading.Event()
-    parts = tmp_path / "out.mkv.parts"
+    parts = tmp_path / "out.mp4.parts"
     for _ in range(2000):
-        if list(parts.glob("*.part")) or process.poll() is not None:
+        if list(parts.glob("[0-9]*.part")) or process.poll() is not None:
             break
         ended.wait(0.1)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert list(parts.glob("*.part"))
-    assert not (tmp_path / "out.mkv").exists()
-    subprocess.run([*command, str(tmp_path / "out.mkv"), "--resume"], env=env, check=True, stdout=subprocess.PIPE)
-    subprocess.run([*command, str(tmp_path / "b.mkv")], env=env, check=True, stdout=subprocess.PIPE)
-    found, whole = look_at(tmp_path / "out.mkv"), look_at(tmp_path / "b.mkv")
-    assert found["times"] == whole["times"]
-    assert all(np.array_equal(a, b) for a, b in zip(found["pixels"], whole["pixels"], strict=True))
+    assert list(parts.glob("[0-9]*.part"))
+    assert not (tmp_path / "out.mp4").exists()
+    subprocess.run([*command, str(tmp_path / "out.mp4"), "--resume"], env=env, check=True, stdout=subprocess.PIPE)
+    subprocess.run([*command, str(tmp_path / "b.mp4")], env=env, check=True, stdout=subprocess.PIPE)
+    assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    assert len(look_at(tmp_path / "b.mp4")["times"]) == 620
 
 
 def test_what_is_no_film_is_one_clear_error(tmp_path: Path, stylizer: Stylizer, style: Style) -> None:
