@@ -36,6 +36,11 @@ class AdaINModel(nn.Module):
     It is the `Network` of the engine in torch: `encode`, `modulate` and `decode` are all that it is asked for.
     """
 
+    taken = torch.channels_last
+    """Pictures lie as features do: see `layout`."""
+    keeps_memory = False
+    """torch takes new memory for every tensor."""
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
@@ -119,16 +124,6 @@ class AdaINModel(nn.Module):
     def layout(self) -> torch.memory_format:
         """Channels last: the fastest for convolutions in torch."""
         return torch.channels_last
-
-    @property
-    def taken(self) -> torch.memory_format:
-        """Pictures, too."""
-        return self.layout
-
-    @property
-    def keeps_memory(self) -> bool:
-        """torch takes new memory for every tensor."""
-        return False
 
     def cast(self, encoder: torch.dtype, decoder: torch.dtype) -> None:
         """Round the parameters: the encoder's, and the decoder's but for its last layer, which stays float32.

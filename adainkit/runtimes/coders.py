@@ -97,16 +97,8 @@ def decoder(
                 f"columns_of_{part}{i}",
             ]
         maps.append(Map(f"gain{i}", f"shift{i}"))
-    levels = []
-    for i in range(count):
-        x = f"level{i}"
-        if last and kept == "BFLOAT16" and low:
-            # A convolution that changes nothing: OpenVINO then goes on with channels last, as all others want them.
-            ones = graph.constant(np.ones((config.levels[i].channels, 1, 1, 1), np.float32), True)
-            x = graph.node("Conv", x, ones, group=config.levels[i].channels)
-        centered = graph.node("Sub", graph.cast(x, False) if low else x, f"center{i}")
-        moved = graph.mapped(centered, maps[i].gain, maps[i].shift)
-        levels.append(graph.cast(moved, True) if low else moved)
+    channels = [level.channels if last and low and kept == "BFLOAT16" else 0 for level in config.levels]
+    levels = [_moved(graph, i, maps[i], low, wide) for i, wide in enumerate(channels)]
     if moves(config):
         inputs["origin"] = [2]
     x, own = levels.pop(), maps[count:]
@@ -124,6 +116,17 @@ def decoder(
     graph.result(graph.node("Transpose", x, perm=[0, 2, 3, 1]) if last else x, "picture")
     kinds = dict.fromkeys([f"level{i}" for i in range(count)] if low else (), kept)
     return graph.model(inputs, {"picture": _sides(last)}, dict(facts or {}), kinds)
+
+
+def _moved(graph: Graph, number: int, affine: Map, low: bool, channels: int) -> str:
+    """A level under AdaIN. With `channels` a convolution that changes nothing comes first: OpenVINO then goes on with
+    these as the last axis, as all further convolutions want them."""
+    x = f"level{number}"
+    if channels:
+        x = graph.node("Conv", x, graph.constant(np.ones((channels, 1, 1, 1), np.float32), True), group=channels)
+    centered = graph.node("Sub", graph.cast(x, False) if low else x, f"center{number}")
+    moved = graph.mapped(centered, affine.gain, affine.shift)
+    return graph.cast(moved, True) if low else moved
 
 
 def maps(config: ModelConfig, tensors: Mapping[str, Array], facts: Mapping[str, str] | None = None) -> Any:

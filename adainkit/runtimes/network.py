@@ -60,11 +60,7 @@ class CompiledNetwork:
     @property
     def taken(self) -> torch.memory_format:
         """OpenVINO is given pictures as files have them, and gives them so: what it computes in lies so, too."""
-        return torch.channels_last if self._last else torch.contiguous_format
-
-    @property
-    def _last(self) -> bool:
-        return self.engine == "openvino"
+        return torch.channels_last if self.keeps_memory else torch.contiguous_format
 
     @cached_property
     def encoder(self) -> Program:
@@ -79,12 +75,12 @@ class CompiledNetwork:
     def _program(self, make: Any) -> Program:
         tensors = {name: t.detach().numpy() for name, t in self.model.state_dict().items()}
         kept: coders.Kept = "BFLOAT16" if self.kept == torch.bfloat16 else "FLOAT16"
-        graph = make(self.config, tensors, self.precision, kept=kept, last=self._last).SerializeToString()
+        graph = make(self.config, tensors, self.precision, kept=kept, last=self.keeps_memory).SerializeToString()
         return load_program(self.engine, graph, threads=self.threads, cache=self.cache)
 
     def encode(self, x: Tensor) -> tuple[Tensor, ...]:
         """As `AdaINModel.encode`."""
-        picture = _array(x.permute(0, 2, 3, 1) if self._last else x)
+        picture = _array(x.permute(0, 2, 3, 1) if self.keeps_memory else x)
         return tuple(map(_tensor, self.encoder({"picture": picture}).values()))
 
     def style_tensors(self, features: Sequence[Tensor], statistics: Sequence[Moments]) -> dict[str, Tensor]:
@@ -109,7 +105,7 @@ class CompiledNetwork:
         if coders.moves(self.config):
             inputs["origin"] = torch.tensor([int(cell) for cell in origin]).numpy()
         found = torch.from_numpy(self.decoder(inputs)["picture"])
-        return found.permute(0, 3, 1, 2) if self._last else found
+        return found.permute(0, 3, 1, 2) if self.keeps_memory else found
 
 
 def _array(x: Tensor, kind: torch.dtype = torch.float32) -> Any:
