@@ -69,7 +69,9 @@ class RealKrita:
             "ADAINKIT_INSIDE": inside,
             **variables,
         }
-        screen = ["xvfb-run", "-a", "-s", "-screen 0 1400x1050x24"]
+        # a number of its own: that of another root's display is not seen to be taken, and leads to that one
+        number = str(200 + os.getpid() % 700)
+        screen = ["xvfb-run", "-a", "-n", number, "-s", "-screen 0 1400x1050x24"]
         done = subprocess.run(
             [*screen, *command], env=environment, capture_output=True, text=True, timeout=590, cwd=self.folder
         )
