@@ -75,7 +75,10 @@ class RealKrita:
         done = subprocess.run(
             [*screen, *command], env=environment, capture_output=True, text=True, timeout=590, cwd=self.folder
         )
-        return done.stdout + done.stderr
+        told = done.stdout + done.stderr
+        if "could not connect to display" in told:
+            pytest.skip(f"no X server answers here: {told.splitlines()[0]}")
+        return told
 
     def headless(self, *checks: str) -> dict[str, Any]:
         inside = os.pathsep.join([str(self.folder), *checks])
