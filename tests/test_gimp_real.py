@@ -132,7 +132,7 @@ def test_with_a_display(gimp: RealGimp):
 def test_the_cross_of_the_dialog(gimp: RealGimp):
     arguments = [str(INSIDE), str(gimp.folder), CROSS]
     code = f"import sys; sys.argv = {arguments!r}; exec(compile(open(sys.argv[0]).read(), sys.argv[0], 'exec'))"
-    actions = ("wait AdaIN Style", "sleep 5", "xdo key --clearmodifiers alt+F4", "sleep 20")
+    actions = ("wait AdaIN Style", "sleep 5", "xdo key --clearmodifiers alt+F4", "sleep 45")
     more = [word for action in actions for word in ("--do", action)]
     photo = str(gimp.folder / "photo.png")
     (found,) = gimp.findings(gimp.start("gui", *more, "--", photo, "--batch-interpreter=python-fu-eval", "-b", code))
