@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command_line import Run, runner
 from hypothesis import settings
 from PIL import Image
 from safetensors.torch import save_file
@@ -84,6 +85,12 @@ def dtype(pytestconfig: pytest.Config) -> torch.dtype:
 def tolerance(pytestconfig: pytest.Config) -> dict[str, float]:
     """`rtol` and `atol` for `torch.testing.assert_close` at the chosen dtype."""
     return dict(TOLERANCE[pytestconfig.getoption("--dtype")])
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command in this process, with its words and no others; modules whose command has more have their own."""
+    return runner(capsys)
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from command_line import Run, files_below, runner
+from command_line import Run, files_below
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -33,11 +33,6 @@ from adainkit.images import MAX_PIXELS
 from adainkit.store import weights
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(capsys)
 
 
 @pytest.fixture

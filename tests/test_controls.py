@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from command_line import Run, runner
+from command_line import Run
 from command_line import noise as noise_file
 from PIL import Image
 from test_stylizer import noise, tensor, tiny
@@ -27,11 +27,6 @@ def style(stylizer: Stylizer) -> Style:
 @pytest.fixture
 def content() -> Tensor:
     return tensor(48, 72)
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(capsys)
 
 
 @pytest.fixture

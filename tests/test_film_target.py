@@ -5,15 +5,10 @@ from pathlib import Path
 
 import av
 import pytest
-from command_line import Run, runner
+from command_line import Run
 from small_films import make_film
 
 from adainkit.cli.film_target import default_target, is_finished
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(capsys)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import Run, files_below, noise, runner
+from command_line import Run, files_below, noise
 from PIL import Image
 
 from adainkit import atomic
@@ -21,11 +21,6 @@ from adainkit.cli.guesses import meant
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ("stylize", "grid", "styles", "train")
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(capsys)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..batch.jobs import default_name, next_name, with_format
 from ..film.codecs import CONTAINERS
+from ..film.parts import parts_of
 from ..film.pictures import is_pattern, written_to
 
 __all__ = ["default_target", "is_finished"]
@@ -23,16 +24,16 @@ def default_target(source: str, styles: Iterable[str], *, preview: bool, overwri
     names = _names(Path(source), default_name(dict.fromkeys(styles)), preview)
     taken: list[Path] = []
     for name in names:
-        if overwrite or not written_to(name) or (resume and (is_pattern(name) or _parts(name).exists())):
+        if overwrite or not written_to(name) or (resume and (is_pattern(name) or parts_of(name).exists())):
             break
         taken.append(name)
-    return taken[-1] if resume and taken and not _parts(name).exists() else name
+    return taken[-1] if resume and taken and not parts_of(name).exists() else name
 
 
 def is_finished(target: str | os.PathLike[str]) -> bool:
     """Whether a film of this name is there, whole, and no run is left that would go on with it. Never of numbered
     pictures, of which a run sees for itself."""
-    return not is_pattern(target) and os.path.isfile(target) and not _parts(Path(target)).exists()  # noqa: PTH113
+    return not is_pattern(target) and os.path.isfile(target) and not parts_of(Path(target)).exists()  # noqa: PTH113
 
 
 def _names(source: Path, style: str, preview: bool) -> Iterator[Path]:
@@ -55,8 +56,3 @@ def _kind(source: Path) -> str:
     if suffix in (".gif", ".png", ".apng", ".webp"):
         return with_format(Path(f"film{suffix}"), None).suffix
     return suffix if suffix in CONTAINERS else ".mp4"
-
-
-def _parts(target: Path) -> Path:
-    """The folder of a run that was stopped: `film.parts` makes it."""
-    return target.with_name(f"{target.name}.parts")

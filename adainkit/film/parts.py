@@ -17,9 +17,14 @@ from ..atomic import temporary_beside, write_atomically
 from ..errors import FilmError
 from .library import film_errors
 
-__all__ = ["Parts"]
+__all__ = ["Parts", "parts_of"]
 
 _LOCK = ".lock"
+
+
+def parts_of(target: Path) -> Path:
+    """The folder beside a film, which is there while a run is at work or was stopped."""
+    return target.with_name(f"{target.name}.parts")
 
 
 class Parts:
@@ -30,7 +35,7 @@ class Parts:
     """
 
     def __init__(self, target: Path, plan: Mapping[str, Any], *, resume: bool) -> None:
-        self.folder = target.with_name(f"{target.name}.parts")
+        self.folder = parts_of(target)
         self._lock = _locked(self.folder)
         try:
             self.goes_on = self._agree(json.loads(json.dumps(plan, default=_plain)), resume)
