@@ -73,7 +73,7 @@ class RealKrita:
         number = str(200 + os.getpid() % 700)
         screen = ["xvfb-run", "-a", "-n", number, "-s", "-screen 0 1400x1050x24"]
         done = subprocess.run(
-            [*screen, *command], env=environment, capture_output=True, text=True, timeout=590, cwd=self.folder
+            [*screen, *command], env=environment, capture_output=True, text=True, timeout=300, cwd=self.folder
         )
         told = done.stdout + done.stderr
         if "could not connect to display" in told:
