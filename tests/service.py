@@ -20,7 +20,7 @@ from PIL import Image
 from adainkit.engine.whole import Content
 from adainkit.errors import Cancelled, Progress
 from adainkit.serve import Settings
-from adainkit.serve.run import make_server
+from adainkit.serve.run import listening, make_server
 from adainkit.stylizer import Stylizer
 
 LOOK = {"styles": [{"name": "iris", "weight": 1.0}], "controls": {"alpha": 0.8}}
@@ -33,8 +33,9 @@ def serving(settings: Settings | None = None, *, ready: str = "/readyz") -> Iter
     thread: two cores are enough for both."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    listener = socket.create_server(("127.0.0.1", 0))
-    server, _ = make_server(replace(settings or Settings(platform="none"), host="127.0.0.1"))
+    settings = replace(settings or Settings(platform="none"), host="127.0.0.1", port=0)
+    listener = listening(settings)
+    server, _ = make_server(settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import uvicorn
     from fastapi import FastAPI
 
-__all__ = ["for_platform", "make_server", "open_app", "run"]
+__all__ = ["for_platform", "listening", "make_server", "open_app", "run"]
 
 log = logging.getLogger("adainkit.serve")
 _MODEL = Path("/opt/ml/model")  # where SageMaker unpacks model.tar.gz
@@ -41,7 +41,7 @@ def run(
     if settings.model not in models():
         resolve(settings.model)
     server, _ = make_server(settings, ending)
-    with _listening(settings) as listener:
+    with listening(settings) as listener:
         port = listener.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         started(f"http://{host}:{port}/")
@@ -127,12 +127,15 @@ def make_server(settings: Settings, ending: Callable[[], object] = lambda: None)
     return Draining(config), app
 
 
-def _listening(settings: Settings) -> socket.socket:
+def listening(settings: Settings) -> socket.socket:
+    """The socket that a server of these settings takes its callers from."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=256)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=256)
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
         raise SettingsError(
             f"{where} cannot be listened on ({error.strerror or error}); choose another port"
         ) from error
+    # asyncio sends at once only from sockets that name their protocol; others hold an answer's body back for 40 ms
+    return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, listener.detach())
