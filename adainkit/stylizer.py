@@ -76,6 +76,7 @@ class Stylizer:
     `runtime`: what the convolutions run in: "torch", or on a CPU "openvino" or "onnxruntime", of the extras `openvino`
     and `onnx`. "auto" is OpenVINO where it is installed and faster (`runtimes.choice.gains`), else torch. OpenVINO's
     "auto" precision is then "bfloat16", with AdaIN and the last layer in float32 all the same (`runtimes.coders`).
+    "tensorrt", of the extra `tensorrt`, is for NVIDIA GPUs; nobody has tried it on one yet (docs/runtimes.md).
     Styles are encoded by torch, in float32.
     """
 
@@ -130,7 +131,7 @@ class Stylizer:
         Weights that were rounded stay rounded: for more precision than a Stylizer has, make a new one.
         """
         target = self.device if device is None else find_device(device)
-        if dtype is None and self._compiled is not None and target.type == "cpu":
+        if dtype is None and self._compiled is not None and target == self.device:
             return self  # it is there, as it was chosen
         dtype = self.precision if dtype is None else dtype
         engine, precision = find_runtime(self._wanted, target, dtype, self.model.config)
@@ -146,10 +147,10 @@ class Stylizer:
             for own in (self.model, *([] if self._exact is None else [self._exact])):
                 own.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.model.cast(*kinds)
-        self.device, (self.dtype, self.decoder_dtype) = target, kinds
+        moved, self.device, (self.dtype, self.decoder_dtype) = target != self.device, target, kinds
         if engine == "torch":
             self._compiled = None
-        elif (self.runtime, self.precision) != (engine, precision):
+        elif moved or (self.runtime, self.precision) != (engine, precision):
             threads, kept = torch.get_num_threads(), cache_dir() / engine
             self._compiled = CompiledNetwork(self.model, engine, precision, threads, kept)
         return self

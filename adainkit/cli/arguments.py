@@ -445,8 +445,8 @@ def _machine_arguments(parser: argparse.ArgumentParser, pixels: int = 28) -> Non
     add("--model", default="lite", help="a name of `adainkit models`, or a file (default: lite)")
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps")
     add("--dtype", choices=("auto", "mixed", "float32", "float16", "bfloat16"), default="auto", help="precision")
-    runtimes = ("auto", "torch", "openvino", "onnxruntime")
-    add("--runtime", choices=runtimes, default="auto", help="what computes on a CPU (default: the faster one)")
+    runtimes = ("auto", "torch", "openvino", "onnxruntime", "tensorrt")
+    add("--runtime", choices=runtimes, default="auto", help="what computes (default: torch, or what is faster on CPUs)")
     add(
         "--max-pixels",
         type=values.count,

@@ -94,15 +94,22 @@ def _runtimes() -> Iterator[Finding]:
     """What may compute instead of torch, and what "auto" takes for the default model."""
     import torch
 
+    from ..errors import AdaINKitError
     from ..net.config import LITE
     from ..runtimes.choice import find_runtime
     from ..runtimes.engines import ENGINES, engine_version, here
+    from ..runtimes.tensorrt_engine import need_tensorrt
 
     for name, extra in ENGINES.items():
         if here(name):
             yield Finding(name, f"{engine_version(name)}, for --runtime {name}")
         else:
             yield Finding(name, f'not installed; not needed (pip install "adainkit[{extra}]")')
+    try:
+        told = f"{need_tensorrt().__version__}, for --runtime tensorrt"
+        yield Finding("tensorrt", told if torch.cuda.is_available() else f"{told}, which needs an NVIDIA GPU")
+    except AdaINKitError as error:
+        yield Finding("tensorrt", f"{error}; not needed")
     taken, precision = find_runtime("auto", torch.device("cpu"), "auto", LITE)
     told = taken if taken == "torch" else f"{taken} in {precision}"
     yield Finding("runtime", f"auto is {told} on this CPU")

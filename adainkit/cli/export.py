@@ -11,7 +11,7 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What it takes."""
     parser.add_argument("model", metavar="MODEL", help="a name of `adainkit models`, or a file")
-    parser.add_argument("--to", choices=("onnx", "openvino"), required=True, help="for which programs")
+    parser.add_argument("--to", choices=("onnx", "openvino", "tensorrt"), required=True, help="for which programs")
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="folder, made if it is missing")
     parser.add_argument("--overwrite", action="store_true", help="replace files of an export that are in DIR")
     parser.add_argument("--json", action="store_true", help="print one JSON document")

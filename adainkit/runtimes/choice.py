@@ -11,10 +11,12 @@ from ..net.config import ModelConfig
 from ..net.devices import fast_bfloat16, find_precision
 from .coders import Precision
 from .engines import ENGINES, here
+from .graph import need_onnx
+from .tensorrt_engine import need_tensorrt
 
 __all__ = ["RUNTIMES", "find_runtime", "gains"]
 
-RUNTIMES = ("auto", "torch", *ENGINES)
+RUNTIMES = ("auto", "torch", *ENGINES, "tensorrt")
 _DEFAULT = "ADAINKIT_RUNTIME"
 
 
@@ -23,8 +25,8 @@ def find_runtime(
 ) -> tuple[str, Precision]:
     """The name of a runtime, never "auto", and what it computes in: for "torch" that is of no meaning.
 
-    "auto" is what the variable `ADAINKIT_RUNTIME` says, or OpenVINO where `gains` holds, else torch. `AdaINKitError`
-    for one that is unknown or not installed, and for a device or precision that it has not.
+    "auto" is what the variable `ADAINKIT_RUNTIME` says, or OpenVINO where `gains` holds, else torch: never TensorRT by
+    itself. `AdaINKitError` for one that is unknown or not installed, and for a device or precision that it has not.
     """
     wanted = os.environ.get(_DEFAULT) or runtime if runtime == "auto" else runtime
     if wanted not in RUNTIMES:
@@ -35,11 +37,15 @@ def find_runtime(
         wanted = "openvino" if suited else "torch"
     if wanted == "torch":
         return wanted, "float32"
-    if device.type != "cpu":
+    kind, name = ("cuda", "an NVIDIA GPU") if wanted == "tensorrt" else ("cpu", "the CPU")
+    if device.type != kind:
         if runtime == "auto":
             return "torch", "float32"
-        raise AdaINKitError(f"the runtime {wanted!r} computes on the CPU, not on {device}; use device='cpu'")
-    if not here(wanted):
+        raise AdaINKitError(f"the runtime {wanted!r} computes on {name}, not on {device}; use device={kind!r}")
+    if wanted == "tensorrt":
+        need_onnx()
+        need_tensorrt()
+    elif not here(wanted):
         raise AdaINKitError(f'the runtime {wanted!r} is not installed: pip install "adainkit[{ENGINES[wanted]}]"')
     try:
         return wanted, _precision(wanted, named, device, config)
@@ -50,6 +56,8 @@ def find_runtime(
 
 
 def _precision(runtime: str, named: str, device: torch.device, config: ModelConfig) -> Precision:
+    if runtime == "tensorrt" and named in ("auto", "float16"):
+        return "float16"
     if named == "auto":
         kinds = find_precision("auto", device, config)
         return "bfloat16" if kinds[0] != kinds[1] and runtime == "openvino" else "float32"
@@ -57,7 +65,7 @@ def _precision(runtime: str, named: str, device: torch.device, config: ModelConf
         return "float32"
     if runtime == "openvino" and named in ("mixed", "bfloat16"):
         return "mixed" if named == "mixed" else "bfloat16"
-    known = "float32, mixed or bfloat16" if runtime == "openvino" else "float32"
+    known = {"openvino": "float32, mixed or bfloat16", "tensorrt": "float32 or float16"}.get(runtime, "float32")
     raise AdaINKitError(f"the runtime {runtime!r} computes in {known}, not in {named}; use runtime='torch' for that")
 
 

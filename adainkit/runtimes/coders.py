@@ -12,9 +12,9 @@ in the whole picture, two whole numbers, where the decoder has a canvas -> "pict
 multiples of the stride: crop it.
 
 Precision is in the graphs' own types, so that no engine chooses it. In "mixed" all convolutions are in bfloat16 but for
-those up to the finest level and the last one; "bfloat16" takes these, too. AdaIN's maps, which amplify what was rounded
-before them, are in float32 always; levels are of 16 bits, in half the memory. Measured by `python -m benchmarks
-precision`.
+those up to the finest level and the last one; "bfloat16" takes these, too, and "float16" is that in float16. AdaIN's
+maps, which amplify what was rounded before them, are in float32 always; levels are of 16 bits, in half the memory.
+Measured by `python -m benchmarks precision`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from .layers import Layer, Map, build, shuffle_then_rgb
 
 __all__ = ["Kept", "Precision", "decoder", "encoder", "maps", "moves", "parts_of", "place_sides"]
 
-Precision: TypeAlias = Literal["float32", "mixed", "bfloat16"]
+Precision: TypeAlias = Literal["float32", "mixed", "bfloat16", "float16"]
 Kept: TypeAlias = Literal["FLOAT16", "BFLOAT16"]
+_ALL_LOW = ("bfloat16", "float16")  # every convolution, the last one, too
 
 
 def encoder(
@@ -45,11 +46,11 @@ def encoder(
 ) -> Any:
     """The `onnx.ModelProto`. `tensors`: those of the model file, "encoder.layers.0.conv.weight" and so on. `kept`: the
     type of the levels where the precision is not float32. `last`: the picture's channels are its last axis."""
-    graph, outputs = Graph(), dict[str, Any]()
+    graph, outputs = Graph(_low(precision)), dict[str, Any]()
     x, index, levels, now = "picture", 0, 0, False
     for step in config.encoding:
         if step.name == "tap":
-            low = graph.half(x) if kept == "FLOAT16" else x if now else graph.cast(x, True)
+            low = x if now and kept == graph.low else graph.half(x) if kept == "FLOAT16" else graph.cast(x, True)
             low = x if precision == "float32" else low
             name = graph.result(low, f"level{levels}")
             x = name if low == x else x
@@ -70,8 +71,12 @@ def _sides(last: bool) -> list[str | int]:
 
 
 def in_bfloat16(precision: Precision, level: int) -> bool:
-    """Whether what makes a level is computed in bfloat16."""
-    return precision == "bfloat16" or (precision == "mixed" and level > 0)
+    """Whether what makes a level is computed in bfloat16, or in float16."""
+    return precision in _ALL_LOW or (precision == "mixed" and level > 0)
+
+
+def _low(precision: Precision) -> Kept:
+    return "FLOAT16" if precision == "float16" else "BFLOAT16"
 
 
 def decoder(
@@ -83,7 +88,7 @@ def decoder(
     last: bool = False,
 ) -> Any:
     """The `onnx.ModelProto`; `kept` and `last` as in `encoder`."""
-    graph, low = Graph(), precision != "float32"
+    graph, low = Graph(_low(precision)), precision != "float32"
     count, inputs = len(config.levels), dict[str, Any]()
     for i, level in enumerate(config.levels):
         inputs[f"level{i}"] = ["batch", level.channels, f"height{i}", f"width{i}"]
@@ -108,7 +113,7 @@ def decoder(
         layer.map = own.pop(0) if "map" in step.row.needs else None
         layer.origin, layer.scale = "origin", config.stride // step.before.stride
         if step.name == "shuffle" and _is_last(config, index + 1):
-            x = shuffle_then_rgb(layer, _own(tensors, f"decoder.layers.{index + 1}."), x, precision != "bfloat16")
+            x = shuffle_then_rgb(layer, _own(tensors, f"decoder.layers.{index + 1}."), x, precision not in _ALL_LOW)
             break
         if step.name == "rgb" and low:
             x, layer.bfloat16 = graph.cast(x, False), False

@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import AdaINKitError
 from .graph import Array
 
-__all__ = ["ENGINES", "Program", "engine_version", "here", "load_program", "openvino_core"]
+__all__ = ["ENGINES", "Program", "engine_version", "here", "load_program", "openvino_core", "writable"]
 
 log = logging.getLogger("adainkit")
 Program: TypeAlias = Callable[[Mapping[str, Array]], dict[str, Array]]
@@ -70,7 +70,7 @@ def openvino_core() -> Any:
 def _openvino(package: Any, graph: bytes, threads: int, cache: Path | None) -> Program:
     # The precision is that of the graph's own types, never what the engine would choose on this processor.
     told = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
-    kept = told | ({"CACHE_DIR": str(cache)} if cache is not None and _writable(cache) else {})
+    kept = told | ({"CACHE_DIR": str(cache)} if cache is not None and writable(cache) else {})
     core = openvino_core()
     model = core.read_model(graph)
     of_any_size = _Requests(package, core.compile_model(model, "CPU", kept))
@@ -205,7 +205,8 @@ def _memory() -> Iterator[None]:
         raise
 
 
-def _writable(folder: Path) -> bool:
+def writable(folder: Path) -> bool:
+    """Whether files can be kept in a folder, which is made."""
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         return os.access(folder, os.W_OK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Mapping
@@ -13,13 +14,16 @@ import torch
 from ..atomic import write_atomically
 from ..errors import AdaINKitError, ModelError
 from ..net.demands import halo
+from ..net.devices import find_device
 from ..net.model import AdaINModel
+from ..store.weights import cache_dir
 from . import coders
 from .arrays import EPS
-from .engines import here, load_program, openvino_core
-from .exported import EXPORTS, FACTS, README, may_export
+from .choice import find_runtime
+from .engines import Program, here, openvino_core
+from .exported import EXPORTS, FACTS, GRAPHS, README, may_export
 from .graph import OPSET
-from .network import CompiledNetwork
+from .network import CompiledNetwork, compiled
 from .readme import readme
 
 __all__ = ["EXPORTS", "export_model"]
@@ -28,29 +32,35 @@ SIZES = ((33, 47), (75, 91), (97, 59))
 """Height and width of the pictures by which an export is checked."""
 CLOSE = 1e-4
 """The largest difference from torch that is taken, of the largest value of a result, or of 1."""
+CLOSE_IN_FLOAT16 = 2 / 255
 
 
 def export_model(
     model: AdaINModel, kind: str, folder: str | os.PathLike[str], *, overwrite: bool | None = None
 ) -> list[Path]:
-    """Write `encoder`, `maps` and `decoder` as .onnx, or as .xml and .bin of OpenVINO, `model.json` and `README.md`;
-    the paths back. The model must be in float32 on the CPU.
+    """Write `encoder`, `maps` and `decoder` as .onnx, or as .xml and .bin of OpenVINO, or as .plan of TensorRT,
+    `model.json` and `README.md`; the paths back. The model must be in float32 on the CPU. Plans are in float16, and
+    for the GPU that is here.
 
     The graphs are run first, at three odd sizes, and compared with torch: `ModelError` if they differ. `AdaINKitError`
     for packages that are missing, for another kind, for a folder that cannot be written, and for one that has a file of
     these names, unless `overwrite` is True: None, for one release more, replaces it with a `FutureWarning`.
     """
     may_export(kind, folder, overwrite)
-    engine = "onnxruntime" if kind == "onnx" and here("onnxruntime") else "openvino"
-    network = CompiledNetwork(model, engine, threads=torch.get_num_threads())
-    worst = check(network)
-    facts = facts_of(model)
-    tensors = {name: t.detach().numpy() for name, t in model.state_dict().items()}
-    told = {"digest": model.digest, "config": model.config.to_json()}
-    graphs = {
-        name: make(model.config, tensors, facts=told).SerializeToString()
-        for name, make in (("encoder", coders.encoder), ("maps", coders.maps), ("decoder", coders.decoder))
-    }
+    network = _network(model, kind)
+    programs: dict[str, Any] = {"maps": compiled(network, coders.maps)}
+    worst, facts = check(network, programs["maps"]), facts_of(model)
+    if kind == "tensorrt":
+        programs |= {"encoder": network.encoder, "decoder": network.decoder}
+        graphs = {name: programs[name].plan for name in GRAPHS}
+        facts |= programs["maps"].facts | {"precision": network.precision}
+    else:
+        tensors = {name: t.detach().numpy() for name, t in model.state_dict().items()}
+        told = {"digest": model.digest, "config": model.config.to_json()}
+        graphs = {
+            name: make(model.config, tensors, facts=told).SerializeToString()
+            for name, make in (("encoder", coders.encoder), ("maps", coders.maps), ("decoder", coders.decoder))
+        }
     texts = {
         FACTS: json.dumps({**facts, "largest_difference_from_torch": worst}, indent=2) + "\n",
         README: readme(model.config, kind, worst),
@@ -63,9 +73,18 @@ def export_model(
         raise AdaINKitError(f"{target}: the export cannot be written ({error.strerror or error})") from error
 
 
+def _network(model: AdaINModel, kind: str) -> CompiledNetwork:
+    if kind == "tensorrt":
+        device = find_device("auto")
+        engine, precision = find_runtime("tensorrt", device, "auto", model.config)
+        return CompiledNetwork(copy.deepcopy(model).to(device), engine, precision, cache=cache_dir() / engine)
+    engine = "onnxruntime" if kind == "onnx" and here("onnxruntime") else "openvino"
+    return CompiledNetwork(model, engine, threads=torch.get_num_threads())
+
+
 def _write_graphs(graphs: Mapping[str, bytes], kind: str, target: Path) -> list[Path]:
-    if kind == "onnx":
-        return [write_atomically(target / f"{name}.onnx", graph) for name, graph in graphs.items()]
+    if kind != "openvino":
+        return [write_atomically(target / f"{name}{EXPORTS[kind][0]}", graph) for name, graph in graphs.items()]
     import tempfile
 
     import openvino
@@ -79,14 +98,15 @@ def _write_graphs(graphs: Mapping[str, bytes], kind: str, target: Path) -> list[
     return written
 
 
-def check(network: CompiledNetwork) -> float:
-    """The largest difference of the three graphs' results from torch. `ModelError` if that is more than `CLOSE`."""
+def check(network: CompiledNetwork, maps: Program) -> float:
+    """The largest difference of the three graphs' results from torch. `ModelError` if that is more than `CLOSE`, or
+    `CLOSE_IN_FLOAT16`."""
     model, worst = network.model, 0.0
-    tensors = {name: t.detach().numpy() for name, t in model.state_dict().items()}
-    maps = load_program(network.engine, coders.maps(model.config, tensors).SerializeToString(), threads=1)
+    close = CLOSE_IN_FLOAT16 if network.precision == "float16" else CLOSE
+    device = next(model.parameters()).device
     random = torch.Generator().manual_seed(1)
     for height, width in SIZES:
-        x, other = (torch.rand(1, 3, height, width, generator=random) for _ in range(2))
+        x, other = (torch.rand(1, 3, height, width, generator=random).to(device) for _ in range(2))
         features = model.encode(x)
         numbers = [
             [(f.mean((2, 3)), (f.var((2, 3), correction=0) + EPS).sqrt()) for f in model.encode(p)] for p in (x, other)
@@ -96,18 +116,18 @@ def check(network: CompiledNetwork) -> float:
         inputs = {"alpha": alphas.numpy()}
         for kind, found in zip(("content", "style"), numbers, strict=True):
             for i, (mean, std) in enumerate(found):
-                inputs |= {f"{kind}_mean{i}": mean.numpy(), f"{kind}_std{i}": std.numpy()}
+                inputs |= {f"{kind}_mean{i}": mean.cpu().numpy(), f"{kind}_std{i}": std.cpu().numpy()}
         pairs = list(zip(features, network.encode(x), strict=True))
         for name, values in maps(inputs).items():
             part, place = name.rstrip("0123456789"), int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))
-            pairs.append((getattr(affine[place], part), torch.from_numpy(values)[:, :, 0, 0]))
+            pairs.append((getattr(affine[place], part), torch.as_tensor(values)[:, :, 0, 0]))
         pairs.append((model.decode(features, affine, (3, 5)), network.decode(features, affine, (3, 5))))
         for expected, got in pairs:
             off = float((expected - got).abs().max()) / max(1.0, float(expected.abs().max()))
             worst = max(worst, off)
-    if not worst <= CLOSE:  # NaN, too
+    if not worst <= close:  # NaN, too
         raise ModelError(
-            f"{network.engine} gives results that differ by {worst:.2g} from torch's, {CLOSE:g} is allowed"
+            f"{network.engine} gives results that differ by {worst:.2g} from torch's, {close:.2g} is allowed"
         )
     return worst
 

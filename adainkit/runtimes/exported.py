@@ -10,7 +10,7 @@ from ..errors import AdaINKitError
 
 __all__ = ["EXPORTS", "FACTS", "GRAPHS", "README", "exported_files", "may_export"]
 
-EXPORTS = {"onnx": (".onnx",), "openvino": (".bin", ".xml")}
+EXPORTS = {"onnx": (".onnx",), "openvino": (".bin", ".xml"), "tensorrt": (".plan",)}
 """The kinds of export, and the endings of the files of each graph."""
 GRAPHS = ("encoder", "maps", "decoder")
 FACTS, README = "model.json", "README.md"
@@ -19,7 +19,8 @@ FACTS, README = "model.json", "README.md"
 def exported_files(kind: str, folder: str | os.PathLike[str]) -> list[Path]:
     """All that an export to `folder` writes, there or not. `AdaINKitError` for a kind that there is not."""
     if kind not in EXPORTS:
-        raise AdaINKitError(f"an export is to {' or '.join(EXPORTS)}, got {kind!r}")
+        *others, last = EXPORTS
+        raise AdaINKitError(f"an export is to {', '.join(others)} or {last}, got {kind!r}")
     names = [f"{graph}{ending}" for graph in GRAPHS for ending in EXPORTS[kind]]
     return [Path(folder) / name for name in (*names, FACTS, README)]
 

@@ -27,10 +27,13 @@ def need_onnx() -> Any:
 
 
 class Graph:
-    """Nodes in their order. Values have names; every method that computes something gives the name of its result."""
+    """Nodes in their order. Values have names; every method that computes something gives the name of its result.
 
-    def __init__(self) -> None:
-        self._onnx = need_onnx()
+    `low`: what all that is called bfloat16 is in this graph, "BFLOAT16" or "FLOAT16".
+    """
+
+    def __init__(self, low: str = "BFLOAT16") -> None:
+        self._onnx, self.low = need_onnx(), low
         self._nodes: list[Any] = []
         self._constants: dict[str, Any] = {}
 
@@ -48,7 +51,9 @@ class Graph:
         if key in self._constants:
             return str(self._constants[key].name)
         name = f"constant{len(self._constants)}"
-        if bfloat16:
+        if bfloat16 and self.low == "FLOAT16":
+            made = self._onnx.numpy_helper.from_array(array.astype(np.float16), name)
+        elif bfloat16:
             kind = self._onnx.TensorProto.BFLOAT16
             made = self._onnx.helper.make_tensor(name, kind, array.shape, rounded(array).tobytes(), raw=True)
         else:
@@ -62,6 +67,8 @@ class Graph:
 
     def cast(self, x: str, bfloat16: bool) -> str:
         """`x` in bfloat16, or in float32."""
+        if bfloat16 and self.low == "FLOAT16":
+            return self.half(x)
         kind = self._onnx.TensorProto
         if bfloat16:
             # To eight bits by arithmetic (Veltkamp's splitting), which the cast then has nothing to round of: OpenVINO

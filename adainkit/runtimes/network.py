@@ -18,13 +18,15 @@ from ..net.model import AdaINModel
 from . import coders
 from .coders import Precision
 from .engines import Program, load_program
+from .tensorrt_engine import load_engine, profiles
 
-__all__ = ["CompiledNetwork"]
+__all__ = ["CompiledNetwork", "compiled"]
 
 
 @dataclass(frozen=True)
 class CompiledNetwork:
-    """A model, float32 on the CPU, whose convolutions an engine runs in `precision`; float32 tensors in and out.
+    """A model, float32 on the CPU (for TensorRT on its GPU), whose convolutions an engine runs in `precision`; float32
+    tensors in and out.
 
     The maps of a style, which are computed once for a picture, are the model's in torch. The two graphs are compiled
     when they are first needed; `cache` as in `load_program`.
@@ -40,7 +42,8 @@ class CompiledNetwork:
     @property
     def kept(self) -> torch.dtype:
         """The features' type, as the graphs take and give them."""
-        return {"float32": torch.float32, "mixed": torch.float16, "bfloat16": torch.bfloat16}[self.precision]
+        kinds = {"float32": torch.float32, "mixed": torch.float16, "bfloat16": torch.bfloat16, "float16": torch.float16}
+        return kinds[self.precision]
 
     @property
     def config(self) -> ModelConfig:
@@ -65,18 +68,12 @@ class CompiledNetwork:
     @cached_property
     def encoder(self) -> Program:
         """The compiled encoder."""
-        return self._program(coders.encoder)
+        return compiled(self, coders.encoder)
 
     @cached_property
     def decoder(self) -> Program:
         """The compiled decoder."""
-        return self._program(coders.decoder)
-
-    def _program(self, make: Any) -> Program:
-        tensors = {name: t.detach().numpy() for name, t in self.model.state_dict().items()}
-        kept: coders.Kept = "BFLOAT16" if self.kept == torch.bfloat16 else "FLOAT16"
-        graph = make(self.config, tensors, self.precision, kept=kept, last=self.keeps_memory).SerializeToString()
-        return load_program(self.engine, graph, threads=self.threads, cache=self.cache)
+        return compiled(self, coders.decoder)
 
     def encode(self, x: Tensor) -> tuple[Tensor, ...]:
         """As `AdaINModel.encode`."""
@@ -104,14 +101,30 @@ class CompiledNetwork:
                 inputs[f"{part}{i}"] = _array(values if values.ndim == 4 else values[:, :, None, None])
         if coders.moves(self.config):
             inputs["origin"] = torch.tensor([int(cell) for cell in origin]).numpy()
-        found = torch.from_numpy(self.decoder(inputs)["picture"])
+        found = _tensor(self.decoder(inputs)["picture"])
         return found.permute(0, 3, 1, 2) if self.keeps_memory else found
+
+
+def compiled(network: CompiledNetwork, make: Any) -> Program:
+    """One of the graphs of `coders`, ready to run; "maps", which exports have, in float32."""
+    model, kept = network.model, "BFLOAT16" if network.kept == torch.bfloat16 else "FLOAT16"
+    kinds = {"precision": network.precision, "kept": kept, "last": network.keeps_memory}
+    tensors = {name: t.detach().cpu().numpy() for name, t in model.state_dict().items()}
+    graph = make(model.config, tensors, **({} if make is coders.maps else kinds)).SerializeToString()
+    if network.engine == "tensorrt":
+        device = next(model.parameters()).device
+        return load_engine(graph, profiles(model.config)[make.__name__], device, network.cache)
+    return load_program(network.engine, graph, threads=network.threads, cache=network.cache)
 
 
 def _array(x: Tensor, kind: torch.dtype = torch.float32) -> Any:
     x = x.detach().to(kind).contiguous()
+    if x.is_cuda:  # TensorRT takes tensors as they are, and gives them
+        return x
     return x.view(torch.uint16).numpy() if kind == torch.bfloat16 else x.numpy()
 
 
 def _tensor(x: Any) -> Tensor:
+    if isinstance(x, Tensor):
+        return x
     return torch.from_numpy(x).view(torch.bfloat16) if x.dtype == np.uint16 else torch.from_numpy(x)

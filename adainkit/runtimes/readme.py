@@ -6,6 +6,7 @@ from ..net.config import ModelConfig
 from ..net.demands import halo
 from .coders import moves
 from .graph import OPSET
+from .tensorrt_engine import BATCH, SIDE
 
 __all__ = ["readme"]
 
@@ -23,7 +24,37 @@ core = openvino.Core()  # one for the process: the next signal, say Ctrl-C, find
 def load(name):
     model = core.compile_model(f"{name}.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda inputs: {port.any_name: values for port, values in model(inputs, share_outputs=False).items()}""",
+    "tensorrt": """import tensorrt
+import torch
+
+runtime = tensorrt.Runtime(tensorrt.Logger())
+TYPES = {tensorrt.float32: torch.float32, tensorrt.float16: torch.float16, tensorrt.int64: torch.int64}
+
+def load(name):
+    with open(f"{name}.plan", "rb") as file:
+        engine = runtime.deserialize_cuda_engine(file.read())
+    context = engine.create_execution_context()
+    types = {}
+    for index in range(engine.num_io_tensors):
+        types[engine.get_tensor_name(index)] = TYPES[engine.get_tensor_dtype(engine.get_tensor_name(index))]
+
+    def run(inputs):
+        tensors = {n: torch.from_numpy(inputs[n]).to("cuda", types[n]).contiguous() for n in types if n in inputs}
+        for name, x in tensors.items():
+            context.set_input_shape(name, tuple(x.shape))
+        results = [name for name in types if name not in inputs]
+        for name in results:
+            tensors[name] = torch.empty(tuple(context.get_tensor_shape(name)), dtype=types[name], device="cuda")
+        for name, x in tensors.items():
+            context.set_tensor_address(name, x.data_ptr())
+        context.execute_async_v3(torch.cuda.current_stream().cuda_stream)
+        return {name: tensors[name].float().cpu().numpy() for name in results}
+    return run""",
 }
+_ABOUT = "Three graphs of float32, of any height, width and batch (ONNX opset {opset})"
+_ABOUT_PLANS = """Three plans, for the GPU and the release of TensorRT that `model.json` names and for no others.
+Convolutions and levels are in float16, all else in float32; pictures have up to {side} x {side} pixels, {batch} at
+once"""
 _EXAMPLE = """import numpy as np
 from PIL import Image
 {load}
@@ -46,7 +77,7 @@ Image.fromarray(np.rint(picture.clip(0, 1) * 255).astype(np.uint8)).save("result
 
 _TEXT = """# {name}, as {kind}
 
-Three graphs of float32, of any height, width and batch (ONNX opset {opset}). `model.json` has the facts for programs.
+{about}. `model.json` has the facts for programs.
 
 **encoder**, from `picture`, `(batch, 3, height, width)`, RGB in [0, 1], sides from {smallest} pixels on (replicate the
 border of a smaller one), to the levels:
@@ -88,8 +119,8 @@ def readme(config: ModelConfig, kind: str, worst: float) -> str:
     )
     return _TEXT.format(
         name=config.name,
-        kind={"onnx": "ONNX", "openvino": "OpenVINO"}[kind],
-        opset=OPSET,
+        kind={"onnx": "ONNX", "openvino": "OpenVINO", "tensorrt": "TensorRT"}[kind],
+        about=(_ABOUT_PLANS if kind == "tensorrt" else _ABOUT).format(opset=OPSET, side=SIDE, batch=BATCH),
         smallest=config.min_size,
         levels="\n".join(levels),
         takes_origin=takes,

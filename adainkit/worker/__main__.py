@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", type=Path, required=True, metavar="FILE", help="where port and token are written")
     parser.add_argument("--idle", type=float, default=900.0, metavar="SECONDS", help="end after so long without a call")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, mps")
-    parser.add_argument("--runtime", default="auto", help="auto (default), torch, openvino, onnxruntime")
+    parser.add_argument("--runtime", default="auto", help="auto (default), torch, openvino, onnxruntime, tensorrt")
     return parser
 
 
