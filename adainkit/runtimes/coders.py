@@ -57,7 +57,7 @@ def encoder(
             outputs[name] = ["batch", step.after.channels, f"height{levels}", f"width{levels}"]
             levels += 1
             continue
-        wanted = in_bfloat16(precision, levels)
+        wanted = is_low(precision, levels)
         if wanted != now and step.name != "unshuffle":
             x, now = graph.cast(x, wanted), wanted
         layer = Layer(graph, step, _own(tensors, f"encoder.layers.{index}."), now, last=last and index == 0)
@@ -70,8 +70,8 @@ def _sides(last: bool) -> list[str | int]:
     return ["batch", "height", "width", 3] if last else ["batch", 3, "height", "width"]
 
 
-def in_bfloat16(precision: Precision, level: int) -> bool:
-    """Whether what makes a level is computed in bfloat16, or in float16."""
+def is_low(precision: Precision, level: int) -> bool:
+    """Whether what makes a level is computed in the low type."""
     return precision in _ALL_LOW or (precision == "mixed" and level > 0)
 
 
@@ -116,7 +116,7 @@ def decoder(
             x = shuffle_then_rgb(layer, _own(tensors, f"decoder.layers.{index + 1}."), x, precision not in _ALL_LOW)
             break
         if step.name == "rgb" and low:
-            x, layer.bfloat16 = graph.cast(x, False), False
+            x, layer.low = graph.cast(x, False), False
         x = build(layer, x)
     graph.result(graph.node("Transpose", x, perm=[0, 2, 3, 1]) if last else x, "picture")
     kinds = dict.fromkeys([f"level{i}" for i in range(count)] if low else (), kept)

@@ -29,7 +29,7 @@ def need_onnx() -> Any:
 class Graph:
     """Nodes in their order. Values have names; every method that computes something gives the name of its result.
 
-    `low`: what all that is called bfloat16 is in this graph, "BFLOAT16" or "FLOAT16".
+    `low`: the type of what is not in float32, "BFLOAT16" or "FLOAT16".
     """
 
     def __init__(self, low: str = "BFLOAT16") -> None:
@@ -43,17 +43,17 @@ class Graph:
         self._nodes.append(self._onnx.helper.make_node(kind, inputs, [name], name=name, **attributes))
         return name
 
-    def constant(self, values: Array | Sequence[int], bfloat16: bool = False) -> str:
-        """Floats as float32 (or rounded to bfloat16), whole numbers as int64; equal ones are kept once."""
+    def constant(self, values: Array | Sequence[int], low: bool = False) -> str:
+        """Floats as float32 (or rounded to the low type), whole numbers as int64; equal ones are kept once."""
         array = np.asarray(values)
         array = array.astype(np.int64 if array.dtype.kind == "i" else np.float32)
-        key = f"{array.dtype}{'b' * bfloat16}{array.shape}{array.tobytes().hex()}" if array.size < _SMALL else ""
+        key = f"{array.dtype}{'b' * low}{array.shape}{array.tobytes().hex()}" if array.size < _SMALL else ""
         if key in self._constants:
             return str(self._constants[key].name)
         name = f"constant{len(self._constants)}"
-        if bfloat16 and self.low == "FLOAT16":
+        if low and self.low == "FLOAT16":
             made = self._onnx.numpy_helper.from_array(array.astype(np.float16), name)
-        elif bfloat16:
+        elif low:
             kind = self._onnx.TensorProto.BFLOAT16
             made = self._onnx.helper.make_tensor(name, kind, array.shape, rounded(array).tobytes(), raw=True)
         else:
@@ -65,17 +65,17 @@ class Graph:
         """`x` in float16."""
         return self.node("Cast", x, to=self._onnx.TensorProto.FLOAT16)
 
-    def cast(self, x: str, bfloat16: bool) -> str:
-        """`x` in bfloat16, or in float32."""
-        if bfloat16 and self.low == "FLOAT16":
+    def cast(self, x: str, low: bool) -> str:
+        """`x` in the low type, or in float32."""
+        if low and self.low == "FLOAT16":
             return self.half(x)
         kind = self._onnx.TensorProto
-        if bfloat16:
+        if low:
             # To eight bits by arithmetic (Veltkamp's splitting), which the cast then has nothing to round of: OpenVINO
             # rounds in another way where it does not know the size.
             large = self.node("Mul", x, self.constant(np.full(1, (1 << 16) + 1, np.float32)))
             x = self.node("Sub", large, self.node("Sub", large, x))
-        return self.node("Cast", x, to=kind.BFLOAT16 if bfloat16 else kind.FLOAT)
+        return self.node("Cast", x, to=kind.BFLOAT16 if low else kind.FLOAT)
 
     def mapped(self, x: str, gain: str, shift: str) -> str:
         """`x * gain + shift` in float32, rounded twice whatever the size: what lies between changes nothing, but keeps

@@ -33,7 +33,8 @@ class Layer:
     graph: Graph
     step: Step
     tensors: Mapping[str, Array]
-    bfloat16: bool = False
+    low: bool = False
+    """Whether it computes in the graph's low type, not in float32."""
     level: str = ""
     map: Map | None = None
     origin: str = ""
@@ -44,7 +45,7 @@ class Layer:
 
     def weight(self, name: str) -> str:
         """One of its tensors as a constant."""
-        return self.graph.constant(self.tensors[name], self.bfloat16)
+        return self.graph.constant(self.tensors[name], self.low)
 
     def node(self, kind: str, *inputs: str, **attributes: object) -> str:
         """An operator of the graph."""
@@ -66,11 +67,11 @@ class Layer:
 
     def wide(self, x: str) -> str:
         """`x` in float32, in which all that is no convolution is computed, however an engine joins it."""
-        return self.graph.cast(x, False) if self.bfloat16 else x
+        return self.graph.cast(x, False) if self.low else x
 
     def narrow(self, x: str) -> str:
         """What is computed so, as the next convolution takes it."""
-        return self.graph.cast(x, True) if self.bfloat16 else x
+        return self.graph.cast(x, True) if self.low else x
 
     def mapped(self, x: str) -> str:
         """`x` under the map, in float32."""
@@ -157,7 +158,7 @@ def _modulated(layer: Layer, x: str) -> str:
 
 def _canvas(layer: Layer, x: str) -> str:
     graph = layer.graph
-    field = graph.constant(layer.tensors["field"][None], layer.bfloat16)
+    field = graph.constant(layer.tensors["field"][None], layer.low)
     sides = layer.sides(x)
     for axis in (0, 1):
         zero, one, two, period = (graph.constant(np.array(v)) for v in (0, 1, 2, _PERIOD))
@@ -209,11 +210,11 @@ def shuffle_then_rgb(layer: Layer, rgb: Mapping[str, Array], x: str, exact: bool
     for axis in (3, 2):
         x = layer.node("Concat", _part(layer, x, axis, 0, 1), x, _behind(layer, x, axis), axis=axis)
     weight, bias = tail_kernel(rgb["conv.weight"], rgb["conv.bias"])
-    if layer.bfloat16 and not exact:
+    if layer.low and not exact:
         x = layer.node("Conv", x, graph.constant(weight, True), graph.constant(bias - GRAY, True))
         x = graph.cast(layer.node("DepthToSpace", x, blocksize=2, mode="CRD"), False)
         return layer.node("Add", x, graph.constant(np.full(1, GRAY, np.float32)))
-    if layer.bfloat16:
+    if layer.low:
         x = graph.cast(x, False)
     x = layer.node("Conv", x, graph.constant(weight), graph.constant(bias))
     return layer.node("DepthToSpace", x, blocksize=2, mode="CRD")
@@ -232,7 +233,7 @@ def _behind(layer: Layer, x: str, axis: int) -> str:
     channels = 4 * (layer.step.number or layer.step.after.channels)
     kernel = behind_kernel(channels, axis)
     last = _part(layer, x, axis, -2, _END)
-    return layer.node("Conv", last, layer.graph.constant(kernel, layer.bfloat16))
+    return layer.node("Conv", last, layer.graph.constant(kernel, layer.low))
 
 
 def behind_kernel(channels: int, axis: int) -> Array:
