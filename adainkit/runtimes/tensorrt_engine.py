@@ -1,8 +1,8 @@
 """TensorRT: a graph on an NVIDIA GPU, from tensors to tensors. Written after its documentation, and never run on a GPU
 by us yet.
 
-An engine is built for one kind of GPU, one release of TensorRT and one range of shapes, which takes a minute or more,
-so its plan is kept in a file. Precision is in the graph's own types, as everywhere: networks are strongly typed.
+An engine is built for one kind of GPU, one release of TensorRT and one range of shapes, which may take minutes, so its
+plan is kept in a file. Precision is in the graph's own types, as everywhere: networks are strongly typed.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def load_engine(graph: bytes, profile: Profile, device: torch.device, cache: Pat
             if built is None:
                 log.warning("%s does not load and is built again (%s)", path, _logger(package).last)
         if built is None:
-            log.info("building an engine of TensorRT for this GPU, once: it takes a minute or more")
+            log.info("building an engine of TensorRT for this GPU, once: it may take minutes")
             plan = build_plan(package, graph, profile)
             if path is not None:
                 with suppress(OSError):  # a full disk is no reason to throw it away
