@@ -180,7 +180,8 @@ class Shuffle(nn.Module):
         return F.avg_pool2d(F.pad(x, (1, 0, 1, 0), mode="reflect"), 2, stride=1)
 
     def then_rgb(self, x: Tensor, rgb: Rgb, color: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """`rgb(self(x))`, and `color` of it (a matrix and an offset), by one convolution in float32 before the shuffle, at a quarter of the positions; no gradients.
+        """`rgb(self(x))`, and `color` of it (a matrix and an offset), by one convolution in float32 before the shuffle,
+        at a quarter of the positions; no gradients.
 
         A tenth of `lite`'s time went into the full-size tensors that lie between the two. Mean and convolution are
         together a 4x4 kernel over the sub-pixels -2 to 1, so each of the 2x2 results sees 3x3 cells. Reflected as the
