@@ -27,7 +27,7 @@ class CompiledNetwork:
     """A model, float32 on the CPU, whose convolutions an engine runs in `precision`; float32 tensors in and out.
 
     The maps of a style, which are computed once for a picture, are the model's in torch. The two graphs are compiled
-    when they are first needed; `cache` as in `load_program`.
+    when they are first needed; `cache` and `calls` as in `load_program`.
     """
 
     model: AdaINModel
@@ -36,6 +36,7 @@ class CompiledNetwork:
     threads: int = 1
     cache: Path | None = None
     layout: torch.memory_format = torch.contiguous_format
+    calls: int = 1
 
     @property
     def kept(self) -> torch.dtype:
@@ -72,11 +73,15 @@ class CompiledNetwork:
         """The compiled decoder."""
         return self._program(coders.decoder)
 
+    def compile(self) -> None:
+        """Make both graphs ready."""
+        _ = self.encoder, self.decoder
+
     def _program(self, make: Any) -> Program:
         tensors = {name: t.detach().numpy() for name, t in self.model.state_dict().items()}
         kept: coders.Kept = "BFLOAT16" if self.kept == torch.bfloat16 else "FLOAT16"
         graph = make(self.config, tensors, self.precision, kept=kept, last=self.keeps_memory).SerializeToString()
-        return load_program(self.engine, graph, threads=self.threads, cache=self.cache)
+        return load_program(self.engine, graph, threads=self.threads, cache=self.cache, calls=self.calls)
 
     def encode(self, x: Tensor) -> tuple[Tensor, ...]:
         """As `AdaINModel.encode`."""
