@@ -165,7 +165,7 @@ class Stylizer:
         if calls not in self._beside:
             self._beside[calls] = made = copy.copy(self)
             made._beside, made._compiled = {}, replace(self._compiled, calls=calls)
-            made._compiled.compile()  # here, and not in each of the threads
+            _ = made._compiled.encoder, made._compiled.decoder  # compiled here, and not in each of the threads
         return self._beside[calls]
 
     def close(self) -> None:

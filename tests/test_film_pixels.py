@@ -9,7 +9,7 @@ from PIL import Image, ImageChops, ImageFilter
 pytest.importorskip("av")
 import av
 
-from adainkit.film import colors, quiet
+from adainkit.film import colors, quiet, steady
 from adainkit.film.colors import Colors, to_rgb
 from adainkit.film.quiet import Quiet
 
@@ -82,3 +82,13 @@ def test_quiet_frames_are_those_of_the_formula(kind: type, shape: tuple[int, int
             calm, state = Quiet(), Quiet.state(last)
             calm.restore(state)
     assert not np.array_equal(last, frame)
+
+
+def test_sums_and_places_are_those_of_numpy() -> None:
+    values = np.random.default_rng(0).normal(0, 9, (37, 51, 3)).astype(np.float32)
+    assert np.array_equal(steady._summed(values), values.sum(2))
+    flow = values[:, :, :2]
+    columns, lines = np.meshgrid(np.arange(51, dtype=np.float32), np.arange(37, dtype=np.float32))
+    there = steady._there(flow)
+    assert np.array_equal(there[0], columns + flow[:, :, 0])
+    assert np.array_equal(there[1], lines + flow[:, :, 1])

@@ -73,10 +73,6 @@ class CompiledNetwork:
         """The compiled decoder."""
         return self._program(coders.decoder)
 
-    def compile(self) -> None:
-        """Make both graphs ready."""
-        _ = self.encoder, self.decoder
-
     def _program(self, make: Any) -> Program:
         tensors = {name: t.detach().numpy() for name, t in self.model.state_dict().items()}
         kept: coders.Kept = "BFLOAT16" if self.kept == torch.bfloat16 else "FLOAT16"
