@@ -104,6 +104,7 @@ class Stylizer:
         self.dtype = self.decoder_dtype = torch.float32
         self._wanted = runtime
         self._compiled: CompiledNetwork | None = None
+        self._beside: dict[int, Stylizer] = {}
         self.to(device, dtype)
 
     @property
@@ -148,6 +149,7 @@ class Stylizer:
                 own.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
             self.model.cast(*kinds)
         moved, self.device, (self.dtype, self.decoder_dtype) = target != self.device, target, kinds
+        self._let_go()
         if engine == "torch":
             self._compiled = None
         elif moved or (self.runtime, self.precision) != (engine, precision):
@@ -155,9 +157,27 @@ class Stylizer:
             self._compiled = CompiledNetwork(self.model, engine, precision, threads, kept)
         return self
 
+    def side_by_side(self, calls: int) -> Stylizer:
+        """The same for so many `calls` at a time, from as many threads, which share the CPU. Of use until this one
+        moves or is closed; made once. Torch knows no difference: there it is for the threads to set their number.
+        """
+        if self._compiled is None or calls == self._compiled.calls:
+            return self
+        if calls not in self._beside:
+            self._beside[calls] = made = copy.copy(self)
+            made._beside, made._compiled = {}, replace(self._compiled, calls=calls)
+            _ = made._compiled.encoder, made._compiled.decoder  # compiled here, and not in each of the threads
+        return self._beside[calls]
+
     def close(self) -> None:
         """Release the model and its memory. It is safe to call this twice."""
+        self._let_go()
         self._model = self._exact = self._compiled = None
+
+    def _let_go(self) -> None:
+        for made in self._beside.values():
+            made.close()
+        self._beside = {}
 
     def __enter__(self) -> Stylizer:
         return self

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from adainkit import Stylizer
+from adainkit.film.crew import Crew
 from adainkit.film.source import open_clip
 
 from .memory import peak
@@ -58,8 +60,10 @@ def run(frames: int, height: int, width: int, rounds: int, device: str, clock: s
         statistics = stylizer.content_statistics(shown[:: max(1, frames // 5)])
 
         def network() -> None:
-            for pixels in shown:
-                stylizer.stylize(pixels, style, content_statistics=statistics)
+            """As many frames side by side as in a film."""
+            with Crew(stylizer) as crew:
+                for _ in crew.each(partial(crew.stylizer.stylize, style=style, content_statistics=statistics), shown):
+                    pass
 
         painting: dict[str, list[float]] = {"film": [], "steady": []}
 

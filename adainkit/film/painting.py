@@ -18,6 +18,7 @@ from ..net.adain import Moments
 from ..style import Style
 from .clip import Facts, Frame
 from .colors import Pixels
+from .crew import Crew
 from .quiet import Quiet
 from .sinks import Sink
 from .source import Mask
@@ -67,7 +68,7 @@ Painted = tuple[Item, Pixels]
 
 
 def paint_all(
-    stylizer: Stylizer,
+    crew: Crew,
     items: Iterator[Item],
     facts: Facts,
     look: Look,
@@ -77,14 +78,17 @@ def paint_all(
     told: Callable[[int], None],
 ) -> None:
     """Paint the items and give them to the sink; `told(frames done)` after each batch."""
-    batches = _batches(items, facts, look.mask, quiet, BATCH if stylizer.device.type == "cuda" else 1)
+    batches = _batches(items, facts, look.mask, quiet, BATCH if crew.stylizer.device.type == "cuda" else 1)
+
+    def paint(batch: list[Item]) -> list[Painted]:
+        return list(zip(batch, _painted(crew.stylizer, batch, facts, look), strict=True))
 
     def read(_: int) -> Any:
-        return next(batches, END)
+        batch: Any = next(batches, END)
+        return END if batch is END else crew.begin(paint, batch)
 
-    def work(_: int, batch: list[Item]) -> list[Painted]:
-        pixels = _painted(stylizer, batch, facts, look)
-        return list(zip(batch, pixels, strict=True))
+    def work(_: int, painted: Callable[[], list[Painted]]) -> list[Painted]:
+        return painted()
 
     def write(_: int, done: list[Painted]) -> int:
         for item, made in done:

@@ -14,6 +14,7 @@ from ..images import ImageLike
 from ..look.controls import Alpha, Controls, PreserveColor
 from .clip import Clip, Frame, Timing
 from .codecs import choose_encoding
+from .crew import Crew
 from .guard import may_replace_film
 from .library import need_av
 from .losses import tell_losses
@@ -91,7 +92,8 @@ def stylize_film(
     limits |= {"sound": sound, "cut": stop is not None, "resume": resume}
     sink = _sink(clip, target, plan, encoder, strip=strip, **limits)
     try:
-        _run(stylizer, clip, look, calm, sink, statistics, max_frames, progress)
+        with Crew(stylizer) as crew:
+            _run(crew, clip, look, calm, sink, statistics, max_frames, progress)
     except BaseException:
         sink.abandon()
         if isinstance(sink, VideoSink) and sink.segments.done:
@@ -154,7 +156,7 @@ def _check(statistics: str, steady: float) -> None:
 
 
 def _run(
-    stylizer: Stylizer,
+    crew: Crew,
     clip: Clip,
     look: Look,
     calm: tuple[Quiet | None, Steady | None],
@@ -171,7 +173,7 @@ def _run(
             each.restore(state)
     if statistics == "live":
         timing, total = Timing(), clip.facts.estimate
-        items = _live(stylizer, clip, timing, sink.done, scale, max_frames)
+        items = _live(crew.stylizer, clip, timing, sink.done, scale, max_frames)
     else:
         timing, cuts = _survey(clip, max_frames, told)
         total = len(timing.times)
@@ -180,9 +182,9 @@ def _run(
         if statistics != "frame" and sink.done < total:
             plan = plan_measuring(total, cuts if statistics == "scene" else [0], statistics == "scene")
             where = cuts if statistics == "scene" else [0]
-            measured = measure(stylizer, clip, plan, where, scale, lambda done, of: told("measure", done, of))
+            measured = measure(crew, clip, plan, where, scale, lambda done, of: told("measure", done, of))
         items = _items(clip, timing, set(cuts), measured, sink.done)
-    paint_all(stylizer, items, clip.facts, look, *calm, sink, lambda done: told("stylize", done, max(done, total)))
+    paint_all(crew, items, clip.facts, look, *calm, sink, lambda done: told("stylize", done, max(done, total)))
     for note in timing.notes:
         log.warning("%s: %s", clip.facts.name, note)
     sink.finish(timing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +18,7 @@ from ..errors import FilmError
 from ..net.adain import Moments, merge_moments
 from .clip import THUMBNAIL, Clip, Frame
 from .colors import Pixels
+from .crew import Crew
 from .scenes import Cuts
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ def plan_measuring(count: int, cuts: Sequence[int], per_scene: bool) -> list[tup
 
 
 def measure(
-    stylizer: Stylizer,
+    crew: Crew,
     clip: Clip,
     plan: Sequence[tuple[int, int, list[int]]],
     cuts: Sequence[int],
@@ -118,10 +120,17 @@ def measure(
             done += 1
             told(done, len(wanted))
 
+    def measured(pixels: Pixels) -> ContentStatistics:
+        return crew.stylizer.content_statistics([pixels], scale=scale, max_pixels=None)
+
     for number, scene, chosen in plan:
-        found = stylizer.content_statistics(counted(chosen), scale=scale, max_pixels=None)
-        knots.append(Knot(number, scene, found))
+        knots.append(Knot(number, scene, reduce(_together, crew.each(measured, counted(chosen)))))
     return Measured(knots, cuts)
+
+
+def _together(one: ContentStatistics, other: ContentStatistics) -> ContentStatistics:
+    """Those of the pictures of both, as `Stylizer.content_statistics` merges them."""
+    return ContentStatistics(map(merge_moments, zip(one, other, strict=True)), one.digest, one.scale)
 
 
 def live_statistics(

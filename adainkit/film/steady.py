@@ -8,6 +8,7 @@ decide.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,11 @@ class Steady:
 
     def __init__(self, strength: float) -> None:
         self._strength, self._cv2 = strength, need_cv2()
-        self._flow = self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flow, self._way_back = (
+            self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_FAST) for _ in range(2)
+        )
         self._flow.setFinestScale(1)  # "fast" at the scale of "medium": as good, in less time
+        self._way_back.setFinestScale(2)  # it only says where a way is to be trusted: a quarter of the time is enough
         self._content: NDArray[np.uint8] | None = None
         self._shown: Floats | None = None
 
@@ -56,8 +60,8 @@ class Steady:
 
     def blend(self, content: Pixels, painted: Pixels, new_scene: bool) -> Pixels:
         """The picture to be shown for `painted`, both `(H, W, 3 | 4)`, of the same type."""
-        most = float(np.iinfo(painted.dtype).max)
-        now = painted[:, :, :3].astype(np.float32) / most
+        most = np.float32(np.iinfo(painted.dtype).max)
+        now = np.divide(painted[:, :, :3], most, dtype=np.float32)
         small = self._small(content)
         if not new_scene and self._content is not None and self._shown is not None:
             gray, before = (self._cv2.cvtColor(each, self._cv2.COLOR_RGB2GRAY) for each in (small, self._content))
@@ -66,8 +70,8 @@ class Steady:
                 stays = self._staying(now, self._shown, flow, self._still(small, self._content))
                 now = self._mixed(now, self._shown, flow, trust, stays)
         self._content, self._shown = small, now
-        out = painted.copy()
-        out[:, :, :3] = (now * most).round().clip(0, most).astype(painted.dtype)
+        out, scaled = painted.copy(), now * most
+        out[:, :, :3] = np.clip(np.rint(scaled, out=scaled), 0, most, out=scaled)
         return out
 
     def _mixed(self, now: Floats, shown: Floats, flow: Floats, trust: Floats, stays: Floats) -> Floats:
@@ -83,10 +87,7 @@ class Steady:
 
     def _brought(self, picture: NDArray[Any], flow: Floats, how: int) -> NDArray[Any]:
         """A picture at the places that `flow` names."""
-        height, width = flow.shape[:2]
-        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-        there = (x + flow[:, :, 0], y + flow[:, :, 1])
-        return np.asarray(self._cv2.remap(picture, *there, how, borderMode=self._cv2.BORDER_REPLICATE))
+        return np.asarray(self._cv2.remap(picture, *_there(flow), how, borderMode=self._cv2.BORDER_REPLICATE))
 
     def _staying(self, now: Floats, shown: Floats, flow: Floats, still: Floats) -> Floats:
         """Where strokes lie still, as far as the content may: `(h, w)` in [0, 1]."""
@@ -99,14 +100,16 @@ class Steady:
 
     def _strokes_away(self, one: Floats, other: Floats) -> Floats:
         """How far two paintings are apart around each pixel."""
-        away = np.square(one - other).sum(2)
+        away = one - other
+        away = _summed(np.square(away, out=away))
         found: Floats = np.sqrt(self._cv2.GaussianBlur(away, (0, 0), _AROUND))
         return found
 
     def _still(self, content: NDArray[np.uint8], before: NDArray[np.uint8]) -> Floats:
         """How far each pixel, and what is around it, is as it was: `(h, w)` in [0, 1]."""
         cv2 = self._cv2
-        away = cv2.dilate(cv2.absdiff(content, before).max(2), np.ones((3, 3), np.uint8))
+        red, green, blue = cv2.split(cv2.absdiff(content, before))
+        away = cv2.dilate(cv2.max(cv2.max(red, green), blue), np.ones((3, 3), np.uint8))
         away = cv2.GaussianBlur(away.astype(np.float32) / 255, (0, 0), _AROUND)
         found: Floats = np.exp(-np.square(away / _STILL))
         return found
@@ -114,15 +117,14 @@ class Steady:
     def _motion(self, gray: NDArray[np.uint8], before: NDArray[np.uint8]) -> tuple[Floats, Floats]:
         """Where each pixel was, `(h, w, 2)`, and how far that is to be trusted, `(h, w)` in [0, 1]."""
         cv2 = self._cv2
-        flow, back = self._flow.calc(gray, before, None), self._flow.calc(before, gray, None)
+        flow, back = self._flow.calc(gray, before, None), self._way_back.calc(before, gray, None)
         height, width = gray.shape
         old = self._brought(before, flow, cv2.INTER_LINEAR)
         again = self._brought(back, flow, cv2.INTER_LINEAR)
-        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-        there = (x + flow[:, :, 0], y + flow[:, :, 1])
+        there = _there(flow)
         away = cv2.GaussianBlur(gray.astype(np.float32) - old.astype(np.float32), (0, 0), 1.5) / 255
-        missed = np.square(flow + again).sum(2)
-        reach = _ROUND**2 + 0.01 * (np.square(flow).sum(2) + np.square(again).sum(2))
+        missed = _summed(np.square(flow + again))
+        reach = _ROUND**2 + 0.01 * (_summed(np.square(flow)) + _summed(np.square(again)))
         inside = (there[0] >= 0) & (there[0] <= width - 1) & (there[1] >= 0) & (there[1] <= height - 1)
         trust = np.exp(-np.square(away / _ALIKE)) * (missed < reach) * inside
         return flow, cv2.GaussianBlur(trust.astype(np.float32), (0, 0), 1.0)
@@ -136,3 +138,16 @@ class Steady:
         size = (max(16, round(rgb.shape[1] * factor)), max(16, round(rgb.shape[0] * factor)))
         small: NDArray[np.uint8] = cv2.resize(np.ascontiguousarray(rgb), size, interpolation=cv2.INTER_AREA)
         return small
+
+
+def _there(flow: Floats) -> tuple[Floats, Floats]:
+    """The columns and the lines of the places that a flow names."""
+    height, width = flow.shape[:2]
+    columns, lines = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    return columns + flow[:, :, 0], lines[:, None] + flow[:, :, 1]
+
+
+def _summed(values: Floats) -> Floats:
+    """Over the last axis, which is short: a tenth of the time of NumPy's `sum`, in the same order."""
+    first, *others = np.moveaxis(values, 2, 0)
+    return reduce(np.add, others, first)

@@ -35,8 +35,9 @@ def here(name: str) -> bool:
     return find_spec(name) is not None and find_spec("onnx") is not None
 
 
-def load_program(name: str, graph: bytes, *, threads: int, cache: Path | None = None) -> Program:
-    """A graph, the bytes of an ONNX file, made ready by an engine: `threads` of the CPU at once.
+def load_program(name: str, graph: bytes, *, threads: int, cache: Path | None = None, calls: int = 1) -> Program:
+    """A graph, the bytes of an ONNX file, made ready by an engine: `threads` of the CPU at once, which so many `calls`
+    at a time, each from a thread of its own, share.
 
     `cache`: a folder where the engine keeps what it compiled, if it can; it is made. `AdaINKitError` for an engine that
     is not installed, or that refuses the graph.
@@ -49,7 +50,7 @@ def load_program(name: str, graph: bytes, *, threads: int, cache: Path | None = 
         told = f'the runtime {name!r} is not installed ({error}): pip install "adainkit[{ENGINES[name]}]"'
         raise AdaINKitError(told) from error
     try:
-        return (_openvino if name == "openvino" else _onnxruntime)(package, graph, threads, cache)
+        return (_openvino if name == "openvino" else _onnxruntime)(package, graph, threads, cache, calls)
     except (RuntimeError, ValueError, OSError) as error:  # both engines' own errors are RuntimeErrors
         told = " ".join(str(error).split())[:300]
         raise AdaINKitError(f"{name} cannot run this model ({told}); use runtime='torch'") from error
@@ -67,9 +68,11 @@ def openvino_core() -> Any:
     return importlib.import_module("openvino").Core()
 
 
-def _openvino(package: Any, graph: bytes, threads: int, cache: Path | None) -> Program:
+def _openvino(package: Any, graph: bytes, threads: int, cache: Path | None, calls: int) -> Program:
     # The precision is that of the graph's own types, never what the engine would choose on this processor.
-    told = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+    told = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+    # Calls side by side leave room for what else their program does: its threads are on no processor of their own.
+    told |= {"PERFORMANCE_HINT": "LATENCY"} if calls == 1 else {"NUM_STREAMS": calls, "ENABLE_CPU_PINNING": False}
     kept = told | ({"CACHE_DIR": str(cache)} if cache is not None and writable(cache) else {})
     core = openvino_core()
     model = core.read_model(graph)
@@ -179,9 +182,9 @@ def _kind(port: Any) -> Any:
     return {"bf16": np.uint16, "f16": np.float16, "f32": np.float32}[port.get_element_type().get_type_name()]
 
 
-def _onnxruntime(package: Any, graph: bytes, threads: int, cache: Path | None) -> Program:
+def _onnxruntime(package: Any, graph: bytes, threads: int, cache: Path | None, calls: int) -> Program:
     options = package.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = max(1, threads // calls)  # each call brings one
     options.log_severity_level = 3
     session = package.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 

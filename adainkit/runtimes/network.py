@@ -29,7 +29,7 @@ class CompiledNetwork:
     tensors in and out.
 
     The maps of a style, which are computed once for a picture, are the model's in torch. The two graphs are compiled
-    when they are first needed; `cache` as in `load_program`.
+    when they are first needed; `cache` and `calls` as in `load_program`.
     """
 
     model: AdaINModel
@@ -38,6 +38,7 @@ class CompiledNetwork:
     threads: int = 1
     cache: Path | None = None
     layout: torch.memory_format = torch.contiguous_format
+    calls: int = 1
 
     @property
     def kept(self) -> torch.dtype:
@@ -114,7 +115,7 @@ def compiled(network: CompiledNetwork, make: Any) -> Program:
     if network.engine == "tensorrt":
         device = next(model.parameters()).device
         return load_engine(graph, profiles(model.config)[make.__name__], device, network.cache)
-    return load_program(network.engine, graph, threads=network.threads, cache=network.cache)
+    return load_program(network.engine, graph, threads=network.threads, cache=network.cache, calls=network.calls)
 
 
 def _array(x: Tensor, kind: torch.dtype = torch.float32) -> Any:
