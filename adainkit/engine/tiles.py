@@ -102,12 +102,14 @@ def plan_tiles(height: int, width: int, tile: int, halo: int) -> list[Tile]:
 
 
 def cheapest_tiles(height: int, width: int, most: int, halo: int, rows: int | None = None) -> list[Tile]:
-    """Of the plans whose tiles see `most` cells, and `rows` of them, at most, the one that sees least in all. Below
-    three halos a side no tile sees less than that."""
+    """Of the plans whose tiles see `most` cells, and `rows` of them, at most, the one that sees least in all, but for
+    what whole cells round up. Three halos a side are seen in any case."""
     least = max(1, 3 * halo)
     most, rows = max(most, least**2), max(least, rows or height)
-    plans = []
+    plans: list[tuple[int, int, int]] = []
     for down in range(_count(height, min(rows, most), halo), max(1, height - 2 * halo) + 1):
+        if plans and (height + 2 * halo * (down - 1)) * width >= min(plans)[0]:
+            break  # more rows of tiles see more
         high = _view(height, down, halo)
         if most // high > 2 * halo or most // high >= width:
             across = _count(width, most // high, halo)
