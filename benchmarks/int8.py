@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from adainkit.net.model import AdaINModel
 from adainkit.runtimes import coders
 from adainkit.runtimes.engines import Program, load_program
 from adainkit.runtimes.network import CompiledNetwork
@@ -59,9 +60,11 @@ def run(rounds: int, side: int = 512, calibrated: int = 256, clock: str = "cpu")
     return rows
 
 
-def _stylizer(halves: Sequence[str], pictures: Sequence[np.ndarray], styles: Sequence[Style]) -> Stylizer:
+def _stylizer(
+    halves: Sequence[str], pictures: Sequence[np.ndarray], styles: Sequence[Style], model: AdaINModel | str = "lite"
+) -> Stylizer:
     """One in OpenVINO, float32, whose `halves` are quantized."""
-    stylizer = Stylizer(dtype="float32", device="cpu", cache=None, runtime="openvino")
+    stylizer = Stylizer(model, dtype="float32", device="cpu", cache=None, runtime="openvino")
     network = stylizer.executor().model
     assert isinstance(network, CompiledNetwork)
     tensors = {name: t.detach().numpy() for name, t in network.model.state_dict().items()}

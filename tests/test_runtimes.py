@@ -215,6 +215,23 @@ def test_an_engine_writes_nowhere_but_into_its_results(
         assert (room == 0xA5).all()
 
 
+def test_a_large_size_makes_room_for_itself_sooner() -> None:
+    made: list[str] = []
+    by_size = engines._BySize(lambda shapes: made.append(shapes[0][0]) or shapes[0][0])  # type: ignore[arg-type, func-returns-value, return-value]
+
+    def calls_until_made(name: str, size: int) -> int:
+        for number in range(1, 100):
+            if by_size.find(((name, (1,)),), size):
+                return number
+        return 0
+
+    large = engines._BySize.LARGE
+    assert [calls_until_made(*call) for call in (("a", large), ("b", large), ("c", large))] == [1, 1, 24]
+    assert [calls_until_made(*call) for call in (("d", 8 * large), ("e", 8 * large))] == [1, 3]
+    assert by_size.find((("d", (1,)),), 8 * large) == "d"
+    assert made == ["a", "b", "c", "d", "e"]
+
+
 _SIGNALS = """
 import signal
 import numpy as np

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from maps import identity
 
 from adainkit.engine.memory import memory_budget
-from adainkit.engine.tiles import plan_tiles, split_tile
+from adainkit.engine.tiles import Tile, cheapest_tiles, plan_tiles, split_tile
 from adainkit.engine.two_pass import Executor
 from adainkit.errors import Cancelled, ModelError, OutOfMemoryError
 from adainkit.net.config import LITE, VGG19, ModelConfig
@@ -34,18 +35,55 @@ def model(config: ModelConfig) -> AdaINModel:
     return AdaINModel(config).eval().requires_grad_(False)
 
 
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 50), st.integers(0, 6))
+def check_plan(parts: list[Tile], height: int, width: int, reach: int) -> tuple[int, int]:
+    """Every cell is given once, and all tiles see their halo and equally many cells: how many, in rows and columns."""
+    given_cells = np.zeros((height, width), int)
+    for part in parts:
+        given_cells[part.rows.given(1), part.columns.given(1)] += 1
+        for span, side in ((part.rows, height), (part.columns, width)):
+            assert span.cells > 0
+            assert 0 <= span.first <= max(0, span.start - reach)
+            assert min(side, span.stop + reach) <= span.last <= side
+    assert (given_cells == 1).all()
+    ((high, wide),) = {(p.rows.last - p.rows.first, p.columns.last - p.columns.first) for p in parts}
+    return high, wide
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 70), st.integers(0, 9))
 @settings(deadline=None)
 def test_a_plan_gives_every_cell_once_and_sees_the_halo(height: int, width: int, tile: int, reach: int) -> None:
-    given_cells = np.zeros((height, width), int)
-    for part in plan_tiles(height, width, tile, reach):
-        rows, columns = part.rows, part.columns
-        given_cells[rows.start : rows.stop, columns.start : columns.stop] += 1
-        for span, side in ((rows, height), (columns, width)):
-            assert 0 < span.stop - span.start <= tile
-            assert span.first == max(0, span.start - reach)
-            assert span.last == min(side, span.stop + reach)
-    assert (given_cells == 1).all()
+    high, wide = check_plan(plan_tiles(height, width, tile, reach), height, width, reach)
+    assert high <= min(height, tile + 2 * reach)
+    assert wide <= min(width, tile + 2 * reach)
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 4000), st.integers(0, 9), st.integers(1, 70))
+@settings(deadline=None)
+def test_no_plan_that_fits_sees_much_less_than_the_cheapest(
+    height: int, width: int, most: int, reach: int, rows: int
+) -> None:
+    parts = cheapest_tiles(height, width, most, reach, rows)
+    high, wide = check_plan(parts, height, width, reach)
+    least = max(1, 3 * reach)
+    most, rows = max(most, least**2), max(least, rows)
+    assert high * wide <= most
+    assert high <= rows
+    counts = [range(1, max(1, side - 2 * reach) + 1) for side in (height, width)]
+    for down, across in product(*counts):  # an axis is seen in parts, with two halos at each cut, or some cells more
+        sides = [-(-(n + 2 * reach * (k - 1)) // k) for n, k in ((height, down), (width, across))]
+        if sides[0] * sides[1] <= most and sides[0] <= rows:
+            assert sum(part.seen for part in parts) <= sides[0] * down * (sides[1] + 1) * across
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 70), st.integers(0, 9), st.integers(0, 9))
+@settings(deadline=None)
+def test_widened_tiles_see_more_and_still_equally_much(
+    height: int, width: int, tile: int, reach: int, more: int
+) -> None:
+    parts = plan_tiles(height, width, tile, reach)
+    high, wide = check_plan(parts, height, width, reach)
+    grown = check_plan([part.widened(more, (height, width)) for part in parts], height, width, reach + more)
+    assert grown == (min(height, high + 2 * more), min(width, wide + 2 * more))
 
 
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 30))
@@ -191,14 +229,14 @@ def test_a_network_is_told_where_in_the_picture_each_window_is(monkeypatch: pyte
 
     monkeypatch.setattr(net, "decode", noting)
     executor = Executor(net, torch.device("cpu"), torch.float32, tile=40)
-    features, statistics = executor.encode(torch.rand(1, 3, 100, 81))
+    features, statistics = executor.encode(torch.rand(1, 3, 250, 200))
     style = Style([m.mean[0] for m in statistics], [m.std[0] for m in statistics], "")
-    executor.decode(features, executor.modulate(statistics, [style], [1.0] * 3), 100, 81)
-    plan = plan_tiles(13, 11, 5, executor.halo.decode)
+    executor.decode(features, executor.modulate(statistics, [style], [1.0] * 3), 250, 200)
+    plan = plan_tiles(32, 25, 5, executor.halo.decode)
     assert origins == [
         (t.rows.first, t.columns.first, t.rows.last - t.rows.first, t.columns.last - t.columns.first) for t in plan
     ]
-    assert len(origins) == 9
+    assert len(origins) == 35
 
 
 def test_out_of_memory_halves_the_tile_and_goes_on_from_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,7 +322,7 @@ def test_cancelling_stops_within_a_tile() -> None:
     photo = np.zeros((64, 64, 3), np.uint8)
     with pytest.raises(Cancelled):
         stylizer.stylize(photo, stylizer.encode_style(photo), tile=16, progress=progress)
-    assert seen[-1] == ("decode", 64)
+    assert seen[-1] == ("decode", plan_tiles(32, 32, 8, halo(ONE_LEVEL).decode)[0].cells)
     assert [s for s in seen if s[0] == "encode"][-1] == ("encode", 32 * 32)
 
 
@@ -339,15 +377,19 @@ def test_auto_takes_no_tiles_that_are_small_for_their_halo(config: ModelConfig, 
     assert len(executor.plan(torch.empty(batch, 3, size, size, device="meta"), executor.halo.encode)[1]) == 1
 
 
-@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 70), st.integers(0, 9))
-def test_even_tiles_cover_each_cell_once_and_see_equally_much(height: int, width: int, tile: int, reach: int) -> None:
-    seen = np.zeros((height, width), int)
-    parts = plan_tiles(height, width, tile, reach, even=True)
-    for part in parts:
-        seen[part.rows.given(1), part.columns.given(1)] += 1
-        for span, length in ((part.rows, height), (part.columns, width)):
-            assert 0 < span.cells <= tile
-            assert 0 <= span.first <= max(0, span.start - reach)
-            assert min(length, span.stop + reach) <= span.last <= length
-    assert (seen == 1).all()
-    assert len({(p.rows.last - p.rows.first, p.columns.last - p.columns.first) for p in parts}) == 1
+class Keeping(AdaINModel):
+    """A network that computes in memory that is there, as OpenVINO does."""
+
+    keeps_memory = True
+    kept = torch.bfloat16
+
+
+@pytest.mark.parametrize("size", [(2048, 2048), (2160, 3840), (4096, 4096), (8192, 1024)])
+def test_auto_takes_larger_tiles_where_memory_is_kept(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAINKIT_MEMORY", "4G")
+    executor, finest = Executor(Keeping(LITE), torch.device("cpu"), torch.float32), LITE.levels[0]
+    for reach in (executor.halo.encode, executor.halo.decode):
+        _, tiles = executor.plan(torch.empty(1, 3, *size, device="meta"), reach)
+        pixels = [tile.seen * LITE.stride**2 for tile in tiles]
+        assert sum(pixels) <= 1.13 * size[0] * size[1]
+        assert max(pixels) * finest.channels // finest.stride**2 * 2 <= 32 << 20

@@ -26,7 +26,7 @@ from ..net.adain import AffineMap, Moments, merge_moments
 from ..style import Style
 from .finish import Finish, Measured, shown
 from .memory import memory_budget
-from .tiles import Span, Tile, plan_tiles
+from .tiles import Span, Tile
 from .two_pass import Executor
 
 __all__ = ["StripWork", "TiledStrips"]
@@ -34,10 +34,6 @@ __all__ = ["StripWork", "TiledStrips"]
 Box: TypeAlias = tuple[int, int, int, int]
 """Pixels of a picture: top, bottom, left, right."""
 _Maps: TypeAlias = Sequence[Sequence[AffineMap]]  # by region
-
-# Halos a side of a tile on the CPU. With more of them less is seen twice, which new pages for larger tensors eat up
-# again, and 100 megapixels took 3.4 GB; with 8 of `lite`'s a tile sees 1120 pixels.
-_HALOS = 8
 
 
 class StripWork(ABC):
@@ -66,8 +62,11 @@ class StripWork(ABC):
         """The error that the work itself, not the use of its rows, ended with."""
         self.stride = executor.stride
         self._margin = -(-self.finish.reach // self.stride)  # cells of the result itself
-        self.reach = executor.halo.encode + executor.halo.decode + self._margin
-        self._grid, self.tiles = self._plan()
+        self.reach = executor.halo.decode + self._margin
+        """Cells of features that a tile must see around its own ones."""
+        picture = torch.empty(1, 3, source.height, source.width, device="meta")
+        self._grid, _ = executor.plan(picture, self.reach)
+        self.tiles = self._plan(self.reach, executor.halo.encode)
         self._hidden: ColorStatistics | None = None  # what transparent pixels are taken for
 
     def result(
@@ -126,20 +125,16 @@ class StripWork(ABC):
         columns = tile.columns.given(self.stride, self.source.width)
         return rows.start, rows.stop, columns.start, columns.stop
 
-    def _plan(self) -> tuple[tuple[int, int], list[Tile]]:
-        """The grid of cells, and tiles whose strips fit into the budget, too."""
-        picture = torch.empty(1, 3, self.source.height, self.source.width, device="meta")
-        grid, tiles = self.executor.plan(picture, self.reach)
-        size = max(tiles[0].rows.cells, tiles[0].columns.cells)
-        if self.executor.tile == "auto":
-            if self.executor.device.type == "cpu":
-                size = min(size, _HALOS * self.reach)
-            # bytes of a row of cells; there are one strip of the input and two of the output
-            row = self.source.width * self.stride * 4 * self.kind.itemsize
-            most = memory_budget(torch.device("cpu")) // (3 * row) - self.reach
-            least = self.reach  # below that a tile is less than a ninth of what it sees
-            size = max(min(size, most), min(least, max(grid)))
-        return grid, plan_tiles(*grid, size, self.reach)
+    def _plan(self, reach: int, around: int) -> list[Tile]:
+        """Tiles whose strips fit into the budget, too; `around`: cells that are read around what they see."""
+        executor = self.executor
+        if executor.tile != "auto":
+            picture = torch.empty(1, 3, self.source.height, self.source.width, device="meta")
+            return executor.plan(picture, reach)[1]
+        # bytes of a row of cells; there are one strip of the input and two of the output
+        row = self.source.width * self.stride * 4 * self.kind.itemsize
+        rows = memory_budget(torch.device("cpu")) // (3 * row) - 2 * around
+        return executor.fast_tiles(self._grid, reach, rows=max(1, rows), around=around)
 
 
 class TiledStrips(StripWork):
@@ -166,21 +161,22 @@ class TiledStrips(StripWork):
             top -= self.written
             rows[top : top + own.height, left:right] = self._samples(output, own, box, color)
 
-        for band in self._bands(2):
+        for band in self._bands(self.tiles, 2):
             top, bottom, _, _ = self._box(band[0])
             rows = np.empty((bottom - top, *self.shape[1:]), self.kind)
-            self._run(band, run, 2)
+            self._run(band, run, 2, self.reach)
             yield rows
 
     def _statistics(self) -> list[list[Moments]]:
         """Pass one: every region's and level's statistics over the whole picture."""
         collected: list[list[list[Moments]]] = []  # the whole picture, then the regions; levels; parts
 
+        reach = self.executor.halo.encode
+
         def run(tile: Tile) -> None:
-            near = tile.seeing(self.executor.halo.encode, self._grid)
-            picture, features = self._encoded(near)
-            own = self._cropped(features, near, near)
-            alpha = self._own(picture, near).alpha
+            picture, features = self._encoded(tile)
+            own = self._cropped(features, tile, tile)
+            alpha = self._own(picture, tile).alpha
             weights = [alpha]
             if self.covers is not None:
                 covers = self.covers.window(*self._box(tile)).chunk(len(self.covers), 1)
@@ -191,8 +187,8 @@ class TiledStrips(StripWork):
                 for merged, part in zip(levels, new, strict=True):
                     merged.append(part)
 
-        for band in self._bands(1):
-            self._run(band, run, 1)
+        for band in self._bands(self._plan(reach, 0), 1):
+            self._run(band, run, 1, reach)
             collected = [[[merge_moments(parts)] for parts in levels] for levels in collected]
         whole, *regions = [[_narrow(m) for (m,) in levels] for levels in collected]
         if self.covers is None:
@@ -207,8 +203,8 @@ class TiledStrips(StripWork):
             output, own = self._stylized(tile, maps)
             measured.append(self._measured(output, own, self._box(tile)))
 
-        for band in self._bands(2):
-            self._run(band, run, 2)
+        for band in self._bands(self.tiles, 2):
+            self._run(band, run, 2, self.reach)
         return self.finish.map_of(measured)
 
     def _encoded(self, tile: Tile) -> tuple[Picture, list[Tensor]]:
@@ -220,20 +216,20 @@ class TiledStrips(StripWork):
 
     def _stylized(self, tile: Tile, maps: _Maps) -> tuple[Tensor, Picture]:
         """What a tile gives, `(1, 3, h, w)` float32 in [0, 1] on the CPU, and the picture there."""
-        picture, features = self._encoded(tile)
-        grown = tile.grown(self._margin, self._grid)
-        near = grown.seeing(self.executor.halo.decode, self._grid)
-        seen = Tile(*(Span(s.first, s.last, s.first, s.last) for s in (near.rows, near.columns)))
-        features = self._cropped(features, tile, seen)
+        wide = tile.widened(self.executor.halo.encode, self._grid)
+        picture, features = self._encoded(wide)
+        seen = Tile(*(Span(s.first, s.last, s.first, s.last) for s in (tile.rows, tile.columns)))
+        features = self._cropped(features, wide, seen)
         everywhere = slice(None)
         local = [m.window(everywhere, everywhere) for m in region_maps(maps, self._shares(seen), self.executor.device)]
-        output = self.executor.model.decode(features, local, (near.rows.first, near.columns.first))
-        wide = self._own(picture, grown)
-        output = output[:, :, near.rows.inside(self.stride), near.columns.inside(self.stride)]
-        output = output[:, :, : wide.height, : wide.width].clamp(0, 1).cpu()
+        output = self.executor.model.decode(features, local, (tile.rows.first, tile.columns.first))
+        grown = tile.grown(self._margin, self._grid)
+        more = self._own(picture, wide.grown(self._margin, self._grid))
+        output = output[:, :, grown.rows.inside(self.stride), grown.columns.inside(self.stride)]
+        output = output[:, :, : more.height, : more.width].clamp(0, 1).cpu()
         if self.controls.detail:
-            output = self.finish.detail(output, self._shown(wide))
-        own = self._own(picture, tile)
+            output = self.finish.detail(output, self._shown(more))
+        own = self._own(picture, wide)
         top, left = (
             self.stride * (inner.start - outer.start)
             for inner, outer in ((tile.rows, grown.rows), (tile.columns, grown.columns))
@@ -276,23 +272,23 @@ class TiledStrips(StripWork):
         """Work in cells: one for each that is encoded, one for each that is decoded."""
         return self._grid[0] * self._grid[1] * self._cost
 
-    def _bands(self, cost: int) -> Iterator[list[Tile]]:
+    def _bands(self, tiles: list[Tile], cost: int) -> Iterator[list[Tile]]:
         """A pass: the rows of tiles, from top to bottom."""
         self._pass += 1
-        bands = [list(band) for _, band in groupby(self.tiles, key=lambda tile: tile.rows.start)]
+        bands = [list(band) for _, band in groupby(tiles, key=lambda tile: tile.rows.start)]
         for number, band in enumerate(bands, 1):
             self.at = f"strip {number} of {len(bands)} in pass {self._pass} of {self._passes}"
             yield band
             self._done += cost * sum(tile.cells for tile in band)
 
-    def _run(self, band: list[Tile], run: Callable[[Tile], None], cost: int) -> None:
-        """Run a row of tiles; `cost` is 2 where they are decoded, too."""
+    def _run(self, band: list[Tile], run: Callable[[Tile], None], cost: int, reach: int) -> None:
+        """Run a row of tiles, which see `reach` cells around their own; `cost` is 2 where they are decoded, too."""
 
         def tell(_: str, done: int, __: int) -> None:
             if self.progress is not None:
                 self.progress("stylize", self._done + cost * done, self._total)
 
-        self.executor.each(band, self._grid, self.reach, run, "stylize", tell)
+        self.executor.each(band, self._grid, reach, run, "stylize", tell)
 
 
 def _wide(m: Moments) -> Moments:

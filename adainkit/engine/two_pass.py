@@ -28,7 +28,7 @@ from ..net.network import Network
 from ..style import Style
 from .memory import memory_budget, memory_errors
 from .plain_moments import has_plain_moments, plain_moments
-from .tiles import Tile, plan_tiles, split_tile
+from .tiles import Tile, cheapest_tiles, plan_tiles, split_tile
 
 __all__ = ["Executor", "TileSize"]
 
@@ -45,7 +45,7 @@ class Executor:
         self.halo = halo(model.config)
         self.kept = model.kept or dtype
         """What features are kept as."""
-        self._fitting: dict[str, int] = {}  # by stage, the cells of a tile that may still fit, once one has not
+        self._fitting: dict[str, int] = {}  # by stage, the cells that a tile may see, once one did not fit
 
     def encode(
         self, rgb: Tensor, weight: Tensor | None = None, progress: Progress | None = None
@@ -163,18 +163,34 @@ class Executor:
         smallest = 1 if cells else self.model.config.min_size
         unit = 1 if cells else self.stride
         height, width = (-(-max(side, smallest) // unit) for side in x.shape[2:])
-        size = max(height, width)
+        grid = height, width
         if self.tile == "auto":
-            per_pixel = activations_per_pixel(self.model.config) * torch.finfo(self.dtype).bits // 8
-            pixels = memory_budget(self.device) // (_OVERHEAD * per_pixel * len(x))
-            if height * width * self.stride**2 > pixels:
-                size = max(isqrt(pixels) // self.stride - 2 * reach, reach)  # less than that sees nine times as much
-            size = min(size, self._fast_size(height, width, len(x), reach))
-        elif self.tile is not None:
-            size = self.tile // self.stride
-            if size < min(2 * reach, height, width):
-                log.warning("tile=%d is slow: a tile sees %d pixels more on every side", self.tile, reach * self.stride)
-        return (height, width), plan_tiles(height, width, max(1, size), reach, self.model.keeps_memory)
+            return grid, self.fast_tiles(grid, reach, len(x))
+        size = max(grid) if self.tile is None else max(1, self.tile // self.stride)
+        if size < min(2 * reach, *grid):
+            log.warning("tile=%d is slow: a tile sees %d pixels more on every side", self.tile, reach * self.stride)
+        return grid, plan_tiles(*grid, size, reach)
+
+    def fast_tiles(
+        self, grid: tuple[int, int], reach: int, batch: int = 1, rows: int | None = None, around: int = 0
+    ) -> list[Tile]:
+        """The tiles that run fastest among those that fit into memory, and that see `rows` of cells at most. `around`:
+        cells that are encoded around what each of them sees.
+
+        On the CPU, large tensors cost new pages, but where memory is kept only those that go in and come out.
+        """
+        config, cells, size = self.model.config, grid[0] * grid[1], torch.finfo(self.dtype).bits // 8
+        of_cells = self.stride**2 * batch
+        most = memory_budget(self.device) // (_OVERHEAD * activations_per_pixel(config) * size * of_cells)
+        if self.device.type == "cpu":
+            largest = largest_per_pixel(config) * float(size)
+            if self.model.keeps_memory:
+                largest = max(12, *(level.channels / level.stride**2 * self.kept.itemsize for level in config.levels))
+            fast = int(_PAGED / (largest * of_cells))
+            side = isqrt(fast) - 1  # a cell less, for the layers' own padding
+            if cells > fast and side >= (_HALOS + 2) * reach:
+                most = min(most, side**2)
+        return cheapest_tiles(*grid, max(0, isqrt(most) - 2 * around) ** 2 if around else most, reach, rows)
 
     def fast_batch(self, height: int, width: int) -> int:
         """How many pictures of a size run fastest together: on the CPU small ones, of which Python's share is large.
@@ -185,18 +201,6 @@ class Executor:
             return 1 << 30
         one = largest_per_pixel(self.model.config) * height * width * torch.finfo(self.dtype).bits // 8
         return max(1, _PAGED // 2 // one)
-
-    def _fast_size(self, height: int, width: int, batch: int, reach: int) -> int:
-        """Cells a side of the tiles that run fastest, of about equal size: on the CPU, large tensors cost new pages."""
-        whole = max(height, width)
-        if self.device.type != "cpu":
-            return whole
-        per_cell = largest_per_pixel(self.model.config) * self.stride**2 * torch.finfo(self.dtype).bits // 8 * batch
-        seen = isqrt(_PAGED // per_cell) - 1  # a cell less, for the layers' own padding
-        most = seen - 2 * reach
-        if height * width * per_cell <= _PAGED or most < _HALOS * reach:
-            return whole
-        return max(-(-side // -(-side // most)) for side in (height, width))
 
     def each(
         self,
@@ -214,7 +218,7 @@ class Executor:
             progress(stage, 0, total)
         while todo:
             tile = todo.pop()
-            if tile.cells > largest:
+            if tile.seen > largest and tile.cells > 1:
                 todo += reversed(split_tile(tile, *whole, reach))
                 continue
             with memory_errors() as failed, no_autocast(self.device.type):
@@ -227,7 +231,7 @@ class Executor:
                     ) from failed[0]
                 log.info("out of memory: going on with smaller tiles")
                 todo.append(tile)
-                largest = self._fitting[stage] = tile.cells - 1
+                largest = self._fitting[stage] = tile.seen - 1
                 continue
             done += tile.cells
             if progress is not None:
@@ -244,7 +248,8 @@ class Executor:
 # which glibc asks the system for new pages at every allocation.
 _STRIP = 1 << 19
 # glibc asks the system for new pages at every allocation from here on (DEFAULT_MMAP_THRESHOLD_MAX), and touching them
-# takes longer than most layers' arithmetic: whole pictures of 2048 px took 1.36 times as long as tiles of 768.
+# takes longer than most layers' arithmetic: whole pictures of 2048 px took 1.36 times as long as tiles of 768. OpenVINO
+# keeps what lies between; `lite`'s encoder takes 1.2 times as long where its finest level is larger, in 2 megapixels.
 _PAGED = 32 << 20
 # What a tile sees twice costs, too: from 12 halos a side on at most (1 + 2 / 12)^2 = 1.36 times the work, that gain.
 _HALOS = 12

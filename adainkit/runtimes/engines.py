@@ -87,8 +87,8 @@ def _openvino(package: Any, graph: bytes, threads: int, cache: Path | None, call
 
     def run(inputs: Mapping[str, Array]) -> dict[str, Array]:
         with _memory():
-            large = sum(x.nbytes for x in inputs.values()) >= _BySize.LARGE
-            found = by_size.find(tuple((name, x.shape) for name, x in inputs.items()), large)
+            size = sum(x.nbytes for x in inputs.values())
+            found = by_size.find(tuple((name, x.shape) for name, x in inputs.items()), size)
             return (found or of_any_size).run(inputs)
 
     return run
@@ -100,8 +100,8 @@ _Shapes: TypeAlias = "tuple[tuple[str, tuple[int, ...]], ...]"
 class _BySize:
     """Models that are compiled for one size, whose graph is fused further: a third of the time for the same bits.
     Compiling takes a tenth of a second, which pays for a size that comes again, and at once for `LARGE` bytes of input.
-    Each has memory of its own, so there are `MOST`, and one makes room only if it was not in use for `PATIENCE` calls:
-    tiles may be of several sizes."""
+    Each has memory of its own, so there are `MOST`, and one makes room only if it was not in use for `PATIENCE` calls,
+    since sizes may alternate, or for as many fewer as a call of the other one is larger than `LARGE`."""
 
     MOST, PATIENCE, REMEMBERED = 2, 24, 64
     LARGE = (
@@ -113,11 +113,12 @@ class _BySize:
         self._seen: OrderedDict[_Shapes, int] = OrderedDict()
         self._made: OrderedDict[_Shapes, _Requests] = OrderedDict()
 
-    def find(self, shapes: _Shapes, large: bool) -> _Requests | None:
-        """The model of a size, made if it is time for that; else None."""
+    def find(self, shapes: _Shapes, size: int) -> _Requests | None:
+        """The model of a size, made if it is time for that; else None. `size`: bytes of the input."""
         with self._lock:
             self._calls += 1
-            if (large or shapes in self._seen) and shapes not in self._made and self._room():
+            wanted = size >= self.LARGE or shapes in self._seen
+            if wanted and shapes not in self._made and self._room(self.PATIENCE * self.LARGE // max(size, self.LARGE)):
                 self._made[shapes] = self._make(shapes)
             self._seen[shapes] = self._calls
             self._seen.move_to_end(shapes)
@@ -127,11 +128,11 @@ class _BySize:
                 self._made.move_to_end(shapes)
             return self._made.get(shapes)
 
-    def _room(self) -> bool:
+    def _room(self, patience: int) -> bool:
         if len(self._made) < self.MOST:
             return True
         oldest = next(iter(self._made))
-        if self._calls - self._seen.get(oldest, 0) <= self.PATIENCE:
+        if self._calls - self._seen.get(oldest, 0) <= patience:
             return False
         del self._made[oldest]
         return True
