@@ -49,8 +49,10 @@ def encoder(
     x, index, levels, now = "picture", 0, 0, False
     for step in config.encoding:
         if step.name == "tap":
-            low = graph.half(x) if kept == "FLOAT16" else x if now else graph.cast(x, True)
-            low = x if precision == "float32" else low
+            if precision == "float32" or (kept == "BFLOAT16" and now):
+                low = x
+            else:
+                low = graph.half(x) if kept == "FLOAT16" else graph.cast(x, True)
             name = graph.result(low, f"level{levels}")
             x = name if low == x else x
             outputs[name] = ["batch", step.after.channels, f"height{levels}", f"width{levels}"]

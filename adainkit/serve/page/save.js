@@ -3,13 +3,13 @@
 import { call, formOf, pause, patiently } from "./api.js";
 import { look, weighted } from "./look.js";
 import { say, tell } from "./notices.js";
+import { LARGE } from "./place.js";
 import { t } from "./strings.js";
 
 const get = (id) => document.getElementById(id);
 const endings = { png: "png", jpeg: "jpg", webp: "webp" };
 const names = { png: "PNG", jpeg: "JPEG", webp: "WebP" };
 const films = { "video/mp4": "mp4", "video/quicktime": "mov", "video/x-matroska": "mkv", "video/webm": "webm" };
-const LARGE = 12e6; // pixels: beyond, nothing waits for one answer, which a service gives within its time or not at all
 const unfit = /[^\p{L}\p{N} _-]+/gu; // for a file's name
 let working = null;
 
