@@ -284,7 +284,7 @@ def off(found: np.ndarray[Any, Any], expected: Any) -> int:
 def test_a_photograph_in_two_presets_is_what_python_paints(
     visit: Visit, photo: np.ndarray[Any, Any], stylizer: Stylizer
 ) -> None:
-    assert visit.enter() == "Ready, without a network too: WebAssembly"
+    assert visit.enter() == "Ready, offline too: WebAssembly"
     visit.begin(png(photo))
     for style in ("coral", "ukiyo-e"):
         visit.choose(style)
@@ -400,7 +400,7 @@ def test_several_threads_where_the_host_allows_them(
 ) -> None:
     with serving_files(site, ISOLATED) as (address, _), visiting(browser, address) as visit:
         told = visit.enter()
-        threads = visit.page.evaluate("Math.min(4, Math.ceil(navigator.hardwareConcurrency / 2))")
+        threads = visit.page.evaluate("Math.min(4, navigator.hardwareConcurrency)")
         assert told.endswith(f"WebAssembly × {threads}" if threads > 1 else "WebAssembly")
         visit.begin(png(photo[:120, :150]))
         visit.choose("coral")
@@ -426,16 +426,26 @@ def test_what_goes_wrong_is_told(visit: Visit, photo: np.ndarray[Any, Any]) -> N
 
 
 @pytest.mark.slow
-def test_without_the_engine_the_page_says_so(browser: Any, site: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", ["no engine", "wrong results"])
+def test_an_engine_that_is_missing_or_wrong_is_told(browser: Any, site: Path, tmp_path: Path, fault: str) -> None:
     folder = tmp_path / "site"
     shutil.copytree(site, folder)
-    (folder / "ort" / "ort.wasm.min.js").unlink()
+    if fault == "no engine":
+        (folder / "ort" / "ort.wasm.min.js").unlink()
+    else:
+        facts = json.loads((folder / "model.json").read_text("utf-8"))
+        picture = bytearray(base64.b64decode(facts["check"]["result"]))
+        picture[100] ^= 4
+        facts["check"]["result"] = base64.b64encode(picture).decode()
+        (folder / "model.json").write_text(json.dumps(facts), "utf-8")
     with serving_files(folder) as (address, _):
         context = browser.new_context(locale="en-US")
         visit = Visit(context.new_page(), address)
         visit.page.goto(f"{address}?engine=wasm")
         visit.page.locator("#here[data-state=broken]").wait_for()
-        assert "does not work" in visit.page.locator("#here").inner_text()
+        told = visit.page.locator("#here").inner_text()
+        assert "does not work" in told
+        assert ("results are wrong by" in told) == (fault == "wrong results")
         context.close()
 
 

@@ -46,6 +46,7 @@ async function load(name) {
   const [main, mjs, wasm] = FILES[name].map(here);
   const ort = await import(main);
   ort.env.wasm.wasmPaths = { mjs, wasm };
+  ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
   ort.env.logLevel = "error";
   const options = { executionProviders: [name], graphOptimizationLevel: "all", logSeverityLevel: 3 };
   const sessions = {};

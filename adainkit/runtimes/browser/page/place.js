@@ -27,6 +27,7 @@ function post(verb, values, { signal, progress } = {}) {
 }
 
 worker.addEventListener("message", ({ data: { job, result, share, trouble, values, stopped } }) => {
+  if (!jobs.has(job)) return; // given up when the worker failed
   const { settle, fail, progress } = jobs.get(job);
   if (share !== undefined) return progress?.(share);
   jobs.delete(job);
