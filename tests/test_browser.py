@@ -364,6 +364,10 @@ def test_it_paints_without_a_network_after_the_first_visit(
         visit.enter()
         assert "GET /ort/ort-wasm-simd-threaded.wasm" in asked
         assert not any("asyncify" in line for line in asked), "of two engines the one that is needed"
+        devtools = context.new_cdp_session(visit.page)
+        assert devtools.send("Page.getAppManifest")["errors"] == []
+        found = [error["errorId"] for error in devtools.send("Page.getInstallabilityErrors")["installabilityErrors"]]
+        assert [error for error in found if error != "in-incognito"] == [], "it can be installed"
     visit.page.reload()
     visit.page.locator("#here[data-state=offline]").wait_for()
     assert visit.page.evaluate("crossOriginIsolated"), "what is kept may use threads"

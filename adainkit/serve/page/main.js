@@ -1,7 +1,7 @@
 // The page: what is open, and what follows from a change.
 
 import { ServiceError } from "./api.js";
-import { isBrushing, brushing, maskFile, newMask, startBrush } from "./brush.js";
+import { isBrushing, brushing, finalMask, maskFile, newMask, startBrush } from "./brush.js";
 import { Camera } from "./camera.js";
 import { frameOf } from "./film.js";
 import { addPainting, all, loadStyles, mark, refresh, reveal, startGallery } from "./gallery.js";
@@ -189,7 +189,7 @@ function save(event) {
   if (open.kind === "film") return saveFilm(open.film);
   const { blob, name } = open;
   const [width, height] = finalSize(open.width, open.height, look.controls);
-  return savePicture({ name, width, height, copy: (anew) => copyOf(blob, anew), mask: maskFile() });
+  return savePicture({ name, width, height, copy: (anew) => copyOf(blob, anew), mask: finalMask() });
 }
 
 async function trySample() {

@@ -82,7 +82,7 @@ async function during(work) {
   }
 }
 
-/** Paint a picture at full size and hand it over. `copy` gives the service's copy of it. */
+/** Paint a picture at full size and hand it over. `copy` gives the service's copy of it, `mask` is a promise. */
 export function savePicture({ name, width, height, copy, mask }) {
   return during(async (signal) => {
     const size = { w: width, h: height };
@@ -93,7 +93,7 @@ export function savePicture({ name, width, height, copy, mask }) {
     const make = async (anew) => patiently("v1/stylize", {
       method: "POST", signal, accept: asJob ? "application/json" : undefined,
       body: formOf({
-        picture_id: (await copy(anew)).id, ...fields(), mask, format: kind,
+        picture_id: (await copy(anew)).id, ...fields(), mask: await mask, format: kind,
         quality: kind === "png" ? null : get("quality").value,
       }),
     });

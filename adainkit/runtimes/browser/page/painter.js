@@ -8,7 +8,9 @@ import { bytesOf, loadEngine } from "./engine.js";
 import { Picture } from "./picture.js";
 
 const MOST = 1 << 28; // pixels of a picture that is opened, as in Python
-const KEPT = 4; // opened pictures, each at one size
+const KEPT = 4; // opened pictures, each at one size,
+const LARGE = 2e6; // of no more pixels than these
+const HELD = 100; // files; whoever asks for one that is no longer there is told so, and sends it again
 const styles = new Map();
 const blobs = new Map();
 const opened = new Map(); // "id size" -> Picture, the newest last
@@ -81,6 +83,7 @@ async function open({ blob }) {
   bitmap.close();
   number += 1;
   blobs.set(String(number), blob);
+  if (blobs.size > HELD) blobs.delete(blobs.keys().next().value);
   return { id: String(number), width, height };
 }
 
@@ -107,7 +110,7 @@ async function sized(id, width, height) {
   if (!blobs.has(id)) throw new Trouble("here.gone");
   const picture = opened.get(key) ?? (await decoded(blobs.get(id))).resized(width, height);
   opened.delete(key);
-  opened.set(key, picture);
+  if (width * height <= LARGE) opened.set(key, picture);
   if (opened.size > KEPT) opened.delete(opened.keys().next().value);
   return picture;
 }
