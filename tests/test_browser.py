@@ -25,7 +25,10 @@ from adainkit import AdaINKitError, ModelError, Style, Stylizer
 from adainkit.cli.entry import main
 from adainkit.runtimes import browser_page, packed, web_package
 from adainkit.runtimes.exported import GRAPHS
+from adainkit.runtimes.lean import LeanStylizer, with_graphs
+from adainkit.runtimes.model_file import read_model
 from adainkit.runtimes.web_package import ENGINE_FILES, PACKAGE, VERSION
+from adainkit.store.weights import resolve
 from benchmarks.static_site import ISOLATED, serving_files
 
 onnx = pytest.importorskip("onnx")
@@ -91,7 +94,7 @@ def test_packed_tensors_are_those_of_the_graph_to_half_a_unit() -> None:
     kernel = random.normal(0, 1, (32, 16, 3, 3)).astype(np.float32) * sizes.astype(np.float32)
     matrix = random.normal(0, 1, (80, 64)).astype(np.float32) * np.geomspace(1e-3, 1, 64).astype(np.float32)
     matrix[:, 5] = 0
-    tensors = {"kernel": kernel, "matrix": matrix}
+    tensors = {"kernel": kernel, "first": matrix, "second": matrix[::-1].copy(), "matrix": matrix * 2}
     nodes = [onnx.helper.make_node("Identity", [name], [f"{name}_out"]) for name in tensors]
     told = [
         onnx.helper.make_tensor_value_info(f"{name}_out", onnx.TensorProto.FLOAT, x.shape)
@@ -106,15 +109,31 @@ def test_packed_tensors_are_those_of_the_graph_to_half_a_unit() -> None:
     data = gzip.decompress(packed.packed(model))
     onnx.checker.check_model(data, full_check=True)
     found = load_program(engine, data, threads=1)({})
-    for (name, x), axes in zip(tensors.items(), ((1, 2, 3), (0,)), strict=True):
-        unit = abs(x).max(axes, keepdims=True) / (2 ** (packed.BITS[name] - 1) - 1)
+    for (name, x), axes in zip(tensors.items(), ((1, 2, 3), 0, 0, 0), strict=True):
+        unit = abs(x).max(axes, keepdims=True) / (2 ** (packed.BITS["first" if name == "second" else name] - 1) - 1)
         assert (abs(found[f"{name}_out"] - x) <= unit * 0.501).all()
+
+
+def test_packed_weights_change_little(photos: dict[str, np.ndarray[Any, Any]]) -> None:
+    config = (model := read_model(resolve("lite"))).config
+    made = {name: make(config, model.tensors) for name, make in browser_page._GRAPHS.items()}
+    plain = LeanStylizer("lite", threads=1)
+    close = with_graphs(plain, {name: gzip.decompress(packed.packed(graph)) for name, graph in made.items()})
+    y, x = np.mgrid[0:120, 0:160]
+    ramp = np.stack([x * 1.5, y * 2, 0 * x + 90], -1).astype(np.uint8)
+    for picture in (ramp, ramp // 8, *(photos[name][:200, 100:340] for name in ("chelsea", "coffee", "rocket"))):
+        differences = [
+            abs(plain.stylize(picture, style).astype(int) - close.stylize(picture, style))
+            for style in ("calanque", "ember", "iris", "ukiyo-e")
+        ]
+        assert max(each.max() for each in differences) <= CLOSE
+        assert max(each.mean() for each in differences) <= 0.1
 
 
 def test_a_model_that_packing_changes_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_engine: None
 ) -> None:
-    monkeypatch.setattr(packed, "BITS", {"kernel": 5, "matrix": 5})
+    monkeypatch.setattr(packed, "BITS", dict.fromkeys(packed.BITS, 5))
     with pytest.raises(ModelError, match=r"with packed weights results differ by \d+ of 255, 2 is allowed"):
         browser_page.export_page("lite", tmp_path / "site")
     assert not (tmp_path / "site").exists()
