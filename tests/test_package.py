@@ -190,6 +190,8 @@ def test_wheel_holds_code_weights_presets_and_recipes(wheel_names: list[str]):
     for folder, pattern in (
         (PACKAGE / "weights", "*.safetensors"),
         (PACKAGE / "presets", "*"),
+        (PACKAGE / "runtimes/browser/page", "*"),
+        (PACKAGE / "runtimes/browser", "*.*"),
         (ROOT / "training/configs", "*.yaml"),
     ):
         found = list(folder.glob(pattern))
@@ -204,8 +206,8 @@ def test_wheel_holds_nothing_else(wheel_names: list[str]):
         "training",
         f"adainkit-{pyproject_version()}.dist-info",
     }
-    help_pages = "adainkit/comfyui_pack/comfyui_nodes/web/docs/"  # their pictures
-    others = [name for name in wheel_names if not name.startswith(help_pages)]
+    pictures = ("adainkit/comfyui_pack/comfyui_nodes/web/docs/", "adainkit/runtimes/browser/page/icon-")
+    others = [name for name in wheel_names if not name.startswith(pictures)]
     assert [name for name in others if name.endswith((".pth", ".pt", ".pyc", ".jpg", ".png"))] == []
 
 

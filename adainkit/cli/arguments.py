@@ -141,7 +141,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
     info = command("info", "tell what a picture is, and the settings that a result was made with")
     info.add_argument("pictures", nargs="+", metavar="FILE", help="picture files")
     _film_arguments(command("film", "paint a film, with its sound: video files, animations, numbered pictures"))
-    export.add_arguments(command("export", "write a model as ONNX or OpenVINO, for other programs"))
+    export.add_arguments(command("export", "write a model as ONNX, as OpenVINO, or as a page that runs in browsers"))
     _model3d_arguments(command("model3d", "paint a 3D model: the textures of its colors, without seams"))
     styles = command("styles", "list the presets")
     styles.add_argument("--model", default="lite", help="whose presets (default: lite)")

@@ -50,8 +50,10 @@ def encoder(
     x, index, levels, now = "picture", 0, 0, False
     for step in config.encoding:
         if step.name == "tap":
-            low = x if now and kept == graph.low else graph.half(x) if kept == "FLOAT16" else graph.cast(x, True)
-            low = x if precision == "float32" else low
+            if precision == "float32" or (now and kept == graph.low):
+                low = x
+            else:
+                low = graph.half(x) if kept == "FLOAT16" else graph.cast(x, True)
             name = graph.result(low, f"level{levels}")
             x = name if low == x else x
             outputs[name] = ["batch", step.after.channels, f"height{levels}", f"width{levels}"]

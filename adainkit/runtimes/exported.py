@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import AdaINKitError
 
-__all__ = ["EXPORTS", "FACTS", "GRAPHS", "README", "exported_files", "may_export"]
+__all__ = ["EXPORTS", "FACTS", "GRAPHS", "README", "exported_files", "may_export", "refuse"]
 
 EXPORTS = {"onnx": (".onnx",), "openvino": (".bin", ".xml"), "tensorrt": (".plan",)}
 """The kinds of export, and the endings of the files of each graph."""
@@ -30,10 +31,22 @@ def may_export(kind: str, folder: str | os.PathLike[str], overwrite: bool | None
 
     None, for one release more, replaces it with a `FutureWarning` to the caller of the caller.
     """
-    there = next((path for path in exported_files(kind, folder) if os.path.lexists(path)), None)
-    if there is None or overwrite:
+    files = exported_files(kind, folder)
+    if overwrite is not None:
+        return refuse(files, overwrite)
+    there = _first(files)
+    if there is None:
         return
-    if overwrite is False:
-        raise AdaINKitError(f"{there}: exists already; pass overwrite=True to replace it, or choose another folder")
     told = "exists already and is replaced; the next release refuses that: pass overwrite=True, or another folder"
     warnings.warn(f"{there}: {told}", FutureWarning, stacklevel=3)
+
+
+def refuse(files: Iterable[Path], overwrite: bool) -> None:
+    """`AdaINKitError` where one of the files is there, unless they may be replaced."""
+    there = None if overwrite else _first(files)
+    if there is not None:
+        raise AdaINKitError(f"{there}: exists already; pass overwrite=True to replace it, or choose another folder")
+
+
+def _first(files: Iterable[Path]) -> Path | None:
+    return next((path for path in files if os.path.lexists(path)), None)

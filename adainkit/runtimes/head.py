@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -32,6 +33,7 @@ def head_maps(
             parts += [f"{kind}_mean{i}", graph.node("Log", f"{kind}_std{i}")]
         return graph.node("Concat", *parts, axis=1)
 
+    @cache  # content and style have them in common
     def matrix(name: str) -> str:
         return graph.constant(np.ascontiguousarray(tensors[name].T))
 

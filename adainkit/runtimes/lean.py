@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
@@ -23,7 +24,7 @@ from .graph import Array
 from .model_file import read_model
 from .pictures import Source, as_given, opened, opened_mask
 
-__all__ = ["LeanStyle", "LeanStylizer"]
+__all__ = ["LeanStyle", "LeanStylizer", "with_graphs"]
 
 Styled: TypeAlias = "LeanStyle | Source"
 _PRESETS = Path(__file__).parent.parent / "presets"
@@ -234,6 +235,15 @@ class LeanStylizer:
             found = found[:, :, : max(0, size[0] - top), : max(0, size[1] - left)]
             output[:, :, top : top + found.shape[2], left : left + found.shape[3]] = np.clip(found, 0, 1)
         return output
+
+
+def with_graphs(stylizer: LeanStylizer, graphs: Mapping[str, bytes]) -> LeanStylizer:
+    """The same with other graphs of its architecture: `encoder`, `maps` and `decoder`."""
+    made, threads = copy(stylizer), os.cpu_count() or 1
+    loaded = {name: load_program(stylizer.runtime, data, threads=threads) for name, data in graphs.items()}
+    made._encoder = made._exact = loaded["encoder"]
+    made._maps, made._decoder = loaded["maps"], loaded["decoder"]
+    return made
 
 
 def _between(first: Array, second: Array, share: Array | float) -> Array:

@@ -1,5 +1,6 @@
 // The service's /v1: one function that asks, and errors that say what happened and what helps.
 
+import { ask } from "./place.js";
 import { t } from "./strings.js";
 
 let token = takeToken();
@@ -41,7 +42,7 @@ export async function call(path, { method = "GET", json, body, signal, accept } 
   if (json !== undefined) headers["Content-Type"] = "application/json";
   let response;
   try {
-    response = await fetch(address(path), {
+    response = await ask(address(path), {
       method, headers, signal, body: json === undefined ? body : JSON.stringify(json),
       credentials: "omit", cache: method === "GET" ? "default" : "no-store",
     });

@@ -17,6 +17,9 @@ let at = [0.5, 0.5];
 /** The mask's PNG, or null. */
 export function maskFile() { return file; }
 
+/** A promise of the mask as it is drawn: a stroke that has just ended counts. */
+export function finalMask() { return newest ?? Promise.resolve(null); }
+
 export function newMask(width, height) {
   mask.reset(width, height);
   file = newest = null;

@@ -1,7 +1,7 @@
 // The page: what is open, and what follows from a change.
 
 import { ServiceError } from "./api.js";
-import { isBrushing, brushing, maskFile, newMask, startBrush } from "./brush.js";
+import { isBrushing, brushing, finalMask, maskFile, newMask, startBrush } from "./brush.js";
 import { Camera } from "./camera.js";
 import { frameOf } from "./film.js";
 import { addPainting, all, loadStyles, mark, refresh, reveal, startGallery } from "./gallery.js";
@@ -10,6 +10,7 @@ import { changed, changes, inWords, look, weighted } from "./look.js";
 import { hush, say, tell } from "./notices.js";
 import { galleryControls, loadControls, measure, startPanel } from "./panel.js";
 import { copyOf, preview, shown } from "./photo.js";
+import { finalSize } from "./place.js";
 import { Previews } from "./previews.js";
 import { sample } from "./sample.js";
 import { offerFormats, saveFilm, savePicture, startSave } from "./save.js";
@@ -63,7 +64,8 @@ function paintGallery(only) {
 let later = 0;
 function onChange({ detail: { what, draft } }) {
   mark();
-  if (what === "slot") return;
+  saveText();
+  if (what === "slot" || what === "size") return;
   caption();
   repaint(draft);
   if (what === "styles" || what === "mix" || what === "alpha") return;
@@ -176,7 +178,8 @@ function view() {
 function saveText() {
   if (!open) return;
   const texts = { photo: "save.size", film: "save.film", camera: "camera.shot" };
-  get("save-text").textContent = t(texts[open.kind], { w: open.width, h: open.height });
+  const [w, h] = finalSize(open.width, open.height, look.controls);
+  get("save-text").textContent = t(texts[open.kind], { w, h });
 }
 
 function save(event) {
@@ -184,8 +187,9 @@ function save(event) {
   if (!open || !look.a) return;
   if (open.kind === "camera") return freeze();
   if (open.kind === "film") return saveFilm(open.film);
-  const { blob, name, width, height } = open;
-  return savePicture({ name, width, height, copy: (anew) => copyOf(blob, anew), mask: maskFile() });
+  const { blob, name } = open;
+  const [width, height] = finalSize(open.width, open.height, look.controls);
+  return savePicture({ name, width, height, copy: (anew) => copyOf(blob, anew), mask: finalMask() });
 }
 
 async function trySample() {

@@ -3,13 +3,13 @@
 import { call, formOf, pause, patiently } from "./api.js";
 import { look, weighted } from "./look.js";
 import { say, tell } from "./notices.js";
+import { LARGE } from "./place.js";
 import { t } from "./strings.js";
 
 const get = (id) => document.getElementById(id);
 const endings = { png: "png", jpeg: "jpg", webp: "webp" };
 const names = { png: "PNG", jpeg: "JPEG", webp: "WebP" };
 const films = { "video/mp4": "mp4", "video/quicktime": "mov", "video/x-matroska": "mkv", "video/webm": "webm" };
-const LARGE = 12e6; // pixels: beyond, nothing waits for one answer, which a service gives within its time or not at all
 const unfit = /[^\p{L}\p{N} _-]+/gu; // for a file's name
 let working = null;
 
@@ -82,7 +82,7 @@ async function during(work) {
   }
 }
 
-/** Paint a picture at full size and hand it over. `copy` gives the service's copy of it. */
+/** Paint a picture at full size and hand it over. `copy` gives the service's copy of it, `mask` is a promise. */
 export function savePicture({ name, width, height, copy, mask }) {
   return during(async (signal) => {
     const size = { w: width, h: height };
@@ -93,7 +93,7 @@ export function savePicture({ name, width, height, copy, mask }) {
     const make = async (anew) => patiently("v1/stylize", {
       method: "POST", signal, accept: asJob ? "application/json" : undefined,
       body: formOf({
-        picture_id: (await copy(anew)).id, ...fields(), mask, format: kind,
+        picture_id: (await copy(anew)).id, ...fields(), mask: await mask, format: kind,
         quality: kind === "png" ? null : get("quality").value,
       }),
     });

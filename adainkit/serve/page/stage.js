@@ -1,6 +1,7 @@
 // The picture on the wall: before and after, with a border between them that can be moved.
 
 import { inWords, look } from "./look.js";
+import { FINEST } from "./place.js";
 import { t } from "./strings.js";
 
 const frame = document.getElementById("frame");
@@ -47,7 +48,7 @@ export function paintAfter(bitmap) {
 export function wanted() {
   const box = frame.getBoundingClientRect();
   const longest = Math.max(box.width, box.height) * Math.min(2, devicePixelRatio || 1);
-  return Math.round(Math.min(1024, Math.max(384, longest)) / 64) * 64;
+  return Math.round(Math.min(FINEST, Math.max(384, longest)) / 64) * 64;
 }
 
 /** The label on the wall. `text` in place of the picture's size. */

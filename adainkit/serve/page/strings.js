@@ -1,4 +1,5 @@
-// What the page says, in English and Chinese. Elements name their text: data-t (content), data-l (label and tooltip).
+// What the page says, in English and Chinese. Elements name their text: data-t (content), data-l (label and tooltip). Where
+// this browser paints, and no service, a text whose key ends in ".here" takes the place of the one without.
 
 const en = {
   skip: "Skip to the picture",
@@ -126,6 +127,32 @@ const en = {
   "error.camera.closed.remedy": "Switch the camera on again.",
   "error.clipboard": "There is no picture to paste.",
   "error.clipboard.remedy": "Copy a picture first, then paste it here.",
+  "start.text.here": "Drop a photograph here, or paste one. Every style shows you that very picture.",
+  "start.private.here": "Nothing is uploaded: this browser paints, and your pictures stay on this device.",
+  "error.kind.here": "{name} is no picture.",
+  "error.kind.remedy.here": "Give a JPEG, PNG, WebP or AVIF picture; films are painted by the command: adainkit film",
+  "error.film.none.here": "Films are not painted in the browser.",
+  "error.film.none.remedy.here": "Paint it with the command: adainkit film",
+  "control.size": "Size",
+  "help.size": "The longest side of the download, in pixels. Strokes keep their width: in a larger picture they look finer.",
+  "choice.size.full": "Full",
+  "here.loading": "Getting ready …",
+  "here.ready": "Ready: {engine}",
+  "here.offline": "Ready, offline too: {engine}",
+  "here.transparent": "The painting is transparent all over.",
+  "here.transparent.remedy": "Choose one in which something is to be seen.",
+  "here.unreadable": "This browser cannot read the picture.",
+  "here.unreadable.remedy": "The file may be damaged, or of a kind that the browser does not know. Save it anew as JPEG or PNG.",
+  "here.large": "{w} × {h} pixels are too many for a browser.",
+  "here.large.remedy": "Paint it with the command: adainkit stylize",
+  "here.memory": "The browser's memory is not enough for this picture.",
+  "here.memory.remedy": "Choose a smaller size, or close other pages.",
+  "here.broken": "Painting does not work in this browser ({why}).",
+  "here.broken.remedy": "Load the page again; ?engine=wasm behind its address leaves the graphics card out.",
+  "here.gone": "This picture or style is no longer there.",
+  "here.gone.remedy": "Open it again.",
+  "here.format": "This browser writes no {format}.",
+  "here.format.remedy": "Choose PNG.",
 };
 
 const zh = {
@@ -254,6 +281,32 @@ const zh = {
   "error.camera.closed.remedy": "请重新打开摄像头。",
   "error.clipboard": "没有可粘贴的图片。",
   "error.clipboard.remedy": "请先复制一张图片，再粘贴到这里。",
+  "start.text.here": "把照片拖到这里，或直接粘贴。每种风格都会用这张照片给你看效果。",
+  "start.private.here": "不上传任何内容：由这个浏览器绘制，图片不离开这台设备。",
+  "error.kind.here": "{name} 不是图片。",
+  "error.kind.remedy.here": "请给出 JPEG、PNG、WebP 或 AVIF 图片；影片请使用命令：adainkit film",
+  "error.film.none.here": "浏览器里不能绘制影片。",
+  "error.film.none.remedy.here": "请使用命令：adainkit film",
+  "control.size": "大小",
+  "help.size": "下载图片的长边，以像素计。笔触的宽度不变：图片越大，笔触看起来越细。",
+  "choice.size.full": "原尺寸",
+  "here.loading": "正在准备……",
+  "here.ready": "就绪：{engine}",
+  "here.offline": "就绪，可离线使用：{engine}",
+  "here.transparent": "这幅画作完全透明。",
+  "here.transparent.remedy": "请选择一幅有内容的画作。",
+  "here.unreadable": "这个浏览器无法读取该图片。",
+  "here.unreadable.remedy": "文件可能已损坏，或是浏览器不认识的格式。请另存为 JPEG 或 PNG。",
+  "here.large": "{w} × {h} 像素对浏览器来说太多了。",
+  "here.large.remedy": "请使用命令：adainkit stylize",
+  "here.memory": "浏览器的内存不足以绘制这张图片。",
+  "here.memory.remedy": "请选择较小的尺寸，或关闭其他页面。",
+  "here.broken": "这个浏览器无法绘制（{why}）。",
+  "here.broken.remedy": "请重新载入页面；在地址后加上 ?engine=wasm 可不使用显卡。",
+  "here.gone": "这张图片或这种风格已不在了。",
+  "here.gone.remedy": "请重新打开。",
+  "here.format": "这个浏览器不能写出 {format}。",
+  "here.format.remedy": "请选择 PNG。",
 };
 
 const presets = {
@@ -307,8 +360,11 @@ function read(key) {
 /** The current language: en or zh. */
 export function language() { return current; }
 
-/** The text of `key` with `{names}` filled in; null if there is none. */
-export function has(key) { return languages[current][key] ?? en[key] ?? null; }
+/** The text of `key`; null if there is none. */
+export function has(key) {
+  const own = document.body.dataset.place === "browser" ? languages[current][`${key}.here`] : null;
+  return own ?? languages[current][key] ?? en[key] ?? null;
+}
 
 /** The text of `key` with `{names}` filled in. */
 export function t(key, values = {}) {
