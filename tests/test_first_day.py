@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from command_line import Run, files_below, noise
 from PIL import Image
 
@@ -161,7 +162,7 @@ def test_obstacle_makes_nothing(tmp_path: Path) -> None:
 
 def piped(here: Path, *arguments: str, data: bytes = b"") -> SimpleNamespace:
     command = [sys.executable, "-m", "adainkit", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(torch.get_num_threads())}
     done = subprocess.run(command, input=data, capture_output=True, cwd=here, env=environment, timeout=120)
     return SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr.decode())
 

@@ -294,7 +294,6 @@ def test_a_config_survives_json(config: ModelConfig) -> None:
         ("conv4 tap", "pool rgb", "'pool' has no place in a decoder"),
         ("conv4 tap", "tap rgb", "'tap' has no place in a decoder"),
         ("conv4 tap", "rgb conv4 rgb", "'rgb'"),
-        ("conv4 tap", "tint rgb tint", "'tint'"),
         ("tap pool conv4 tap", "merge rgb", "'tap'"),
         ("conv4 tap pool conv4 tap", "up merge rgb", "'merge' number 1 meets no level of stride 0"),
         ("conv4 tap", "merge rgb", "'merge' number 1 meets no level"),

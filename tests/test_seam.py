@@ -11,13 +11,11 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
-from torch import Tensor
 
 from adainkit.errors import ModelError
-from adainkit.look.color import luma
 from adainkit.net.adain import AffineMap, moments
 from adainkit.net.config import VGG19, Level, ModelConfig
-from adainkit.net.layers import Canvas, Modulated, Tint
+from adainkit.net.layers import Canvas, Modulated
 from adainkit.net.model import AdaINModel
 from adainkit.style import Style
 from adainkit.stylizer import Stylizer
@@ -35,7 +33,7 @@ def _one_thread() -> Iterator[None]:
 CONFIG = ModelConfig(
     "modulated",
     "unshuffle conv6 res6 tap down8 tap pool conv10 tap",
-    "mod10 canvas3 merge mod8 merge mod6 smooth canvas2 rgb tint",
+    "mod10 canvas3 merge mod8 merge mod6 smooth canvas2 rgb",
     code=5,
 )
 
@@ -47,9 +45,8 @@ def stylizer() -> Stylizer:
     assert model.decoder.head is not None
     with torch.no_grad():
         model.decoder.head.maps.weight.mul_(100)  # a style is to be seen
-        model.decoder.layers[-2].conv.weight.mul_(0.1)  # around mid gray, so that little is clamped
-        model.decoder.layers[-2].conv.bias.fill_(0.503)
-        model.decoder.head.maps.weight[-10:].mul_(0.1)
+        model.decoder.layers[-1].conv.weight.mul_(0.1)  # around mid gray, so that little is clamped
+        model.decoder.layers[-1].conv.bias.fill_(0.503)
     return Stylizer(model, device="cpu", dtype="float32", cache=None)
 
 
@@ -59,9 +56,9 @@ def styles_of(stylizer: Stylizer) -> list[Style]:
 
 
 def test_places_are_the_levels_and_then_the_decoder_s_own() -> None:
-    own = [Level(10, 8), Level(10, 8), Level(8, 4), Level(6, 2), Level(6, 1), Level(5, 1)]
+    own = [Level(10, 8), Level(10, 8), Level(8, 4), Level(6, 2), Level(6, 1)]
     assert CONFIG.places == (*CONFIG.levels, *own)
-    assert [CONFIG.level_of(place) for place in own] == [2, 2, 1, 0, 0, 0]
+    assert [CONFIG.level_of(place) for place in own] == [2, 2, 1, 0, 0]
 
 
 @pytest.mark.parametrize("options", [{}, {"regions": 2}, {"regions": 2, "scale": 1.5, "detail": 0.4}])
@@ -116,11 +113,11 @@ def test_maps_are_linear_in_alpha_by_level(stylizer: Stylizer) -> None:
     tensors = model.style_tensors([], s)
     whole, half = (model.modulate(c, [tensors], [a, a, a])[3:] for a in (1.0, 0.5))
     for step, full, part in zip(CONFIG.mapped, whole, half, strict=True):
-        rest = 0 if step.name in ("canvas", "tint") else 1
+        rest = 0 if step.name == "canvas" else 1
         torch.testing.assert_close(part.gain - rest, (full.gain - rest) / 2)
         torch.testing.assert_close(part.shift, full.shift / 2)
     fine = model.modulate(c, [tensors], [1.0, 0.0, 0.0])[3:]
-    assert [bool(m.shift.any()) for m in fine] == [False, False, False, True, True, True]  # strides 8, 8, 4, 2, 1, 1
+    assert [bool(m.shift.any()) for m in fine] == [False, False, False, True, True]  # strides 8, 8, 4, 2, 1
 
 
 def test_a_map_of_the_whole_picture_folds_into_the_convolution() -> None:
@@ -144,50 +141,6 @@ def test_a_canvas_lies_still_in_the_picture() -> None:
         torch.testing.assert_close(window, whole[:, :, 126:135, 60:68])
         torch.testing.assert_close(whole[:, :, :22], whole[:, :, Canvas.PERIOD :])
     assert whole.std() > 0.1
-
-
-def test_a_tint_moves_luma_and_chroma() -> None:
-    layer, zeros = Tint(), torch.zeros(1, 5)
-    picture = torch.rand(1, 3, 6, 5, generator=torch.Generator().manual_seed(0))
-    gray = picture.mean(1, keepdim=True).expand(-1, 3, -1, -1)
-
-    def tinted(x: Tensor, gains: dict[int, float], shifts: dict[int, float] | None = None) -> Tensor:
-        gain, shift = zeros.clone(), zeros.clone()
-        for values, part in ((gains, gain), (shifts or {}, shift)):
-            for number, value in values.items():
-                part[:, number] = value
-        cells = AffineMap(*(v[:, :, None, None].expand(-1, -1, 6, 5) for v in (zeros, gain, shift)))
-        found = layer(x, AffineMap(zeros, gain, shift))
-        torch.testing.assert_close(layer(x, cells), found)
-        matrix, offset = layer.matrix(AffineMap(zeros, gain, shift))
-        folded = torch.einsum("cd,bdhw->bchw", matrix, x) + offset[:, None, None]
-        torch.testing.assert_close(folded, found)
-        return found
-
-    assert torch.equal(tinted(picture, {}), picture)
-    torch.testing.assert_close(luma(tinted(picture, {0: 0.5})), 1.5 * luma(picture), atol=1e-5, rtol=0)  # contrast
-    none = tinted(picture, {3: -1.0, 4: -1.0})  # no saturation
-    torch.testing.assert_close(none, luma(picture).expand_as(none), atol=1e-5, rtol=0)
-    warm = tinted(gray, {2: 0.3})  # Cr by luma
-    torch.testing.assert_close(warm[:, 0] - gray[:, 0], 0.3 * 1.402 * gray[:, 0], atol=1e-5, rtol=0)
-    torch.testing.assert_close(luma(warm), luma(gray), atol=1e-5, rtol=0)
-    blue = tinted(picture, {}, {1: 0.1})
-    torch.testing.assert_close(blue[:, 2] - picture[:, 2], torch.full((1, 6, 5), 0.1772), atol=1e-5, rtol=0)
-
-
-def test_a_tint_joins_the_last_convolution() -> None:
-    torch.manual_seed(0)
-    model = AdaINModel(ModelConfig("x", "unshuffle conv4 tap", "mod4 shuffle4 rgb tint", code=3)).eval()
-    x, ones = model.encode(torch.rand(1, 3, 20, 18)), torch.ones(1, 4)
-    maps = [AffineMap(ones * 0, ones, ones * 0)] * 2
-    maps.append(AffineMap(torch.zeros(1, 5), 0.3 * torch.randn(1, 5), 0.1 * torch.randn(1, 5)))
-    by_cell = AffineMap(
-        *(v[:, :, None, None].expand(-1, -1, 22, 22) for v in (maps[-1].center, maps[-1].gain, maps[-1].shift))
-    )
-    layer_by_layer = model.decode(x, maps)
-    with torch.no_grad():
-        torch.testing.assert_close(model.decode(x, maps), layer_by_layer)
-        torch.testing.assert_close(model.decode(x, [*maps[:-1], by_cell]), layer_by_layer)
 
 
 def test_a_style_head_s_model_is_written_and_read(stylizer: Stylizer, tmp_path: Path) -> None:

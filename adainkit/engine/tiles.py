@@ -91,7 +91,7 @@ def plan_tiles(height: int, width: int, tile: int, halo: int) -> list[Tile]:
     halos at most.
 
     >>> [(t.columns.start, t.columns.stop, t.columns.first, t.columns.last) for t in plan_tiles(4, 10, 4, 1)]
-    [(0, 4, 0, 5), (4, 6, 3, 8), (6, 10, 5, 10)]
+    [(0, 3, 0, 5), (3, 6, 2, 7), (6, 10, 5, 10)]
     """
     if min(height, width, tile) < 1 or halo < 0:
         raise ValueError(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .adain import AffineMap
 from .config import ModelConfig
 from .head import StyleHead
-from .layers import Rgb, Shuffle, Tint
+from .layers import Shuffle
 from .words import Need
 
 __all__ = ["Decoder", "Encoder", "Origin"]
@@ -73,10 +73,10 @@ class Decoder(nn.Module):
 
     def forward(self, levels: Sequence[Tensor], maps: Sequence[AffineMap] = (), origin: Origin = (0, 0)) -> Tensor:
         *finer, x = levels
-        left = list(maps)
+        last, left = len(self.layers) - 1, list(maps)
         for index, layer in enumerate(self.layers):
-            if isinstance(layer, Shuffle) and isinstance(self.layers[index + 1], Rgb) and not torch.is_grad_enabled():
-                return self._tail(layer, *self.layers[index + 1 :], x=x, left=left)
+            if isinstance(layer, Shuffle) and index == last - 1 and not torch.is_grad_enabled():
+                return layer.then_rgb(x, self.layers[last])  # type: ignore[arg-type]
             given: list[object] = []
             for need in self._needs[index]:
                 if need == "level":
@@ -87,14 +87,3 @@ class Decoder(nn.Module):
                     given.append(tuple(cell * self._scales[index] for cell in origin))
             x = layer(x, *given)
         return x
-
-    @staticmethod
-    def _tail(shuffle: Shuffle, rgb: Rgb, tint: Tint | None = None, *, x: Tensor, left: Sequence[AffineMap]) -> Tensor:
-        """The last layers, joined as far as they can be."""
-        if tint is None:
-            return shuffle.then_rgb(x, rgb)
-        (affine,) = left
-        if affine.gain.ndim == 2 and len(affine.gain) == 1:
-            return shuffle.then_rgb(x, rgb, tint.matrix(affine))
-        x = shuffle.then_rgb(x, rgb)
-        return tint(x, affine.fitting(x))

@@ -41,11 +41,6 @@ class Step:
         """What the table says about it."""
         return WORDS[self.name]
 
-    @property
-    def place(self) -> Level:
-        """Where its map acts, if it has one."""
-        return Level(self.row.own or self.before.channels, self.before.stride)
-
     def build(self) -> nn.Module:
         """Its layer, with random weights."""
         assert self.row.build is not None, f"{self.name} has no layer"
@@ -76,10 +71,10 @@ class ModelConfig:
             )
         if not self.levels:
             raise self._impossible("the encoder has no AdaIN level; add the word 'tap'")
-        if self.encoder.split()[-1] != "tap" or not re.search(r"(^| )rgb( tint)?$", " ".join(self.decoder.split())):
-            raise self._impossible("the encoder must end with 'tap' and the decoder with 'rgb' or 'rgb tint'")
-        if self.encoder.split()[0] == "tap" or any(self.decoder.split().count(word) > 1 for word in ("rgb", "tint")):
-            raise self._impossible("'tap' cannot be the first word, nor 'rgb' and 'tint' any but the last")
+        if self.encoder.split()[-1] != "tap" or self.decoder.split()[-1:] != ["rgb"]:
+            raise self._impossible("the encoder must end with 'tap' and the decoder with 'rgb'")
+        if self.encoder.split()[0] == "tap" or self.decoder.split().count("rgb") > 1:
+            raise self._impossible("'tap' cannot be the first word, nor 'rgb' any but the last")
         cap = self.gain_cap
         if cap is not None and (isinstance(cap, bool) or not isinstance(cap, (int, float)) or not cap > 0):
             raise self._impossible(f"gain_cap must be None or a number above 0, got {cap!r}")
@@ -142,7 +137,7 @@ class ModelConfig:
     @cached_property
     def places(self) -> tuple[Level, ...]:
         """The places where a style acts, in the order of `Network.modulate`: the levels, then the decoder's own."""
-        return (*self.levels, *(step.place for step in self.mapped))
+        return (*self.levels, *(step.before for step in self.mapped))
 
     @property
     def mapped(self) -> tuple[Step, ...]:
@@ -201,12 +196,12 @@ VGG19 = ModelConfig(
 LITE = ModelConfig(
     "lite",
     "unshuffle conv32 res32 tap down64 res64 tap down128 res128 tap",
-    "mod128 mod128 merge mod64 merge mod32 shuffle8 rgb tint",
+    "canvas4 mod128 mod128 merge canvas4 mod64 merge mod32 shuffle8 rgb",
     gain_cap=8.0,
     code=256,
 )
 """The small network of this project: AdaIN at strides 2, 4 and 8, a decoder that the style modulates, and nothing but
-an 8 -> 3 convolution and the colors' map at full resolution.
+an 8 -> 3 convolution at full resolution.
 
 Without the level at stride 2 (tried for 1,000 steps) alpha 0 gives the content back at 22 dB instead of 25.
 """

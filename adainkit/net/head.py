@@ -50,8 +50,8 @@ class StyleHead(nn.Module):
             nn.Linear(wide, config.code, bias=False),
         )
         self._rests = [step.row.rest for step in config.mapped]
-        self._widths = [step.place.channels for step in config.mapped]
-        self._levels = [config.level_of(step.place) for step in config.mapped]
+        self._widths = [step.before.channels for step in config.mapped]
+        self._levels = [config.level_of(step.before) for step in config.mapped]
         self._numbers = [2 * level.channels for level in config.levels]
         self.maps = nn.Linear(config.code, 2 * sum(self._widths), bias=False)
         if not self.maps.weight.is_meta:

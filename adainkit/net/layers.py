@@ -23,7 +23,6 @@ __all__ = [
     "Rgb",
     "Shuffle",
     "Smooth",
-    "Tint",
     "Unshuffle",
     "Up",
     "no_autocast",
@@ -179,9 +178,8 @@ class Shuffle(nn.Module):
         x = F.pixel_shuffle(self.expand(x), 2)
         return F.avg_pool2d(F.pad(x, (1, 0, 1, 0), mode="reflect"), 2, stride=1)
 
-    def then_rgb(self, x: Tensor, rgb: Rgb, color: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """`rgb(self(x))`, and `color` of it (a matrix and an offset), by one convolution in float32 before the shuffle,
-        at a quarter of the positions; no gradients.
+    def then_rgb(self, x: Tensor, rgb: Rgb) -> Tensor:
+        """`rgb(self(x))` by one convolution in float32 before the shuffle, at a quarter of the positions; no gradients.
 
         A tenth of `lite`'s time went into the full-size tensors that lie between the two. Mean and convolution are
         together a 4x4 kernel over the sub-pixels -2 to 1, so each of the 2x2 results sees 3x3 cells. Reflected as the
@@ -194,17 +192,13 @@ class Shuffle(nn.Module):
             cells = torch.unflatten(x, 1, (-1, 2, 2))
             cells[..., 0, :, -1] = cells[..., 1, :, -3] + cells[..., 0, :, -2] - cells[..., 1, :, -2]
             cells[:, :, 0, :, -1] = cells[:, :, 1, :, -3] + cells[:, :, 0, :, -2] - cells[:, :, 1, :, -2]
-            small, bias = rgb.conv.weight.float(), None if rgb.conv.bias is None else rgb.conv.bias.float()
-            if color is not None:
-                matrix, offset = color
-                small = torch.einsum("cd,dhij->chij", matrix, small)
-                bias = offset if bias is None else matrix @ bias + offset
+            small = rgb.conv.weight.float()
             box = small.new_full((small.shape[1], 1, 2, 2), 0.25)
             kernel = F.conv2d(small, box, padding=1, groups=small.shape[1])
             shifts = [(down, right) for down in (0, 1) for right in (0, 1)]
             placed = torch.stack([F.pad(kernel, (right, 2 - right, down, 2 - down)) for down, right in shifts], 1)
             weight = placed.reshape(*placed.shape[:3], 3, 2, 3, 2).permute(0, 1, 2, 4, 6, 3, 5)
-            bias = None if bias is None else bias.repeat_interleave(4)
+            bias = None if rgb.conv.bias is None else rgb.conv.bias.float().repeat_interleave(4)
             return F.pixel_shuffle(F.conv2d(x, weight.reshape(12, x.shape[1], 3, 3), bias), 2)
 
 
@@ -234,22 +228,3 @@ class Rgb(nn.Module):
         with no_autocast(x.device.type):
             x = F.pad(x.float(), (1, 1, 1, 1), mode="reflect")
             return F.conv2d(x, self.conv.weight.float(), None if self.conv.bias is None else self.conv.bias.float())
-
-
-class Tint(nn.Module):
-    """`x + move` of RGB, by five gains and shifts of the style: of luma (contrast), of luma in Cb and in Cr (lights and
-    shadows of another hue), of Cb and of Cr (saturation)."""
-
-    def forward(self, x: Tensor, affine: AffineMap) -> Tensor:
-        red, green, blue = x[:, :1], x[:, 1:2], x[:, 2:]
-        luma = 0.299 * red + 0.587 * green + 0.114 * blue
-        spread = torch.cat([luma, luma, luma, (blue - luma) / 1.772, (red - luma) / 1.402], 1)
-        y, b, r, bb, rr = _modulated(spread, affine).split(1, 1)
-        b, r = b + bb, r + rr
-        return x + torch.cat([y + 1.402 * r, y - 0.344136 * b - 0.714136 * r, y + 1.772 * b], 1)
-
-    def matrix(self, affine: AffineMap) -> tuple[Tensor, Tensor]:
-        """`(3, 3)` and `(3,)`: `matrix @ rgb + offset` is what a map that is the same for every cell does."""
-        colors = F.pad(torch.eye(3, device=affine.gain.device), (1, 0))  # black, red, green, blue
-        offset, *columns = self(colors[None, :, None], affine)[0, :, 0].unbind(1)
-        return torch.stack(columns, 1) - offset[:, None], offset

@@ -17,8 +17,7 @@ its layer in `layers.py`). Checks, strides, halos and memory are derived from it
 | `modN` | `x + conv(relu(conv(x) * gain + shift))` at N channels, gains and shifts by the style | 1 |
 | `canvasK` | `x + gain * conv(field) + shift`, K channels of noise that lies still in the picture | 1 |
 | `merge` | 1x1 convolution to the width of the next finer level, bilinear x2, plus that level's features | 2 |
-| `rgb` | 3x3 convolution to 3 channels, in float32 whatever the rest runs in; the last word, but for the next | 1 |
-| `tint` | `x + move(luma, chroma)`: contrast, saturation, chroma by luma and balance, as the style has them | 1 |
+| `rgb` | 3x3 convolution to 3 channels, in float32 whatever the rest runs in; the last word | 1 |
 
 Every down-scaling rounds up, so that a picture of any size from `ModelConfig.min_size` on keeps all of its border.
 """
@@ -81,8 +80,6 @@ class Word:
     picture, in cells in front of the layer. Decoders only."""
     rest: float = 1
     """The gain of its map at alpha 0, where the shift is 0."""
-    own: int = 0
-    """The channels of its map, where they are not those in front of it."""
 
 
 WORDS: dict[str, Word] = {
@@ -153,7 +150,6 @@ WORDS: dict[str, Word] = {
         rest=0,
     ),
     "rgb": Word(lambda before, after: _layers().Rgb(before), _near(1), channels=lambda before, number: 3, decodes=True),
-    "tint": Word(lambda before, after: _layers().Tint(), decodes=True, needs=("map",), rest=0, own=5),
 }
 
 

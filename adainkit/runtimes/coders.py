@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from ..net.config import ModelConfig
+from ..net.config import ModelConfig, Step
 from .graph import Array, Graph
 from .head import head_maps
 from .layers import Layer, Map, build, shuffle_then_rgb
@@ -108,18 +108,15 @@ def decoder(
     levels = [_moved(graph, i, maps[i], low, wide) for i, wide in enumerate(channels)]
     if moves(config):
         inputs["origin"] = [2]
-    x, own, joined = levels.pop(), maps[count:], False
+    x, own = levels.pop(), maps[count:]
     for index, step in enumerate(config.decoding):
         layer = Layer(graph, step, _own(tensors, f"decoder.layers.{index}."), low)
         layer.level = levels.pop() if "level" in step.row.needs else ""
         layer.map = own.pop(0) if "map" in step.row.needs else None
         layer.origin, layer.scale = "origin", config.stride // step.before.stride
-        if step.name == "shuffle" and config.decoding[index + 1].name == "rgb":
+        if step.name == "shuffle" and _is_last(config, index + 1):
             x = shuffle_then_rgb(layer, _own(tensors, f"decoder.layers.{index + 1}."), x, precision not in _ALL_LOW)
-            joined = True
-            continue
-        if step.name == "rgb" and joined:
-            continue
+            break
         if step.name == "rgb" and low:
             x, layer.low = graph.cast(x, False), False
         x = build(layer, x)
@@ -189,6 +186,11 @@ def place_sides(config: ModelConfig, sides: Sequence[Sequence[int]]) -> list[tup
         else:
             here = (int(here[0] * step.row.scale), int(here[1] * step.row.scale))
     return found
+
+
+def _is_last(config: ModelConfig, index: int) -> bool:
+    steps: tuple[Step, ...] = config.decoding
+    return index == len(steps) - 1
 
 
 def _own(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:

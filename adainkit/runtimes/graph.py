@@ -80,11 +80,8 @@ class Graph:
     def mapped(self, x: str, gain: str, shift: str) -> str:
         """`x * gain + shift` in float32, rounded twice whatever the size: what lies between changes nothing, but keeps
         engines from making it one operation where they know the size."""
-        return self.node("Add", self.scaled(x, gain), shift)
-
-    def scaled(self, x: str, gain: str) -> str:
-        """`x * gain`, of which no sum behind it makes one operation."""
-        return self.node("Max", self.node("Mul", x, gain), self.constant(np.full(1, -3e38, np.float32)))
+        scaled = self.node("Max", self.node("Mul", x, gain), self.constant(np.full(1, -3e38, np.float32)))
+        return self.node("Add", scaled, shift)
 
     def result(self, x: str, name: str) -> str:
         """`x`, the result of a node, under the name of an output from now on: no node of its own, which engines remove

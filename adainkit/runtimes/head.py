@@ -60,7 +60,7 @@ def head_maps(
     moved = graph.node("Mul", graph.node("Tanh", graph.node("Div", moved, number(MOST))), number(MOST))
     start = 0
     for word in config.mapped:
-        width, alpha = word.place.channels, alphas[config.level_of(word.place)]
+        width, alpha = word.before.channels, alphas[config.level_of(word.before)]
         for name in ("gain", "shift"):
             ends = (graph.constant([v]) for v in (start, start + width, 1))
             part = graph.node("Mul", graph.node("Slice", moved, *ends), alpha)

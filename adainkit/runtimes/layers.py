@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 
@@ -177,28 +176,6 @@ def _rgb(layer: Layer, x: str) -> str:
     return layer.conv(x, relu=False)
 
 
-def _tint(layer: Layer, x: str) -> str:
-    graph, node = layer.graph, layer.node
-    assert layer.map is not None
-
-    def number(value: float) -> str:
-        return graph.constant(np.full(1, value, np.float32))
-
-    def weighed(*parts: tuple[str, float]) -> str:
-        found = [graph.scaled(part, number(share)) for part, share in parts]
-        return reduce(lambda a, b: node("Add", a, b), found)
-
-    red, green, blue = (_part(layer, x, 1, i, i + 1) for i in range(3))
-    luma = weighed((red, 0.299), (green, 0.587), (blue, 0.114))
-    chroma = (graph.scaled(node("Sub", c, luma), number(1 / own)) for c, own in ((blue, 1.772), (red, 1.402)))
-    spread = (luma, luma, luma, *chroma)
-    gains, shifts = ([_part(layer, v, 1, i, i + 1) for i in range(5)] for v in (layer.map.gain, layer.map.shift))
-    y, b, r, bb, rr = (graph.mapped(*each) for each in zip(spread, gains, shifts, strict=True))
-    b, r = node("Add", b, bb), node("Add", r, rr)
-    moves = (weighed((y, 1), (r, 1.402)), weighed((y, 1), (b, -0.344136), (r, -0.714136)), weighed((y, 1), (b, 1.772)))
-    return node("Add", x, node("Concat", *moves, axis=1))
-
-
 _WORDS: dict[str, Callable[[Layer, str], str]] = {
     "conv": _conv,
     "res": _residual,
@@ -212,7 +189,6 @@ _WORDS: dict[str, Callable[[Layer, str], str]] = {
     "canvas": _canvas,
     "merge": _merge,
     "rgb": _rgb,
-    "tint": _tint,
 }
 
 
