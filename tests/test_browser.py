@@ -397,6 +397,15 @@ def test_it_paints_without_a_network_after_the_first_visit(
     context.close()
 
 
+def soon(visit: Visit, true: str) -> None:
+    """Wait until what an expression promises is true."""
+    for _ in range(100):
+        if visit.page.evaluate(true):
+            return
+        visit.page.wait_for_timeout(100)
+    raise AssertionError(f"not true within 10 s: {true}")
+
+
 @pytest.mark.slow
 def test_a_new_page_takes_the_place_of_the_kept_one(browser: Any, site: Path, tmp_path: Path) -> None:
     folder = tmp_path / "site"
@@ -408,8 +417,11 @@ def test_a_new_page_takes_the_place_of_the_kept_one(browser: Any, site: Path, tm
         visit.page.goto("about:blank")
         visit.page.wait_for_timeout(200)
         visit.enter()
+        soon(visit, "navigator.serviceWorker.getRegistration().then((found) => found.waiting !== null)")
         visit.page.goto("about:blank")  # nobody is there any more who began with the old one
+        visit.page.wait_for_timeout(200)
         visit.enter()
+        soon(visit, "caches.keys().then((kept) => kept.length === 1)")
         assert visit.page.evaluate("caches.keys()") == ["adainkit / another"]
         kept = visit.page.evaluate(
             "caches.open('adainkit / another').then((c) => c.keys()).then((k) => k.map((r) => r.url))"

@@ -402,9 +402,9 @@ def test_a_time_out_is_told_at_once_and_large_pictures_are_jobs(visit: Visit, tm
     assert "took longer" in visit.notice()
     assert sum(each.url.endswith("/v1/stylize") for each in visit.requests) == 1
     page.unroute("**/v1/stylize")
-    script = Path(__file__).parent.parent / "adainkit" / "serve" / "page" / "save.js"
+    script = Path(__file__).parent.parent / "adainkit" / "serve" / "page" / "place.js"
     text = script.read_text(encoding="utf-8").replace("const LARGE = 12e6", "const LARGE = 1")  # any picture is large
-    page.route("**/page/save.js", lambda route: route.fulfill(body=text, content_type="text/javascript"))
+    page.route("**/page/place.js", lambda route: route.fulfill(body=text, content_type="text/javascript"))
     visit.begin()
     with page.expect_download() as download:
         page.click("#save")

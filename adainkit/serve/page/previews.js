@@ -63,7 +63,7 @@ export class Previews {
 
   async one({ draft, abort, since }) {
     try {
-      const result = await this.make(draft ? this.size : this.fine(), abort.signal);
+      const result = await this.make(draft ? Math.min(this.size, this.fine()) : this.fine(), abort.signal);
       if (abort.signal.aborted) return;
       if (draft) this.adapt(performance.now() - since);
       this.show(result, draft);
