@@ -183,6 +183,13 @@ def test_without_npm_or_a_network_the_remedy_is_told(tmp_path: Path, monkeypatch
     npm.chmod(0o755)
     with pytest.raises(AdaINKitError, match=r"npm could not fetch onnxruntime-web \(no such host\)"):
         web_package.read_package()
+    monkeypatch.setattr(web_package, "_PATIENCE", 0.5)
+    npm.write_text('#!/bin/sh\necho "waiting for a host" >&2\nexec /bin/sleep 30\n')
+    with pytest.raises(AdaINKitError, match=r"npm could not fetch onnxruntime-web \(waiting for a host\)"):
+        web_package.read_package()
+    npm.write_text("#!/bin/sh\n")
+    with pytest.raises(AdaINKitError, match="npm left no package behind"):
+        web_package.read_package()
 
 
 # --- in the browser --------------------------------------------------------------------------------------------------
@@ -256,9 +263,9 @@ class Visit:
     def choose(self, style: str) -> None:
         self.page.click(f".tile[data-name={style}]")
 
-    def saved(self, size: str = "full") -> np.ndarray[Any, Any]:
-        """The download as PNG."""
-        for radio in ("[name=format][value=png]", f"[name=control-size][value='{size}']"):
+    def saved(self, size: str = "full", kind: str = "png") -> np.ndarray[Any, Any]:
+        """The download."""
+        for radio in (f"[name=format][value={kind}]", f"[name=control-size][value='{size}']"):
             self.page.locator(f"input{radio}").evaluate("each => each.click()")
         with self.page.expect_download() as download:
             self.page.click("#save")
@@ -350,6 +357,7 @@ def test_tiles_transparency_and_small_pictures(
         assert off(found[:, :, :3], np.where(found[:, :, 3:] > 0, expected[:, :, :3], found[:, :, :3])) <= CLOSE
         if picture.shape[2] == 4:
             assert (found[:, :, 3] == picture[:, :, 3]).all()
+            assert visit.saved(kind="jpeg")[:, :30].min() > 240  # on white, as the library's
     assert visit.saved("1024").shape == (5, 7, 4)
 
 

@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,6 +60,28 @@ def test_works_come_in_order_and_go_on_side_by_side(stylizer: Stylizer, threads:
     after.start()
     after.join()
     assert found == [threads] == [torch.get_num_threads()]  # nobody else notices
+
+
+def test_a_thread_that_cannot_be_started_leaves_nobody_waiting(
+    stylizer: Stylizer, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if threads == 1:
+        pytest.skip("a crew of one has no threads")
+    submitted = []
+    submit = ThreadPoolExecutor.submit
+
+    def second_fails(pool: ThreadPoolExecutor, *work: Any) -> Any:
+        submitted.append(submit(pool, *work))
+        if len(submitted) == 2:
+            raise RuntimeError("can't start new thread")
+        return submitted[-1]
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", second_fails)
+    crew = Crew(stylizer)
+    with pytest.raises(RuntimeError, match="new thread"):
+        crew.__enter__()
+    assert all(each.done() for each in submitted)
+    assert torch.get_num_threads() == threads
 
 
 def test_an_error_of_a_work_is_the_crews(stylizer: Stylizer, threads: int) -> None:

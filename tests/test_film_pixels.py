@@ -92,3 +92,11 @@ def test_sums_and_places_are_those_of_numpy() -> None:
     there = steady._there(flow)
     assert np.array_equal(there[0], columns + flow[:, :, 0])
     assert np.array_equal(there[1], lines + flow[:, :, 1])
+
+
+@pytest.mark.parametrize("shape", [(16, 300), (31, 300), (16, 640), (300, 16), (64, 80)])
+def test_a_steady_film_may_be_flat_or_narrow(shape: tuple[int, int]) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (2, *shape, 3), np.uint8)
+    held = steady.Steady(0.8)
+    first, second = (held.blend(frame, frame, False) for frame in frames)
+    assert first.shape == second.shape == (*shape, 3)

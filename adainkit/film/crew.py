@@ -43,10 +43,16 @@ class Crew:
             share = self._threads // self.size
             self._pool = ThreadPoolExecutor(self.size, "adainkit-paint", _take, (share,))
             all_here = Barrier(self.size + 1)
-            for _ in range(self.size):
-                self._pool.submit(all_here.wait)
-            all_here.wait()
-            torch.set_num_threads(self._threads)  # each thread has a number of its own; new ones take the last one set
+            try:
+                for _ in range(self.size):
+                    self._pool.submit(all_here.wait)
+                all_here.wait()
+            except BaseException:  # a thread that cannot be started, Ctrl-C: nobody is left waiting
+                all_here.abort()
+                self.__exit__(None, None, None)
+                raise
+            finally:  # each thread has a number of its own; new ones take the last one set
+                torch.set_num_threads(self._threads)
         return self
 
     def __exit__(
@@ -61,7 +67,7 @@ class Crew:
         return partial(work, item) if self._pool is None else self._pool.submit(work, item).result
 
     def each(self, work: Callable[[Item], T], items: Iterable[Item]) -> Iterator[T]:
-        """`work(item)` of all, in their order; no more are held than the crew works on."""
+        """`work(item)` of all, in their order; one more is held than the crew works on."""
         begun: deque[Callable[[], T]] = deque()
         for item in items:
             if len(begun) == self.size:

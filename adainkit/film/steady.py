@@ -42,7 +42,6 @@ class Steady:
             self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_FAST) for _ in range(2)
         )
         self._flow.setFinestScale(1)  # "fast" at the scale of "medium": as good, in less time
-        self._way_back.setFinestScale(2)  # it only says where a way is to be trusted: a quarter of the time is enough
         self._content: NDArray[np.uint8] | None = None
         self._shown: Floats | None = None
 
@@ -117,6 +116,9 @@ class Steady:
     def _motion(self, gray: NDArray[np.uint8], before: NDArray[np.uint8]) -> tuple[Floats, Floats]:
         """Where each pixel was, `(h, w, 2)`, and how far that is to be trusted, `(h, w)` in [0, 1]."""
         cv2 = self._cv2
+        # the way back only says where a way is to be trusted: a quarter of the time is enough. OpenCV 5.0 dies of a
+        # side below 32 at that scale
+        self._way_back.setFinestScale(2 if min(gray.shape) >= 64 else 1)
         flow, back = self._flow.calc(gray, before, None), self._way_back.calc(before, gray, None)
         height, width = gray.shape
         old = self._brought(before, flow, cv2.INTER_LINEAR)

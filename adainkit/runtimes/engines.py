@@ -185,7 +185,7 @@ def _kind(port: Any) -> Any:
 
 def _onnxruntime(package: Any, graph: bytes, threads: int, cache: Path | None, calls: int) -> Program:
     options = package.SessionOptions()
-    options.intra_op_num_threads = max(1, threads // calls)  # each call brings one
+    options.intra_op_num_threads = max(1, threads - calls + 1)  # each call brings one
     options.log_severity_level = 3
     session = package.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 

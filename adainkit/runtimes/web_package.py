@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
 
 from ..errors import AdaINKitError
@@ -68,7 +69,7 @@ def _of_archive(path: Path) -> dict[str, bytes]:
             for name in _FILES:
                 file = archive.extractfile(f"package/dist/{name}")
                 found[name] = file.read() if file else b""
-    except (OSError, EOFError, tarfile.TarError, KeyError) as error:
+    except (OSError, EOFError, zlib.error, tarfile.TarError, KeyError) as error:
         raise AdaINKitError(
             f"{path}: cannot be read as {PACKAGE} {VERSION}, a .tgz that npm pack made ({error})"
         ) from error
@@ -85,8 +86,13 @@ def _fetched(folder: Path) -> Path:
     try:
         subprocess.run(command, cwd=folder, check=True, timeout=_PATIENCE, capture_output=True, text=True)
     except (OSError, subprocess.SubprocessError) as error:
-        told = " ".join((getattr(error, "stderr", None) or str(error)).split())[:300]
+        told = getattr(error, "stderr", None) or str(error)
+        told = told.decode(errors="replace") if isinstance(told, bytes) else told  # of a time-out they are bytes
+        told = " ".join(told.split())[:300]
         raise AdaINKitError(
             f"npm could not fetch {PACKAGE} ({told}); see whether npm has a network, {_INSTEAD}"
         ) from error
-    return next(folder.glob("*.tgz"))
+    found = next(folder.glob("*.tgz"), None)
+    if found is None:
+        raise AdaINKitError(f"npm left no package behind (see pack-destination and dry-run in .npmrc), {_INSTEAD}")
+    return found

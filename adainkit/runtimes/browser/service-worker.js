@@ -3,14 +3,17 @@
 
 const PREFIX = `adainkit ${new URL("./", location).pathname} `; // a host may have several of these pages
 const CACHE = PREFIX + VERSION;
+const OWN = new Set(["./", ...FILES].map((file) => new URL(file, location).href));
 
 // With these a page may use several threads, on hosts as well that cannot send them: from the second visit on.
 const ISOLATED = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 
 addEventListener("install", (event) => {
   event.waitUntil((async () => {
-    const files = [...FILES, ...(await keptEngine())].map((file) => new Request(file, { cache: "no-cache" }));
-    await (await caches.open(CACHE)).addAll(files);
+    const cache = await caches.open(CACHE);
+    const anew = (file) => new Request(file, { cache: "no-cache" });
+    await cache.addAll(FILES.map(anew));
+    for (const file of await keptEngine()) await cache.add(anew(file)).catch(() => {}); // of another release of the engine
   })());
 });
 
@@ -42,14 +45,20 @@ addEventListener("message", (event) => {
 
 addEventListener("fetch", (event) => {
   const url = new URL(event.request.url);
-  if (event.request.method !== "GET" || url.origin !== location.origin) return;
+  if (event.request.method !== "GET" || url.origin !== location.origin || !isOwn(url)) return;
   event.respondWith(answer(event.request));
 });
+
+/** A host may have other pages below this one's folder: they are none of its business. */
+function isOwn(url) {
+  const path = url.origin + url.pathname;
+  return OWN.has(path) || path.startsWith(new URL("ort/", location).href);
+}
 
 async function answer(request) {
   const cache = await caches.open(CACHE);
   const found = (await cache.match(request, { ignoreSearch: true })) ?? (await fetch(request));
-  if (!found.ok || found.redirected) return found;
+  if (!found.ok) return found;
   const headers = new Headers(found.headers);
   for (const [name, value] of Object.entries(ISOLATED)) headers.set(name, value);
   return new Response(found.body, { status: found.status, statusText: found.statusText, headers });

@@ -152,9 +152,11 @@ async function coverOf(mask, { width, height }) {
 
 async function encoded(output, { width, height, alpha }, format = "png", quality = undefined) {
   const image = new ImageData(width, height);
+  const white = alpha && format === "jpeg"; // which has no transparency: a ground as the library's, not black
   for (let i = 0; i < width * height; i += 1) { // assignment rounds, halves to even
-    for (let c = 0; c < 3; c += 1) image.data[4 * i + c] = output[3 * i + c] * 255;
-    image.data[4 * i + 3] = alpha ? alpha[i] * 255 : 255;
+    const share = white ? alpha[i] : 1;
+    for (let c = 0; c < 3; c += 1) image.data[4 * i + c] = (output[3 * i + c] * share + 1 - share) * 255;
+    image.data[4 * i + 3] = alpha && !white ? alpha[i] * 255 : 255;
   }
   const canvas = new OffscreenCanvas(width, height);
   canvas.getContext("2d", { willReadFrequently: true }).putImageData(image, 0, 0);

@@ -13,10 +13,12 @@ const orders = new Map(); // id -> a picture on its way: {state, progress, resul
 const sizes = new Map(); // id of a picture -> [width, height]
 const saved = new Map(); // a person's own styles, by name
 let last = 0;
+let broken = false; // whether the worker could not be loaded
 
 /** Have the worker do something. The promise is rejected by a `Refusal`, or by an AbortError. */
 function post(verb, values, { signal, progress } = {}) {
   signal?.throwIfAborted();
+  if (broken) return Promise.reject(new Refusal("here.broken", { why: "painter.js" }));
   last += 1;
   const job = last;
   signal?.addEventListener("abort", () => worker.postMessage({ stop: job }));
@@ -36,6 +38,7 @@ worker.addEventListener("message", ({ data: { job, result, share, trouble, value
   else settle(result);
 });
 worker.addEventListener("error", () => {
+  broken = true;
   for (const { fail } of jobs.values()) fail(new Refusal("here.broken", { why: "painter.js" }));
   jobs.clear();
 });
@@ -43,13 +46,13 @@ worker.addEventListener("error", () => {
 class Refusal extends Error {
   constructor(key, values = {}, status = key === "here.gone" ? 404 : 422) {
     super(t(key, values));
-    Object.assign(this, { status, remedy: t(`${key}.remedy`, values) });
+    Object.assign(this, { key, values, status, remedy: t(`${key}.remedy`, values) });
   }
 }
 
 const facts = fetch(new URL("model.json", root)).then((response) => response.json());
 const ready = begin();
-ready.catch((error) => state("here.broken", null, { why: error.message })); // and whoever asks for something is told
+ready.catch((error) => state("here.broken", null, error.values ?? { why: error.message })); // and whoever asks for something is told
 
 async function begin() {
   state("here.loading");
