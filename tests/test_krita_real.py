@@ -62,6 +62,8 @@ class RealKrita:
         runtime.chmod(0o700)
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "PYTHON"))},
+            # Krita's Python looks for itself by the first python3 of the path: one of pyenv's knows no PyQt
+            "PATH": os.pathsep.join([str(Path(shutil.which("krita") or "/usr/bin/krita").parent), os.environ["PATH"]]),
             "HOME": str(home),
             "XDG_RUNTIME_DIR": str(runtime),
             "LANG": "C.UTF-8",
