@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromium import launched, playing
 from PIL import Image
-from test_page import ARGUMENTS, CHROMIUM, DROP, judge
+from test_page import DROP, judge
 
 from adainkit import AdaINKitError, ModelError, Style, Stylizer
 from adainkit.cli.entry import main
@@ -218,18 +219,14 @@ def site(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this computer")
-    with sync_api.sync_playwright() as playwright:
+    with playing() as playwright:
         yield playwright
 
 
 @pytest.fixture(scope="module")
 def browser(playwright: Any) -> Iterator[Any]:
-    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-    yield chromium
-    chromium.close()
+    with launched(playwright) as chromium:
+        yield chromium
 
 
 class Visit:
@@ -528,14 +525,14 @@ def test_names_for_screen_readers_and_a_phones_width(
 def test_on_a_graphics_card_that_a_program_plays(
     playwright: Any, site: Path, photo: np.ndarray[Any, Any], stylizer: Stylizer
 ) -> None:
-    chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, *WEBGPU])
-    try:
-        with serving_files(site) as (address, _), visiting(chromium, address) as visit:
-            visit.page.goto(address)
-            if not visit.page.evaluate("navigator.gpu?.requestAdapter().then(Boolean) ?? false"):
-                pytest.skip("this Chromium has no WebGPU")
-            assert visit.enter("?engine=webgpu").endswith("WebGPU")
-            visit.begin(png(photo[:64, :64]))
-            assert off(visit.saved(), stylizer.stylize(photo[:64, :64], "stained-glass")) <= CLOSE
-    finally:
-        chromium.close()
+    with (
+        launched(playwright, *WEBGPU) as chromium,
+        serving_files(site) as (address, _),
+        visiting(chromium, address) as visit,
+    ):
+        visit.page.goto(address)
+        if not visit.page.evaluate("navigator.gpu?.requestAdapter().then(Boolean) ?? false"):
+            pytest.skip("this Chromium has no WebGPU")
+        assert visit.enter("?engine=webgpu").endswith("WebGPU")
+        visit.begin(png(photo[:64, :64]))
+        assert off(visit.saved(), stylizer.stylize(photo[:64, :64], "stained-glass")) <= CLOSE
