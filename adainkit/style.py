@@ -18,6 +18,7 @@ from torch import Tensor
 from . import preset_list
 from .atomic import write_atomically
 from .errors import StyleError
+from .look.color import ColorStatistics
 from .moved import moved_name
 from .net.adain import blend
 from .preset_list import STYLE_VERSIONS, Preset, check_version, presets_file, styles
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 FORMAT_VERSION, _MORE_VERSION = STYLE_VERSIONS
+PALETTE = {"color_mean": (3,), "color_covariance": (3, 3)}
+"""The tensors of a style's colors, and their shapes."""
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -39,7 +42,9 @@ class Style:
     """What a network needs to know of a style: `tensors`, named as in `ModelConfig.style_shapes`, float32 on the CPU.
 
     The channel means and deviations of each AdaIN level, `means` and `stds`, are always among them: the finest level
-    comes first, each tensor is `(C,)`. They alone are enough to make a style: `Style(means, stds, digest)`.
+    comes first, each tensor is `(C,)`. They alone are enough to make a style: `Style(means, stds, digest)`. The mean
+    `(3,)` and covariance `(3, 3)` of its colors, `color_mean` and `color_covariance`, are there for models that give
+    results their styles' palettes; without them the model's colors stay as they come.
 
     `digest` names the encoder (`AdaINModel.digest`): only models with that encoder can apply the style. `name` and
     `description` are for people.
@@ -75,6 +80,14 @@ class Style:
     def stds(self) -> tuple[Tensor, ...]:
         """The channels' deviations, level by level."""
         return self._levels("std")
+
+    @property
+    def palette(self) -> ColorStatistics | None:
+        """Its colors, of a batch of one; None if it does not know them."""
+        if not has_palette(self):
+            return None
+        mean, covariance = (self.tensors[name][None].double() for name in PALETTE)
+        return ColorStatistics(torch.ones(1, dtype=torch.float64), mean, covariance)
 
     def _levels(self, kind: str) -> tuple[Tensor, ...]:
         return tuple(self.tensors[f"{kind}{i}"] for i in range(sum(key.startswith("mean") for key in self.tensors)))
@@ -129,8 +142,8 @@ class Style:
             raise StyleError("styles of different encoders cannot be mixed; encode all of them with one model")
         if not styles_of:
             raise StyleError("a blend needs at least one style")
-        names = list(styles_of[0].tensors)
-        if any(set(s.tensors) != set(names) for s in styles_of):
+        names = [name for name in styles_of[0].tensors if name not in PALETTE or all(map(has_palette, styles_of))]
+        if any(set(s.tensors) - set(PALETTE) != set(names) - set(PALETTE) for s in styles_of):
             raise StyleError("styles that hold different tensors cannot be mixed; encode all of them with one model")
         with torch.inference_mode(False):  # ordinary tensors, whatever mode the caller is in
             mixed = {name: blend([s.tensors[name] for s in styles_of], weights) for name in names}
@@ -148,6 +161,16 @@ class Style:
             raise StyleError(f"no preset is called {name!r}; there are: {there}")
         facts, tensors = _read(file)
         return _style(tensors, f"{name}.", facts["encoder_sha256"], name, known[name].description, file)
+
+
+def palette_tensors(colors: ColorStatistics) -> dict[str, Tensor]:
+    """The tensors of a style of these colors, which are of one picture, or of several in equal shares."""
+    return {"color_mean": colors.mean.mean(0).float(), "color_covariance": colors.covariance.mean(0).float()}
+
+
+def has_palette(style: Style) -> bool:
+    """Whether a style knows its colors."""
+    return all(name in style.tensors for name in PALETTE)
 
 
 def interpolate(styles: Sequence[Style], n: int) -> list[Any]:
@@ -188,7 +211,8 @@ def write_presets(model: str, found: Mapping[Preset, Style]) -> Path:
     digests = {s.digest for s in found.values()}
     if len(digests) != 1:
         raise StyleError(f"presets of one encoder expected, got {len(digests)}")
-    facts = {"format_version": FORMAT_VERSION, "encoder_sha256": digests.pop(), "presets": json.dumps(rows)}
+    version = _MORE_VERSION if any(map(has_palette, found.values())) else FORMAT_VERSION
+    facts = {"format_version": version, "encoder_sha256": digests.pop(), "presets": json.dumps(rows)}
     return write_atomically(preset_list.presets_file(model), save(tensors, facts))
 
 

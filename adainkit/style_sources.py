@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .net.config import ModelConfig
 from .preset_list import check_style, is_file, styles
-from .style import Style
+from .style import PALETTE, Style
 
 __all__ = ["find_style", "fits"]
 
@@ -28,4 +28,5 @@ def find_style(name: str | os.PathLike[str], model: str, digest: str) -> Style |
 def fits(style: Style, config: ModelConfig) -> bool:
     """Whether its tensors are what the model asks for, as in an undamaged style of its encoder they are."""
     found = {name: tuple(v.shape) for name, v in style.tensors.items()}
-    return all(found.get(name) == shape for name, shape in config.style_shapes.items())
+    colors = all(found.get(name, shape) == shape for name, shape in PALETTE.items())
+    return colors and all(found.get(name) == shape for name, shape in config.style_shapes.items())

@@ -21,6 +21,7 @@ from .batch.pipeline import END, Outcome, run_pipeline
 from .engine.content_statistics import ContentStatistics, check_binding
 from .engine.file_to_file import fits_whole, stream_file
 from .engine.film import check_film_size, stylize_film
+from .engine.held import held_colors, sample_of
 from .engine.memory import ordinary_tensors
 from .engine.two_pass import Executor, TileSize
 from .engine.whole import Content, encode_picture, joined_pictures, render, without_pixels
@@ -38,7 +39,7 @@ from .images import (
     picture_size,
     save_image,
 )
-from .look.color import premix
+from .look.color import color_statistics, premix
 from .look.controls import Alpha, Controls, PreserveColor
 from .look.masks import fitted, resize
 from .look.previews import bounded, limited, prepare_preview, reduced
@@ -50,7 +51,7 @@ from .runtimes.choice import find_runtime
 from .runtimes.network import CompiledNetwork
 from .store.style_cache import StyleCache, style_key
 from .store.weights import cache_dir, load_model
-from .style import Style
+from .style import Style, palette_tensors
 from .style_sources import find_style, fits
 
 __all__ = ["Content", "Progress", "Regions", "StyleLike", "Stylizer", "TileSize"]
@@ -213,7 +214,7 @@ class Stylizer:
             encoder += " rounded by " + " ".join(sorted(coarser))
         key = style_key([t for t in (picture.rgb, picture.alpha) if t is not None], style_size, encoder, self.dtype)
         style = self.cache.get(key) if self.cache is not None else None
-        if style is None or not fits(style, self.model.config):
+        if style is None or not fits(style, self.model.config) or (self.model.config.palette and not style.palette):
             style = self._new_style(picture, style_size)
             if self.cache is not None:
                 self.cache.put(key, style)
@@ -234,6 +235,8 @@ class Stylizer:
                 rgb, alpha = resize(rgb, size), None if alpha is None else resize(alpha, size)
             executor = Executor(self._exact or self.model, self.device, self.dtype)
             tensors = executor.model.style_tensors(*executor.encode(rgb, alpha))
+            if self.model.config.palette:
+                tensors |= palette_tensors(color_statistics(rgb, alpha))
             return Style(tensors={name: v.cpu() for name, v in tensors.items()}, digest=self.digest)
 
     def encode_content(
@@ -272,16 +275,18 @@ class Stylizer:
         """
         Controls(scale=scale)
         merged: list[Moments] = []
+        samples: list[Tensor] = []
         for image in images:
             content = self.encode_content(image, scale=scale, tile=tile, max_pixels=max_pixels, progress=progress)
             with ordinary_tensors():
                 for found in zip(*map(split_moments, content.statistics), strict=True):
                     # at once: what is kept of every picture, small as it is, holds the heap apart, which then grows
                     merged = [merge_moments(pair) for pair in zip(merged, found, strict=True)] if merged else [*found]
+                samples += sample_of(content.picture, scale)
             del content, found  # before the next one is made
         if not merged:
             raise ImageError("statistics of at least one picture are expected, got none")
-        return ContentStatistics(merged, self.digest, float(scale))
+        return ContentStatistics(merged, self.digest, float(scale), samples)
 
     def stylize(
         self,
@@ -569,7 +574,10 @@ class Stylizer:
             and not fits_whole(executor, *picture_size(source, max_pixels), controls.scale)
         ):
             known = None if fixed is None else self._checked_statistics(fixed)
-            return stream_file(executor, source, target, plan, controls, content_statistics=known, **saving, **limits)
+            with ordinary_tensors():
+                held = held_colors(executor, fixed, plan.styles, controls)
+            saving = {"content_statistics": known, "held": held, **saving}
+            return stream_file(executor, source, target, plan, controls, **saving, **limits)
         result, picture = self._painted(source, plan, controls, fixed, tile, max_pixels, limits["progress"])
         closed = close_image(result, picture, deep=True)
         assert not isinstance(closed, Tensor)  # a path gives an image, or an array where it has 16 bits
@@ -676,9 +684,12 @@ class Stylizer:
     ) -> Tensor:
         if content.digest != self.digest:
             raise ImageError("this Content was encoded by another model; encode the picture again with this one")
+        executor, held = self._executor(tile), None
         if fixed is not None:
             content = replace(content, statistics=self._checked_statistics(fixed))
-        return render(self._executor(tile), content, styles_of, controls, covers, fixed is not None, progress)
+            with ordinary_tensors():
+                held = held_colors(executor, fixed, styles_of, controls)
+        return render(executor, content, styles_of, controls, covers, fixed is not None, held, progress)
 
     def _checked_statistics(self, fixed: Sequence[Moments]) -> tuple[Moments, ...]:
         channels = [level.channels for level in self.model.config.levels]

@@ -16,7 +16,7 @@ from adainkit import Style, StyleError, Stylizer
 from adainkit.film import painting
 from adainkit.film.quiet import Quiet
 from adainkit.film.scenes import Cuts
-from adainkit.film.statistics import mixed, plan_measuring
+from adainkit.film.statistics import plan_measuring
 from adainkit.film.timeline import Timeline, alpha_timeline, mix_alphas
 
 LOSSLESS = {"codec": "ffv1"}
@@ -82,7 +82,7 @@ def test_a_live_run_gives_all_frames_and_is_near_the_two_passes(
 def test_statistics_between_two_measurements_are_those_of_a_mixture(stylizer: Stylizer) -> None:
     one, other = (stylizer.content_statistics([picture(0, scene=scene)]) for scene in (0, 1))
     both = stylizer.content_statistics([picture(0, scene=0), picture(0, scene=1)])
-    for half, wanted in zip(mixed(one, other, 0.5), both, strict=True):
+    for half, wanted in zip(one.mixed(other, 0.5), both, strict=True):
         torch.testing.assert_close(half.mean, wanted.mean)
         torch.testing.assert_close(half.variance, wanted.variance)
     assert plan_measuring(3, [0], True) == [(1, 0, [0, 1, 2])]

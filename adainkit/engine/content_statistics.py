@@ -2,28 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import reduce
+
+import torch
+from torch import Tensor
 
 from ..errors import ImageError
-from ..net.adain import Moments
+from ..look.color import ColorStatistics
+from ..net.adain import Moments, merge_moments
+from .finish import Measured
 
 __all__ = ["ContentStatistics", "check_binding"]
 
+_SAMPLES = 16  # that are kept, and how many of a running mean
+_LIVE = 5
+
 
 class ContentStatistics(tuple[Moments, ...]):
-    """The moments of every AdaIN level, finest first; `digest` is the encoder's and `scale` that of the pictures."""
+    """The moments of every AdaIN level, finest first; `digest` is the encoder's and `scale` that of the pictures.
+
+    `samples` are small copies of what was measured, `(1, 4, h, w)` uint8 RGB and alpha: what their results are like
+    tells, once for all frames, how colors have to move (`held`). `parts`: those of which these are the mean,
+    with their shares, or, as they are for each picture of a batch, without any.
+    """
 
     digest: str
     scale: float
+    samples: tuple[Tensor, ...]
+    parts: tuple[tuple[ContentStatistics, float | None], ...]
+    _known: dict[Hashable, Measured]
 
-    def __new__(cls, levels: Iterable[Moments], digest: str, scale: float) -> ContentStatistics:
+    def __new__(
+        cls,
+        levels: Iterable[Moments],
+        digest: str,
+        scale: float,
+        samples: Iterable[Tensor] = (),
+        parts: Iterable[tuple[ContentStatistics, float | None]] = (),
+    ) -> ContentStatistics:
         """Bind the moments of the levels."""
         made = super().__new__(cls, levels)
-        made.digest, made.scale = digest, scale
+        made.digest, made.scale, made.parts, made._known = digest, scale, tuple(parts), {}
+        made.samples = tuple(samples)
+        while len(made.samples) > _SAMPLES:
+            made.samples = made.samples[::2]
         return made
 
-    def __getnewargs__(self) -> tuple[tuple[Moments, ...], str, float]:
-        return tuple(self), self.digest, self.scale
+    def __getnewargs__(self) -> tuple[object, ...]:
+        return tuple(self), self.digest, self.scale, self.samples, self.parts
+
+    def together(self, other: ContentStatistics) -> ContentStatistics:
+        """Those of the pictures of both."""
+        levels = map(merge_moments, zip(self, other, strict=True))
+        return ContentStatistics(levels, self.digest, self.scale, self.samples + other.samples)
+
+    def mixed(self, other: ContentStatistics, share: float) -> ContentStatistics:
+        """Those of pixels of which `share` are as the other's, and the rest as these."""
+        levels = []
+        for a, b in zip(self, other, strict=True):
+            both = ((a, 1 - share), (b, share))
+            parts = [Moments(torch.full_like(m.count, weight), m.mean, m.variance * weight) for m, weight in both]
+            levels.append(merge_moments(parts))
+        return ContentStatistics(levels, self.digest, self.scale, (), [(self, 1 - share), (other, share)])
+
+    def settled(self) -> ContentStatistics:
+        """The same, of the newest samples of all parts: a running mean does not remember for ever."""
+        samples = [sample for part, _ in self.parts for sample in part.samples] or list(self.samples)
+        return ContentStatistics(self, self.digest, self.scale, samples[-_LIVE:])
+
+    @classmethod
+    def stacked(cls, found: Sequence[ContentStatistics]) -> ContentStatistics:
+        """Those of several pictures, as of a batch."""
+        levels = [
+            Moments(*(torch.cat([getattr(m, name) for m in level]) for name in ("count", "mean", "m2")))
+            for level in zip(*found, strict=True)
+        ]
+        return cls(levels, found[0].digest, found[0].scale, (), [(each, None) for each in found])
+
+    def colors(self, key: Hashable, measured: Callable[[ContentStatistics], Measured]) -> Measured:
+        """What `measured` says of these, or of their parts; kept for the last `key`."""
+        if not self.parts:
+            if key not in self._known:
+                found = measured(self)
+                self._known.clear()
+                self._known[key] = found
+                return found
+            return self._known[key]
+        regions = zip(*(part.colors(key, measured) for part, _ in self.parts), strict=True)
+        shares = [share for _, share in self.parts]
+        return [_mean(found, [s for s in shares if s is not None]) for found in regions]
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a sample to tell colors by."""
+        return all(part.known for part, _ in self.parts) if self.parts else bool(self.samples)
+
+
+def _mean(found: Sequence[ColorStatistics], shares: Sequence[float]) -> ColorStatistics:
+    """The mean of both by their shares; without any, one behind the other."""
+    if not shares:
+        return ColorStatistics.stacked(found)
+    pairs = zip(found, shares, strict=True)
+    return reduce(
+        ColorStatistics.merge,
+        (ColorStatistics(torch.full_like(c.weight, s), c.mean, c.covariance * s) for c, s in pairs),
+    )
 
 
 def check_binding(statistics: Sequence[Moments] | None, digest: str, scale: float) -> None:

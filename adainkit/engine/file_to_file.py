@@ -17,6 +17,7 @@ from ..images import check_target, facts_to_write, need_tifffile, open_strips, s
 from ..look.controls import Controls
 from ..look.regions import CoverWindows, RegionPlan
 from ..net.adain import Moments
+from .finish import Measured
 from .memory import memory_budget, memory_guard, ordinary_tensors
 from .scaled import ScaledStrips
 from .strips import StripWork, TiledStrips
@@ -52,6 +53,7 @@ def stream_file(
     controls: Controls,
     *,
     content_statistics: Sequence[Moments] | None,
+    held: Measured | None = None,
     format: str | None,
     quality: int | None,
     overwrite: bool,
@@ -60,7 +62,7 @@ def stream_file(
     max_pixels: int | None,
     progress: Progress | None,
 ) -> Path:
-    """`Stylizer.stylize_file` by strips, and, but for the rounding of floats, its result.
+    """`Stylizer.stylize_file` by strips, and, but for the rounding of floats, its result. `held` as in `whole.render`.
 
     What is read and written a strip at a time is TIFF (`images.open_strips` says which). Pillow decodes and encodes
     PNG, JPEG and the others whole: these are held as integers, a byte per sample or two. `progress` has one stage,
@@ -83,16 +85,16 @@ def stream_file(
         kind_of_work: type[StripWork] = TiledStrips if controls.scale == 1 else ScaledStrips
         work = kind_of_work(executor, strips, covers, controls, progress)
         try:
-            rows = work.result([styles[0] for styles in plan.styles], content_statistics)
+            rows = work.result([styles[0] for styles in plan.styles], content_statistics, held)
             if kind == "TIFF":
                 with temporary_beside(os.path.realpath(target)) as part:
                     write_tiff_rows(rows, part, work.shape, work.kind, work.stride, info)
                     strips.close()  # it may be the very file that is replaced now
                 return Path(target)
-            held = np.empty(work.shape, work.kind)
+            whole = np.empty(work.shape, work.kind)
             for part_of in rows:
-                held[work.written : work.written + len(part_of)] = part_of
-            return save_image(held, target, format=format, quality=quality, overwrite=overwrite, info=info)
+                whole[work.written : work.written + len(part_of)] = part_of
+            return save_image(whole, target, format=format, quality=quality, overwrite=overwrite, info=info)
         except BaseException as error:
             log.warning("%s: stopped at %s; %s is not written", strips.name, work.at, os.fspath(target))
             if isinstance(error, OSError) and error is not work.failure:

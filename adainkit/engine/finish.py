@@ -5,21 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from math import sqrt
+from statistics import fmean
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from ..images import Picture
-from ..look.color import ColorMap, ColorStatistics, apply_map, color_statistics, keep_luma, match_map, premix
+from ..look.color import (
+    ColorMap,
+    ColorStatistics,
+    apply_map,
+    color_statistics,
+    keep_luma,
+    match_map,
+    palette_map,
+    premix,
+)
 from ..look.controls import Controls
 from ..look.guided import DETAIL_REACH, keep_detail
 from ..look.masks import counting
+from ..look.regions import total_cover
+from ..style import Style
 
-__all__ = ["Finish", "Measured", "shown"]
+__all__ = ["Box", "Finish", "Measured", "measured_boxes", "shown"]
 
-Measured: TypeAlias = tuple[ColorStatistics, ColorStatistics]
-"""The colors of a result, and those of its content."""
+Box: TypeAlias = tuple[int, int, int, int]
+"""Pixels of a picture: top, bottom, left, right."""
+Measured: TypeAlias = Sequence[ColorStatistics]
+"""The colors of a result, region by region; to be matched, of all of the result and of its content."""
+
+_SIDE, _BOXES = 256, 64  # pixels of a side, and how many at most: 4 megapixels tell a palette
 
 
 def shown(picture: Picture, hidden: ColorStatistics | None = None) -> Tensor:
@@ -27,12 +44,41 @@ def shown(picture: Picture, hidden: ColorStatistics | None = None) -> Tensor:
     return picture.rgb if picture.alpha is None else premix(picture.rgb, picture.alpha, hidden)
 
 
+def measured_boxes(height: int, width: int, everywhere: bool = False) -> list[Box]:
+    """Where the colors of a picture are measured: all of it up to 4 megapixels, or `everywhere`; of a larger one boxes
+    of that many pixels in all, evenly spread. They lie on multiples of the box's side."""
+    rows, columns = height // _SIDE, width // _SIDE
+    if everywhere or height * width <= _BOXES * _SIDE**2 or not rows or not columns:
+        return [(0, height, 0, width)]
+    down = min(rows, max(1, round(sqrt(_BOXES * rows / columns))))
+    across = min(columns, _BOXES // down)
+    tops, lefts = (
+        [_SIDE * (count * (2 * i + 1) // (2 * chosen)) for i in range(chosen)]
+        for count, chosen in ((rows, down), (columns, across))
+    )
+    return [(top, top + _SIDE, left, left + _SIDE) for top in tops for left in lefts]
+
+
 @dataclass(frozen=True)
 class Finish:
     """The steps that `controls` ask for, in the order in which they are called. A picture that is never whole takes
-    `detail` with a margin of `reach` pixels around a window, and the color map from all of its windows."""
+    `detail` with a margin of `reach` pixels around a window, and the color maps from windows in its `boxes`.
+
+    `palettes`: of every region the colors of its style, or of one for each picture of a batch; none where colors stay.
+    """
 
     controls: Controls
+    palettes: Sequence[ColorStatistics] = ()
+
+    @classmethod
+    def of(cls, controls: Controls, styles_of: Sequence[Sequence[Style]], wanted: bool) -> Finish:
+        """For regions in these styles; `wanted`: whether the model gives results their styles' colors."""
+        found = [[style.palette for style in styles] for styles in styles_of]
+        colors = [[p for p in palettes if p is not None] for palettes in found]
+        known = all(len(some) == len(palettes) for some, palettes in zip(colors, found, strict=True))
+        if not wanted or not known or controls.color or not _strength(controls):
+            return cls(controls)
+        return cls(controls, [ColorStatistics.stacked(some) for some in colors])
 
     @property
     def reach(self) -> int:
@@ -42,31 +88,68 @@ class Finish:
     @property
     def matches(self) -> bool:
         """Whether the colors of the whole result must be known before `colors`."""
-        return self.controls.color == "match"
+        return self.controls.color == "match" or bool(self.palettes)
+
+    @property
+    def needs_content(self) -> bool:
+        """Whether `colors` looks at the content."""
+        return self.controls.color is not None
+
+    def boxes(self, height: int, width: int, masked: bool) -> list[Box]:
+        """Where `measure` looks. Masks may be small, and the content's colors are matched as they are: everywhere."""
+        return measured_boxes(height, width, masked or self.needs_content)
 
     def detail(self, output: Tensor, content: Tensor) -> Tensor:
         """First: the content's fine structure. `content`: `shown` of the same pixels, as in all steps."""
         return keep_detail(output, content, self.controls.detail)
 
-    def measure(self, output: Tensor, content: Tensor, cover: Tensor | None, alpha: Tensor | None) -> Measured:
-        """The colors of the result and of the content, of what is covered and visible."""
-        weight = counting(cover, alpha)
-        if weight is not None:
-            weight = weight.expand(len(output), -1, -1, -1)
-        return color_statistics(output, weight), color_statistics(content, weight)
+    def measure(self, output: Tensor, content: Tensor, covers: Tensor | None, alpha: Tensor | None) -> Measured:
+        """The colors of a window, of what is covered and visible. `covers`: `(B or 1, R, h, w)` of the regions."""
+        if not self.palettes:
+            total = None if covers is None else total_cover(covers)
+            return [_colors(side, counting(total, alpha)) for side in (output, content)]
+        parts = [None] if covers is None else covers.chunk(covers.shape[1], 1)
+        return [_colors(output, counting(cover, alpha)) for cover in parts]
 
-    def map_of(self, parts: Sequence[Measured]) -> ColorMap:
-        """The map from the colors of a result to those of its content, both measured in parts."""
-        result, content = (reduce(ColorStatistics.merge, sides) for sides in zip(*parts, strict=True))
-        return match_map(result, content)
+    def maps_of(self, parts: Sequence[Measured]) -> list[ColorMap]:
+        """A map for each region, or one to the content's colors, from what was measured in parts."""
+        found = [reduce(ColorStatistics.merge, sides) for sides in zip(*parts, strict=True)]
+        if self.palettes:
+            strength = _strength(self.controls)
+            return [palette_map(*pair, strength) for pair in zip(found, self.palettes, strict=True)]
+        return [match_map(*found)]
 
-    def colors(self, output: Tensor, content: Tensor, color: ColorMap | None) -> Tensor:
-        """Second: the content's colors, as far as they are wanted; `color` is what `map_of` gave, if it `matches`."""
+    def colors(self, output: Tensor, content: Tensor, maps: Sequence[ColorMap], covers: Tensor | None) -> Tensor:
+        """Second: the colors that are wanted, as far as they are; `maps` is what `maps_of` gave, if it `matches`.
+        `content` is looked at if it `needs_content`."""
+        if self.palettes:
+            return _mapped(output, maps, covers)
         if not self.controls.color:
             return output
-        kept = keep_luma(output, content) if color is None else apply_map(output, color)
+        kept = apply_map(output, maps[0]) if maps else keep_luma(output, content)
         return torch.lerp(output, kept, self.controls.color_strength)
 
     def cover(self, output: Tensor, original: Tensor, cover: Tensor | None) -> Tensor:
         """Last, before samples are rounded: the result where it is covered, the original where it is not."""
         return output if cover is None else torch.where(cover > 0, torch.lerp(original, output, cover), original)
+
+
+def _strength(controls: Controls) -> float:
+    """How far results come to their styles' colors: not at all at alpha 0."""
+    alpha = controls.alpha
+    return controls.color_strength * (fmean(alpha) if isinstance(alpha, Sequence) else alpha)
+
+
+def _colors(x: Tensor, weight: Tensor | None) -> ColorStatistics:
+    return color_statistics(x, None if weight is None else weight.expand(len(x), -1, -1, -1))
+
+
+def _mapped(output: Tensor, maps: Sequence[ColorMap], covers: Tensor | None) -> Tensor:
+    """Each pixel by the maps of the regions that it belongs to; where none covers it, it does not matter."""
+    if covers is None or len(maps) == 1:
+        return apply_map(output, maps[0])
+    shares = (covers / covers.sum(1, keepdim=True).clamp_min(torch.finfo(covers.dtype).tiny)).to(output.device)
+    total = torch.zeros_like(output)
+    for share, color_map in zip(shares.chunk(len(maps), 1), maps, strict=True):
+        total += share * apply_map(output, color_map)
+    return total

@@ -19,8 +19,9 @@ from ..look.guided import DETAIL_REACH, Upsampler, working_size
 from ..look.masks import resize, triangle_weights
 from ..net.adain import Moments
 from ..style import Style
+from .finish import Box
 from .memory import memory_budget
-from .strips import Box, StripWork
+from .strips import StripWork
 from .whole import paint
 
 __all__ = ["ScaledStrips"]
@@ -34,14 +35,16 @@ class ScaledStrips(StripWork):
     working size."""
 
     def _rows(self, styles: Sequence[Style], statistics: Sequence[Moments] | None) -> Iterator[np.ndarray[Any, Any]]:
-        self._pass, self._passes = 0, 3 if self.finish.matches else 2
+        measures = self.finish.matches and self.held is None
+        self._pass, self._passes = 0, 3 if measures else 2
         self._hidden = self._visible_colors(1000 * self._passes)
         larger = self._small_result(styles, statistics)
-        color = None
-        if self.finish.matches:
-            color = self.finish.map_of([self._measured(*part) for part in self._strips(larger)])
+        colors = self.held or []
+        if measures:
+            parts = [found for part in self._strips(larger) for found in self._measured(*part)]
+            colors = self.finish.maps_of(parts)
         for output, own, box in self._strips(larger):
-            yield self._samples(output, own, box, color)
+            yield self._samples(output, own, box, colors)
 
     def _small_result(self, styles: Sequence[Style], statistics: Sequence[Moments] | None) -> Upsampler:
         """Pass one: the picture at its working size, stylized."""

@@ -24,15 +24,13 @@ from ..look.masks import counting
 from ..look.regions import CoverWindows, region_maps, region_shares, steady_moments, total_cover
 from ..net.adain import AffineMap, Moments, merge_moments
 from ..style import Style
-from .finish import Finish, Measured, shown
+from .finish import Box, Finish, Measured, shown
 from .memory import memory_budget
 from .tiles import Span, Tile
 from .two_pass import Executor
 
 __all__ = ["StripWork", "TiledStrips"]
 
-Box: TypeAlias = tuple[int, int, int, int]
-"""Pixels of a picture: top, bottom, left, right."""
 _Maps: TypeAlias = Sequence[Sequence[AffineMap]]  # by region
 
 
@@ -49,7 +47,8 @@ class StripWork(ABC):
     ) -> None:
         self.executor, self.source, self.covers = executor, source, covers
         self.controls, self.progress = controls, progress
-        self.finish = Finish(controls)
+        self.finish = Finish(controls)  # before the styles are known
+        self.held: list[ColorMap] | None = None
         first = np.asarray(close_image(source.like.rgb, source.like, deep=True))
         self.kind = first.dtype
         self.shape = (source.height, source.width, first.shape[2])
@@ -70,12 +69,17 @@ class StripWork(ABC):
         self._hidden: ColorStatistics | None = None  # what transparent pixels are taken for
 
     def result(
-        self, styles: Sequence[Style], statistics: Sequence[Moments] | None = None
+        self,
+        styles: Sequence[Style],
+        statistics: Sequence[Moments] | None = None,
+        held: Measured | None = None,
     ) -> Iterator[np.ndarray[Any, Any]]:
         """The result's rows in order, `(rows, width, 3 | 4)` of integers; all but the last a multiple of the stride.
 
-        `styles`: one for every region. `statistics`: of the content, instead of its own.
+        `styles`: one for every region. `statistics`: of the content, instead of its own. `held`: as in `whole.render`.
         """
+        self.finish = Finish.of(self.controls, [[style] for style in styles], self.executor.model.config.palette)
+        self.held = None if held is None else self.finish.maps_of([held])
         try:
             for rows in self._rows(styles, statistics):
                 yield rows
@@ -105,18 +109,24 @@ class StripWork(ABC):
     def _shown(self, picture: Picture) -> Tensor:
         return shown(picture, self._hidden)
 
-    def _cover(self, box: Box) -> Tensor | None:
-        return None if self.covers is None else total_cover(self.covers.window(*box))
+    def _measured(self, output: Tensor, own: Picture, part: Box) -> Iterator[Measured]:
+        """The colors of a part of the result, where it lies in the boxes that are measured."""
+        for box in self.finish.boxes(self.source.height, self.source.width, self.covers is not None):
+            top, left = max(box[0], part[0]), max(box[2], part[2])
+            bottom, right = min(box[1], part[1]), min(box[3], part[3])
+            if top < bottom and left < right:
+                rows, columns = slice(top - part[0], bottom - part[0]), slice(left - part[2], right - part[2])
+                covers = None if self.covers is None else self.covers.window(top, bottom, left, right)
+                seen = own.part(rows, columns)
+                content = self._shown(seen) if self.finish.needs_content else seen.rgb
+                yield self.finish.measure(output[:, :, rows, columns], content, covers, seen.alpha)
 
-    def _measured(self, output: Tensor, own: Picture, box: Box) -> Measured:
-        """The colors of the result and of the content in a box, of what counts there."""
-        return self.finish.measure(output, self._shown(own), self._cover(box), own.alpha)
-
-    def _samples(self, output: Tensor, own: Picture, box: Box, color: ColorMap | None) -> np.ndarray[Any, Any]:
+    def _samples(self, output: Tensor, own: Picture, box: Box, maps: Sequence[ColorMap]) -> np.ndarray[Any, Any]:
         """The result in a box, finished and rounded."""
-        if self.controls.color:
-            output = self.finish.colors(output, self._shown(own), color)
-        output = self.finish.cover(output, own.rgb, self._cover(box))
+        covers = None if self.covers is None else self.covers.window(*box)
+        content = self._shown(own) if self.finish.needs_content else own.rgb
+        output = self.finish.colors(output, content, maps, covers)
+        output = self.finish.cover(output, own.rgb, None if covers is None else total_cover(covers))
         return np.asarray(close_image(output, own, deep=True))
 
     def _box(self, tile: Tile) -> Box:
@@ -142,24 +152,25 @@ class TiledStrips(StripWork):
 
     def __init__(self, executor: Executor, *what: Any) -> None:
         super().__init__(executor, *what)
-        self._pass, self._passes, self._done, self._cost = 0, 2, 0, 3
+        self._pass, self._passes, self._done, self._cost, self._more = 0, 2, 0, 3, 0
 
     def _rows(self, styles: Sequence[Style], statistics: Sequence[Moments] | None) -> Iterator[np.ndarray[Any, Any]]:
-        decoding = 2 if self.finish.matches else 1
-        self._passes = decoding + (statistics is None)
-        self._cost = 2 * decoding + (statistics is None)
+        measured = self._measured_tiles() if self.finish.matches and self.held is None else []
+        self._passes = 1 + bool(measured) + (statistics is None)
+        self._cost = 2 + (statistics is None)
+        self._more = 2 * sum(tile.cells for tile in measured)
         self._hidden = self._visible_colors(self._total)
         by_region = self._statistics() if statistics is None else [statistics] * len(styles)
         alphas = self.controls.alphas(len(self.executor.model.config.levels))
         maps = [self.executor.modulate(s, [style], alphas) for s, style in zip(by_region, styles, strict=True)]
-        color = self._color_map(maps) if self.finish.matches else None
+        colors = self._color_maps(measured, maps) if measured else self.held or []
         rows = np.empty((0, *self.shape[1:]), self.kind)
 
         def run(tile: Tile) -> None:
             output, own = self._stylized(tile, maps)
             top, _, left, right = box = self._box(tile)
             top -= self.written
-            rows[top : top + own.height, left:right] = self._samples(output, own, box, color)
+            rows[top : top + own.height, left:right] = self._samples(output, own, box, colors)
 
         for band in self._bands(self.tiles, 2):
             top, bottom, _, _ = self._box(band[0])
@@ -195,17 +206,26 @@ class TiledStrips(StripWork):
             return [whole]
         return [[steady_moments(*pair) for pair in zip(region, whole, strict=True)] for region in regions]
 
-    def _color_map(self, maps: _Maps) -> ColorMap:
-        """A pass of its own: the map from the colors of the whole result to those of the content."""
-        measured: list[Measured] = []
+    def _measured_tiles(self) -> list[Tile]:
+        """What a pass over the colors goes through: all tiles, or the boxes where a large result is measured."""
+        height, width = self.source.height, self.source.width
+        boxes = self.finish.boxes(height, width, self.covers is not None)
+        if len(boxes) == 1:
+            return self.tiles
+        spans = [[Span(a // self.stride, -(-b // self.stride), 0, 0) for a, b in (b[:2], b[2:])] for b in boxes]
+        return [Tile(*span).seeing(self.reach, self._grid) for span in spans]
+
+    def _color_maps(self, tiles: list[Tile], maps: _Maps) -> list[ColorMap]:
+        """A pass of its own, before any pixel of the result has its color."""
+        parts: list[Measured] = []
 
         def run(tile: Tile) -> None:
             output, own = self._stylized(tile, maps)
-            measured.append(self._measured(output, own, self._box(tile)))
+            parts.extend(self._measured(output, own, self._box(tile)))
 
-        for band in self._bands(self.tiles, 2):
+        for band in self._bands(tiles, 2):
             self._run(band, run, 2, self.reach)
-        return self.finish.map_of(measured)
+        return self.finish.maps_of(parts)
 
     def _encoded(self, tile: Tile) -> tuple[Picture, list[Tensor]]:
         """The pixels that a tile sees, and their features."""
@@ -270,7 +290,7 @@ class TiledStrips(StripWork):
     @property
     def _total(self) -> int:
         """Work in cells: one for each that is encoded, one for each that is decoded."""
-        return self._grid[0] * self._grid[1] * self._cost
+        return self._grid[0] * self._grid[1] * self._cost + self._more
 
     def _bands(self, tiles: list[Tile], cost: int) -> Iterator[list[Tile]]:
         """A pass: the rows of tiles, from top to bottom."""

@@ -16,7 +16,7 @@ from ..look.masks import counting, fitted, resize
 from ..look.regions import region_maps, region_shares, steady_moments, total_cover
 from ..net.adain import Moments
 from ..style import Style
-from .finish import Finish, shown
+from .finish import Box, Finish, Measured, shown
 from .memory import memory_guard, ordinary_tensors
 from .two_pass import Executor
 
@@ -57,12 +57,14 @@ def render(
     controls: Controls,
     covers: Tensor | None = None,
     steady: bool = False,
+    held: Measured | None = None,
     progress: Progress | None = None,
 ) -> Tensor:
     """The result `(B, 3, H, W)`, float32, in [0, 1].
 
     `styles_of`: of every region one style for all of the batch, or one for each picture; `covers` `(B or 1, R, H, W)`.
-    `steady`: the content's statistics count for all regions, too.
+    `steady`: the content's statistics count for all regions, too. `held`: what counts as the colors of the result, by
+    regions, instead of its own, where it takes its styles' palettes.
     """
     picture = content.picture
     with ordinary_tensors(), memory_guard("the result"):
@@ -74,8 +76,9 @@ def render(
         )
         original = picture.rgb.to(output.device, torch.float32)
         alpha = None if picture.alpha is None else picture.alpha.to(output.device)
-        cover = None if covers is None else total_cover(covers).to(output.device)
-        return _finished(output, replace(picture, rgb=original, alpha=alpha), cover, controls)
+        finish = Finish.of(controls, styles_of, executor.model.config.palette)
+        there = None if covers is None else covers.to(output.device)
+        return _finished(output, replace(picture, rgb=original, alpha=alpha), there, finish, held)
 
 
 def without_pixels(content: Content, controls: Controls, covers: Tensor | None) -> Content:
@@ -115,17 +118,26 @@ def paint(
     return executor.decode(features, region_maps(maps, shares, executor.device), height, width, progress)
 
 
-def _finished(output: Tensor, picture: Picture, cover: Tensor | None, controls: Controls) -> Tensor:
-    """Bring a result to the picture's size and finish it; `cover` says where it counts."""
-    finish, larger = Finish(controls), output.shape[2:] != picture.rgb.shape[2:]
-    if larger or controls.detail or controls.color:
+def _finished(output: Tensor, picture: Picture, covers: Tensor | None, finish: Finish, held: Measured | None) -> Tensor:
+    """Bring a result to the picture's size and finish it; `covers` say where each region counts."""
+    content, larger = picture.rgb, output.shape[2:] != picture.rgb.shape[2:]
+    if larger or finish.reach or finish.needs_content:
         content = shown(picture)
-        if larger:
-            output = upsample(output, content)
-        output = finish.detail(output, content)
-        color = finish.map_of([finish.measure(output, content, cover, picture.alpha)]) if finish.matches else None
-        output = finish.colors(output, content, color)
-    return finish.cover(output, picture.rgb, cover)
+    if larger:
+        output = upsample(output, content)
+    output = finish.detail(output, content)
+    maps = [] if held is None else finish.maps_of([held])
+    if finish.matches and held is None:
+        boxes = finish.boxes(picture.height, picture.width, covers is not None)
+        windows = ([_part(x, box) for x in (output, content, covers, picture.alpha)] for box in boxes)
+        maps = finish.maps_of([finish.measure(*window) for window in windows])  # type: ignore[arg-type]
+    output = finish.colors(output, content, maps, covers)
+    return finish.cover(output, picture.rgb, None if covers is None else total_cover(covers))
+
+
+def _part(x: Tensor | None, box: Box) -> Tensor | None:
+    top, bottom, left, right = box
+    return None if x is None else x[:, :, top:bottom, left:right]
 
 
 def joined_pictures(pictures: Sequence[Picture], device: torch.device) -> Picture:

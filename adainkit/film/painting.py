@@ -14,7 +14,6 @@ import torch
 from ..batch.pipeline import END, run_pipeline
 from ..engine.content_statistics import ContentStatistics
 from ..look.controls import Alpha
-from ..net.adain import Moments
 from ..style import Style
 from .clip import Facts, Frame
 from .colors import Pixels
@@ -148,18 +147,9 @@ def _together(
     if deep:
         pictures = pictures.to(torch.float32) / 65535
     found = [item.statistics for item in batch if item.statistics is not None]
-    statistics = _stacked(found) if found else None
+    statistics = ContentStatistics.stacked(found) if found else None
     out = stylizer.stylize(pictures, style, alpha=alpha, content_statistics=statistics, max_pixels=None, **controls)
     if deep:
         out = (out * 65535).round().to(torch.int32)
     made = out.movedim(1, -1).cpu().numpy()
     return [each.astype(np.uint16) if deep else each for each in made]
-
-
-def _stacked(found: list[ContentStatistics]) -> ContentStatistics:
-    """The statistics of several pictures as those of a batch."""
-    levels = [
-        Moments(*(torch.cat([getattr(m, name) for m in level]) for name in ("count", "mean", "m2")))
-        for level in zip(*found, strict=True)
-    ]
-    return ContentStatistics(levels, found[0].digest, found[0].scale)

@@ -10,12 +10,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image
 
 from ..engine.content_statistics import ContentStatistics
 from ..errors import FilmError
-from ..net.adain import Moments, merge_moments
 from .clip import THUMBNAIL, Clip, Frame
 from .colors import Pixels
 from .crew import Crew
@@ -24,7 +22,7 @@ from .scenes import Cuts
 if TYPE_CHECKING:
     from ..stylizer import Stylizer
 
-__all__ = ["DELAY", "Knot", "Measured", "live_statistics", "measure", "mixed", "plan_measuring"]
+__all__ = ["DELAY", "Knot", "Measured", "live_statistics", "measure", "plan_measuring"]
 
 _PIECE = 240  # frames of a scene that share a measurement; between two of them statistics are interpolated
 _SAMPLES = 5  # frames that are measured of each piece
@@ -65,19 +63,7 @@ def between(before: Knot, after: Knot, number: int) -> ContentStatistics:
         return before.statistics
     if number >= after.number:
         return after.statistics
-    return mixed(before.statistics, after.statistics, (number - before.number) / (after.number - before.number))
-
-
-def mixed(one: ContentStatistics, other: ContentStatistics, share: float) -> ContentStatistics:
-    """Those of pixels of which `share` are as the other's, and the rest as the one's."""
-    levels = []
-    for a, b in zip(one, other, strict=True):
-        parts = [
-            Moments(torch.full_like(m.count, weight), m.mean, m.variance * weight)
-            for m, weight in ((a, 1 - share), (b, share))
-        ]
-        levels.append(merge_moments(parts))
-    return ContentStatistics(levels, one.digest, one.scale)
+    return before.statistics.mixed(after.statistics, (number - before.number) / (after.number - before.number))
 
 
 def plan_measuring(count: int, cuts: Sequence[int], per_scene: bool) -> list[tuple[int, int, list[int]]]:
@@ -124,13 +110,8 @@ def measure(
         return crew.stylizer.content_statistics([pixels], scale=scale, max_pixels=None)
 
     for number, scene, chosen in plan:
-        knots.append(Knot(number, scene, reduce(_together, crew.each(measured, counted(chosen)))))
+        knots.append(Knot(number, scene, reduce(ContentStatistics.together, crew.each(measured, counted(chosen)))))
     return Measured(knots, cuts)
-
-
-def _together(one: ContentStatistics, other: ContentStatistics) -> ContentStatistics:
-    """Those of the pictures of both, as `Stylizer.content_statistics` merges them."""
-    return ContentStatistics(map(merge_moments, zip(one, other, strict=True)), one.digest, one.scale)
 
 
 def live_statistics(
@@ -160,7 +141,7 @@ def live_statistics(
             last = Knot(frame.number, scene, found)
         elif frame.number - last.number >= DELAY:
             found = stylizer.content_statistics([frame.pixels], scale=scale, max_pixels=None)
-            knot = Knot(frame.number, scene, mixed(last.statistics, found, _NEW))
+            knot = Knot(frame.number, scene, last.statistics.mixed(found, _NEW).settled())
             yield from ready(knot)
             last = knot
         waiting.append((frame, begins))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +20,9 @@ __all__ = [
     "luma",
     "match_color",
     "match_map",
+    "palette_map",
     "premix",
+    "toward",
 ]
 
 LUMA = (0.299, 0.587, 0.114)
@@ -28,6 +31,9 @@ LUMA = (0.299, 0.587, 0.114)
 # than that is rounding, not color; flat and gray pictures (singular covariances) then still have a Cholesky
 # factor.
 _RIDGE = (1 / 1020) ** 2
+GAINS = (1.6, 2.0, 2.0)
+"""How many times as much a result's luma and its two chromas may vary when they are brought to a style's palette."""
+_OPPONENT = (LUMA, (-LUMA[0], -LUMA[1], 1 - LUMA[2]), (1 - LUMA[0], -LUMA[1], -LUMA[2]))  # luma, B - Y, R - Y
 _LIVELY = 2  # times its chroma that a brighter result may have: more makes the noise of shadows visible
 _STRIP = 1 << 18  # pixels per step of the statistics: bounds their memory to some tens of megabytes
 
@@ -45,6 +51,11 @@ class ColorStatistics:
     def covariance(self) -> Tensor:
         """``(B, 3, 3)``, biased (divided by the whole weight); zero where there is no weight."""
         return self.m2 / self.weight.clamp_min(torch.finfo(torch.float64).tiny)[:, None, None]
+
+    @classmethod
+    def stacked(cls, parts: Sequence[ColorStatistics]) -> ColorStatistics:
+        """Those of several pictures, as of a batch."""
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in ("weight", "mean", "m2")))
 
     def merge(self, other: ColorStatistics) -> ColorStatistics:
         """Statistics of both parts together, exactly (Chan, Golub and LeVeque 1979)."""
@@ -118,6 +129,35 @@ def match_map(result: ColorStatistics, content: ColorStatistics) -> ColorMap:
     low_result, low_content = (torch.linalg.cholesky(s.covariance + ridge) for s in (result, content))
     matrix = torch.linalg.solve_triangular(low_result, low_content, upper=False, left=False)
     return ColorMap(matrix, content.mean - (matrix @ result.mean[:, :, None])[:, :, 0])
+
+
+def palette_map(result: ColorStatistics, style: ColorStatistics, strength: float = 1.0) -> ColorMap:
+    """The map that brings a result's colors to the style's palette, `strength` of the way (see `toward`); one that
+    changes nothing for a result without any weight."""
+    matrix, offset = toward(result.mean, result.covariance, style.mean, style.covariance)
+    share = strength * (result.weight > 0).double()[:, None]
+    same = torch.eye(3, dtype=matrix.dtype)
+    return ColorMap(same + share[:, :, None] * (matrix - same), share * offset)
+
+
+def toward(mean: Tensor, covariance: Tensor, other: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Matrix `(B, 3, 3)` and offset `(B, 3)` of the affine map from RGB of a `mean` `(B, 3)` and `covariance`
+    `(B, 3, 3)` to the mean `other` and the covariance `wanted`; any device, differentiable.
+
+    In luma, B - Y and R - Y, in this order: what each of them is beyond its regression on those before it is scaled
+    until it varies as the other's, and the other's regression put in the place of its own. So lights become as warm,
+    and shadows as cold, as theirs. That is Cholesky's map (`match_map`), but that no gain exceeds `GAINS`: what hardly
+    varies is noise.
+    """
+    turn = torch.tensor(_OPPONENT, dtype=mean.dtype, device=mean.device)
+    ridge = _RIDGE * torch.eye(3, dtype=mean.dtype, device=mean.device)
+    lows = [torch.linalg.cholesky_ex(turn @ c @ turn.T + ridge)[0] for c in (covariance, wanted)]
+    spreads = [low.diagonal(dim1=1, dim2=2) for low in lows]
+    own, theirs = (low / spread[:, None] for low, spread in zip(lows, spreads, strict=True))
+    gains = torch.minimum(spreads[1] / spreads[0], turn.new_tensor(GAINS))
+    moved = torch.linalg.solve_triangular(own, theirs * gains[:, None], upper=False, left=False)
+    matrix = torch.linalg.solve(turn, moved @ turn)
+    return matrix, other - (matrix @ mean[:, :, None])[:, :, 0]
 
 
 def apply_map(x: Tensor, color_map: ColorMap) -> Tensor:

@@ -54,8 +54,8 @@ class ModelConfig:
     It has many methods, since all that follows from the words is asked of it: levels, places, shapes and sizes.
 
     `gain_cap` bounds AdaIN's gain (`adain.affine_map`); None leaves it free. `code` is how many numbers a style is
-    summed up in for the decoder's own places (`head.StyleHead`); 0 where it has none. `ModelError` for an impossible
-    architecture.
+    summed up in for the decoder's own places (`head.StyleHead`); 0 where it has none. `palette`: whether a result is
+    brought to its style's colors (`look.color.toward`). `ModelError` for an impossible architecture.
     """
 
     name: str
@@ -63,6 +63,7 @@ class ModelConfig:
     decoder: str
     gain_cap: float | None = None
     code: int = 0
+    palette: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"\w[\w .-]*", self.name):
@@ -167,8 +168,9 @@ class ModelConfig:
     def to_json(self) -> str:
         """One line of JSON, for a file's metadata."""
         values = asdict(self)
-        if not self.code:  # older releases read the files of architectures that they know
-            del values["code"]
+        for name in ("code", "palette"):  # older releases read the files of architectures that they know
+            if not values[name]:
+                del values[name]
         return json.dumps(values)
 
     @classmethod
@@ -199,6 +201,7 @@ LITE = ModelConfig(
     "canvas4 mod128 mod128 merge canvas4 mod64 merge mod32 shuffle8 rgb",
     gain_cap=8.0,
     code=256,
+    palette=True,
 )
 """The small network of this project: AdaIN at strides 2, 4 and 8, a decoder that the style modulates, and nothing but
 an 8 -> 3 convolution at full resolution.
