@@ -18,7 +18,6 @@ from torch import Tensor
 from . import preset_list
 from .atomic import write_atomically
 from .errors import StyleError
-from .look.color import ColorStatistics
 from .moved import moved_name
 from .net.adain import blend
 from .preset_list import STYLE_VERSIONS, Preset, check_version, presets_file, styles
@@ -34,7 +33,7 @@ __all__ = [
 
 FORMAT_VERSION, _MORE_VERSION = STYLE_VERSIONS
 PALETTE = {"color_mean": (3,), "color_covariance": (3, 3)}
-"""The tensors of a style's colors, and their shapes."""
+"""The tensors of a style's colors, RGB in [0, 1], and their shapes: `look.color.palette_of`."""
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -80,14 +79,6 @@ class Style:
     def stds(self) -> tuple[Tensor, ...]:
         """The channels' deviations, level by level."""
         return self._levels("std")
-
-    @property
-    def palette(self) -> ColorStatistics | None:
-        """Its colors, of a batch of one; None if it does not know them."""
-        if not has_palette(self):
-            return None
-        mean, covariance = (self.tensors[name][None].double() for name in PALETTE)
-        return ColorStatistics(torch.ones(1, dtype=torch.float64), mean, covariance)
 
     def _levels(self, kind: str) -> tuple[Tensor, ...]:
         return tuple(self.tensors[f"{kind}{i}"] for i in range(sum(key.startswith("mean") for key in self.tensors)))
@@ -161,11 +152,6 @@ class Style:
             raise StyleError(f"no preset is called {name!r}; there are: {there}")
         facts, tensors = _read(file)
         return _style(tensors, f"{name}.", facts["encoder_sha256"], name, known[name].description, file)
-
-
-def palette_tensors(colors: ColorStatistics) -> dict[str, Tensor]:
-    """The tensors of a style of these colors, which are of one picture, or of several in equal shares."""
-    return {"color_mean": colors.mean.mean(0).float(), "color_covariance": colors.covariance.mean(0).float()}
 
 
 def has_palette(style: Style) -> bool:

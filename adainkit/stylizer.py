@@ -39,7 +39,7 @@ from .images import (
     picture_size,
     save_image,
 )
-from .look.color import color_statistics, premix
+from .look.color import color_statistics, palette_tensors, premix
 from .look.controls import Alpha, Controls, PreserveColor
 from .look.masks import fitted, resize
 from .look.previews import bounded, limited, prepare_preview, reduced
@@ -51,7 +51,7 @@ from .runtimes.choice import find_runtime
 from .runtimes.network import CompiledNetwork
 from .store.style_cache import StyleCache, style_key
 from .store.weights import cache_dir, load_model
-from .style import Style, palette_tensors
+from .style import Style, has_palette
 from .style_sources import find_style, fits
 
 __all__ = ["Content", "Progress", "Regions", "StyleLike", "Stylizer", "TileSize"]
@@ -214,7 +214,11 @@ class Stylizer:
             encoder += " rounded by " + " ".join(sorted(coarser))
         key = style_key([t for t in (picture.rgb, picture.alpha) if t is not None], style_size, encoder, self.dtype)
         style = self.cache.get(key) if self.cache is not None else None
-        if style is None or not fits(style, self.model.config) or (self.model.config.palette and not style.palette):
+        if (
+            style is None
+            or not fits(style, self.model.config)
+            or (self.model.config.palette and not has_palette(style))
+        ):
             style = self._new_style(picture, style_size)
             if self.cache is not None:
                 self.cache.put(key, style)

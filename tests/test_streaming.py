@@ -9,6 +9,7 @@ import sys
 import threading
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from adainkit.look.masks import MaskWindows, resize
 from adainkit.net.adain import Moments
 from adainkit.net.config import LITE, ModelConfig
 from adainkit.net.model import AdaINModel
-from adainkit.style import Style
+from adainkit.style import PALETTE, Style
 from adainkit.stylizer import Stylizer
 
 tifffile = pytest.importorskip("tifffile")
@@ -61,6 +62,15 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _colors_by_boxes() -> Iterator[None]:
+    """Colors are measured by boxes from 1,536 pixels on, not from 4 million."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("adainkit.engine.finish._SIDE", 16)
+        patch.setattr("adainkit.engine.finish._BOXES", 6)
+        yield
+
+
 def stylizer_of(config: ModelConfig) -> Stylizer:
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -71,7 +81,11 @@ def stylizer_of(config: ModelConfig) -> Stylizer:
     return Stylizer(model, device="cpu", dtype="float32", cache=None)
 
 
-STYLIZERS = {"tiny": stylizer_of(TINY), "pooled": stylizer_of(POOLED)}
+STYLIZERS = {
+    "tiny": stylizer_of(TINY),
+    "pooled": stylizer_of(POOLED),
+    "with palette": stylizer_of(replace(TINY, palette=True)),
+}
 
 
 def picture(height: int, width: int, channels: int, kind: Any = np.uint8, seed: int = 0) -> np.ndarray:
@@ -168,7 +182,9 @@ def test_streamed_equals_whole(
     options = {"alpha": alpha, "preserve_color": color, "mask": cover, "tile": tile, "detail": detail, "scale": scale}
     if regions:
         style, masks = style_of(STYLIZERS[name]), np.random.default_rng(4).random((2, 6, 4), dtype=np.float32).round(0)
-        other = Style(style.stds, style.means, style.digest)
+        colors = {name: v / 2 for name, v in style.tensors.items() if name in PALETTE}
+        turned = Style(style.stds, style.means, style.digest)
+        other = Style(tensors={**turned.tensors, **colors}, digest=style.digest)
         options |= {"regions": list(zip(masks, (style, other), strict=True))[:regions], "color_strength": 0.4}
     whole, streamed = both(STYLIZERS[name], source, tmp_path, **options)
     assert_equal(streamed, whole, deep)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -27,7 +28,13 @@ THREE_LEVELS = ModelConfig(
 )
 ONE_LEVEL = ModelConfig("one", "conv4 pool conv6 tap", "up conv4 conv4 rgb")
 SMOOTH = ModelConfig("smooth", "unshuffle down5 tap down6 res6 tap", "res6 merge smooth smooth conv4 rgb", gain_cap=4.0)
-CONFIGS = {"three levels": THREE_LEVELS, "one level": ONE_LEVEL, "smooth": SMOOTH, "lite": LITE}
+CONFIGS = {
+    "three levels": THREE_LEVELS,
+    "with palette": replace(THREE_LEVELS, palette=True),
+    "one level": ONE_LEVEL,
+    "smooth": SMOOTH,
+    "lite": LITE,
+}
 
 
 def model(config: ModelConfig) -> AdaINModel:

@@ -77,8 +77,7 @@ def stream_file(
         memory_guard("a strip of the picture"),
         open_strips(source, max_pixels=max_pixels, limit=limit) as strips,
     ):
-        height, width = strips.height, strips.width
-        info = facts_to_write(strips.like.info, strip, record)
+        info, (height, width) = facts_to_write(strips.like.info, strip, record), (strips.height, strips.width)
         if max(height, width) > _SIDES.get(kind, height + width):
             raise ImageError(f"{target}: {kind} has no room for {width} x {height} pixels; write TIFF or PNG")
         covers = CoverWindows(plan, height, width, max_pixels=max_pixels, limit=limit) if plan.masks else None

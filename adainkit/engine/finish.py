@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import sqrt
-from statistics import fmean
 from typing import TypeAlias
 
 import torch
@@ -21,6 +20,7 @@ from ..look.color import (
     keep_luma,
     match_map,
     palette_map,
+    palette_of,
     premix,
 )
 from ..look.controls import Controls
@@ -73,7 +73,7 @@ class Finish:
     @classmethod
     def of(cls, controls: Controls, styles_of: Sequence[Sequence[Style]], wanted: bool) -> Finish:
         """For regions in these styles; `wanted`: whether the model gives results their styles' colors."""
-        found = [[style.palette for style in styles] for styles in styles_of]
+        found = [[palette_of(style) for style in styles] for styles in styles_of]
         colors = [[p for p in palettes if p is not None] for palettes in found]
         known = all(len(some) == len(palettes) for some, palettes in zip(colors, found, strict=True))
         if not wanted or not known or controls.color or not _strength(controls):
@@ -135,9 +135,9 @@ class Finish:
 
 
 def _strength(controls: Controls) -> float:
-    """How far results come to their styles' colors: not at all at alpha 0."""
+    """How far results come to their styles' colors: as far as the finest level, which is about colors, to its own."""
     alpha = controls.alpha
-    return controls.color_strength * (fmean(alpha) if isinstance(alpha, Sequence) else alpha)
+    return controls.color_strength * (alpha[0] if isinstance(alpha, Sequence) else alpha)
 
 
 def _colors(x: Tensor, weight: Tensor | None) -> ColorStatistics:

@@ -155,7 +155,10 @@ class TiledStrips(StripWork):
         self._pass, self._passes, self._done, self._cost, self._more = 0, 2, 0, 3, 0
 
     def _rows(self, styles: Sequence[Style], statistics: Sequence[Moments] | None) -> Iterator[np.ndarray[Any, Any]]:
-        measured = self._measured_tiles() if self.finish.matches and self.held is None else []
+        boxes = self.finish.boxes(self.source.height, self.source.width, self.covers is not None)
+        measured = self.tiles if len(boxes) == 1 else [_seen(b, self.stride, self.reach, self._grid) for b in boxes]
+        if not self.finish.matches or self.held is not None:
+            measured = []
         self._passes = 1 + bool(measured) + (statistics is None)
         self._cost = 2 + (statistics is None)
         self._more = 2 * sum(tile.cells for tile in measured)
@@ -205,15 +208,6 @@ class TiledStrips(StripWork):
         if self.covers is None:
             return [whole]
         return [[steady_moments(*pair) for pair in zip(region, whole, strict=True)] for region in regions]
-
-    def _measured_tiles(self) -> list[Tile]:
-        """What a pass over the colors goes through: all tiles, or the boxes where a large result is measured."""
-        height, width = self.source.height, self.source.width
-        boxes = self.finish.boxes(height, width, self.covers is not None)
-        if len(boxes) == 1:
-            return self.tiles
-        spans = [[Span(a // self.stride, -(-b // self.stride), 0, 0) for a, b in (b[:2], b[2:])] for b in boxes]
-        return [Tile(*span).seeing(self.reach, self._grid) for span in spans]
 
     def _color_maps(self, tiles: list[Tile], maps: _Maps) -> list[ColorMap]:
         """A pass of its own, before any pixel of the result has its color."""
@@ -309,6 +303,12 @@ class TiledStrips(StripWork):
                 self.progress("stylize", self._done + cost * done, self._total)
 
         self.executor.each(band, self._grid, reach, run, "stylize", tell)
+
+
+def _seen(box: Box, stride: int, reach: int, grid: Sequence[int]) -> Tile:
+    """The tile that gives the cells of a box."""
+    rows, columns = (Span(low // stride, -(-high // stride), 0, 0) for low, high in (box[:2], box[2:]))
+    return Tile(rows, columns).seeing(reach, grid)
 
 
 def _wide(m: Moments) -> Moments:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ImageError
+from ..style import PALETTE, Style, has_palette
 
 __all__ = [
     "LUMA",
@@ -21,6 +22,8 @@ __all__ = [
     "match_color",
     "match_map",
     "palette_map",
+    "palette_of",
+    "palette_tensors",
     "premix",
     "toward",
 ]
@@ -129,6 +132,20 @@ def match_map(result: ColorStatistics, content: ColorStatistics) -> ColorMap:
     low_result, low_content = (torch.linalg.cholesky(s.covariance + ridge) for s in (result, content))
     matrix = torch.linalg.solve_triangular(low_result, low_content, upper=False, left=False)
     return ColorMap(matrix, content.mean - (matrix @ result.mean[:, :, None])[:, :, 0])
+
+
+def palette_tensors(colors: ColorStatistics) -> dict[str, Tensor]:
+    """The tensors of a style of these colors, which are of one picture, or of several in equal shares."""
+    found = (colors.mean, colors.covariance)
+    return {name: value.mean(0).float() for name, value in zip(PALETTE, found, strict=True)}
+
+
+def palette_of(style: Style) -> ColorStatistics | None:
+    """A style's colors, of a batch of one; None if it does not know them."""
+    if not has_palette(style):
+        return None
+    mean, covariance = (style.tensors[name][None].double() for name in PALETTE)
+    return ColorStatistics(torch.ones(1, dtype=torch.float64), mean, covariance)
 
 
 def palette_map(result: ColorStatistics, style: ColorStatistics, strength: float = 1.0) -> ColorMap:
