@@ -37,6 +37,7 @@ Measured: TypeAlias = Sequence[ColorStatistics]
 """The colors of a result, region by region; to be matched, of all of the result and of its content."""
 
 _SIDE, _BOXES = 256, 64  # pixels of a side, and how many at most: 4 megapixels tell a palette
+_STRIP = 1 << 18  # pixels that move their colors at once
 
 
 def shown(picture: Picture, hidden: ColorStatistics | None = None) -> Tensor:
@@ -121,9 +122,13 @@ class Finish:
 
     def colors(self, output: Tensor, content: Tensor, maps: Sequence[ColorMap], covers: Tensor | None) -> Tensor:
         """Second: the colors that are wanted, as far as they are; `maps` is what `maps_of` gave, if it `matches`.
-        `content` is looked at if it `needs_content`."""
+        `content` is looked at if it `needs_content`. The result may take the memory of `output`."""
         if self.palettes:
-            return _mapped(output, maps, covers)
+            rows = max(1, _STRIP // output.shape[3])
+            for top in range(0, output.shape[2], rows):
+                part = output[:, :, top : top + rows]
+                part.copy_(_mapped(part, maps, None if covers is None else covers[:, :, top : top + rows]))
+            return output
         if not self.controls.color:
             return output
         kept = apply_map(output, maps[0]) if maps else keep_luma(output, content)
