@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from torch import Tensor
 
-from adainkit.engine.finish import measured_boxes
+from adainkit.engine.finish import measured_bands
 from adainkit.look.color import (
     GAINS,
     ColorStatistics,
@@ -161,20 +162,38 @@ def test_a_mask_measures_what_it_covers(lite: Stylizer) -> None:
     torch.testing.assert_close(color_statistics(found[..., :64]).mean, colors.mean, atol=0.03, rtol=0)
 
 
-@given(st.integers(1, 9000), st.integers(1, 9000))
-@settings(max_examples=200)
-def test_a_large_picture_is_measured_in_boxes(height: int, width: int) -> None:
-    boxes = measured_boxes(height, width)
-    area = sum((b - t) * (r - left) for t, b, left, r in boxes)
-    if height * width <= 1 << 22 or min(height, width) < 256:
-        assert boxes == [(0, height, 0, width)]
+@given(st.integers(1, 100_000), st.sampled_from([1, 4, 8, 32]))
+@settings(max_examples=300)
+def test_a_large_picture_is_measured_in_bands(length: int, stride: int) -> None:
+    bands = measured_bands(length, stride)
+    if length <= 512:
+        assert bands == [slice(0, length)]
         return
-    assert len(set(boxes)) == len(boxes) <= 64
-    assert area <= 1 << 22
-    assert area >= 1 << 20
-    assert all(0 <= t < b <= height and 0 <= left < r <= width for t, b, left, r in boxes)
-    assert all(t % 256 == 0 and left % 256 == 0 for t, _, left, _ in boxes)
-    assert measured_boxes(height, width, everywhere=True) == [(0, height, 0, width)]
+    assert len(bands) == 16
+    assert all(band.stop - band.start == 32 and band.start % stride == 0 for band in bands)
+    gaps = {other.start - one.start for one, other in pairwise(bands)}
+    assert len(gaps) == 1
+    assert min(gaps) >= 32, "no row counts twice"
+    assert bands[0].start >= 0
+    assert 0 <= length - bands[-1].stop < max(gaps) / 2 + 16 * stride
+
+
+def test_bands_tell_as_much_as_the_whole(lite: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    content, style = blobs(700, 900, 1), lite.encode_style(blobs(60, 60, 2))
+    found = lite.stylize(content, style)
+    monkeypatch.setattr("adainkit.engine.finish._BANDS", 1000)
+    exact = lite.stylize(content, style)
+    assert not torch.equal(found, exact)
+    assert float((found - exact).abs().mean()) < 0.01
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (4, 4), (7, 31)])
+def test_a_map_is_the_same_in_every_layout(layout: torch.memory_format, size: tuple[int, int]) -> None:
+    x = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=layout)
+    found = palette_map(color_statistics(blobs(9, 9, 1)), color_statistics(blobs(9, 9, 2)))
+    wanted = torch.einsum("bij,bjhw->bihw", found.matrix, x.double()) + found.offset[:, :, None, None]
+    torch.testing.assert_close(apply_map(x, found).double(), wanted.clamp(0, 1), atol=2e-6, rtol=0)
 
 
 # ---- styles ----

@@ -63,11 +63,11 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _colors_by_boxes() -> Iterator[None]:
-    """Colors are measured by boxes from 1,536 pixels on, not from 4 million."""
+def _colors_in_bands() -> Iterator[None]:
+    """Colors are measured in bands from 24 pixels a side on, not from 512."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("adainkit.engine.finish._SIDE", 16)
-        patch.setattr("adainkit.engine.finish._BOXES", 6)
+        patch.setattr("adainkit.engine.finish._BAND", 8)
+        patch.setattr("adainkit.engine.finish._BANDS", 3)
         yield
 
 

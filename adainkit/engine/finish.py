@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from math import sqrt
 from typing import TypeAlias
 
 import torch
@@ -27,16 +26,17 @@ from ..look.controls import Controls
 from ..look.guided import DETAIL_REACH, keep_detail
 from ..look.masks import counting
 from ..look.regions import total_cover
+from ..net.config import ModelConfig
 from ..style import Style
 
-__all__ = ["Box", "Finish", "Measured", "measured_boxes", "shown"]
+__all__ = ["Bands", "Finish", "Measured", "gathered", "measured_bands", "shown"]
 
-Box: TypeAlias = tuple[int, int, int, int]
-"""Pixels of a picture: top, bottom, left, right."""
+Bands: TypeAlias = tuple[Sequence[slice], Sequence[slice]]
+"""Of rows, and of columns."""
 Measured: TypeAlias = Sequence[ColorStatistics]
 """The colors of a result, region by region; to be matched, of all of the result and of its content."""
 
-_SIDE, _BOXES = 256, 64  # pixels of a side, and how many at most: 4 megapixels tell a palette
+_BAND, _BANDS = 32, 16  # pixels, and how many of them along a side: a quarter of a megapixel tells a palette
 _STRIP = 1 << 18  # pixels that move their colors at once
 
 
@@ -45,41 +45,47 @@ def shown(picture: Picture, hidden: ColorStatistics | None = None) -> Tensor:
     return picture.rgb if picture.alpha is None else premix(picture.rgb, picture.alpha, hidden)
 
 
-def measured_boxes(height: int, width: int, everywhere: bool = False) -> list[Box]:
-    """Where the colors of a picture are measured: all of it up to 4 megapixels, or `everywhere`; of a larger one boxes
-    of that many pixels in all, evenly spread. They lie on multiples of the box's side."""
-    rows, columns = height // _SIDE, width // _SIDE
-    if everywhere or height * width <= _BOXES * _SIDE**2 or not rows or not columns:
-        return [(0, height, 0, width)]
-    down = min(rows, max(1, round(sqrt(_BOXES * rows / columns))))
-    across = min(columns, _BOXES // down)
-    tops, lefts = (
-        [_SIDE * (count * (2 * i + 1) // (2 * chosen)) for i in range(chosen)]
-        for count, chosen in ((rows, down), (columns, across))
-    )
-    return [(top, top + _SIDE, left, left + _SIDE) for top in tops for left in lefts]
+def measured_bands(length: int, stride: int = 8) -> list[slice]:
+    """Which rows (or columns) of a picture its colors are measured in: all up to 512; of more as many, in 16 bands,
+    evenly spread, that begin on multiples of `stride`."""
+    if length <= _BANDS * _BAND:
+        return [slice(0, length)]
+    step = (length - _BAND) // (_BANDS - 1) // stride * stride
+    first = (length - (_BANDS - 1) * step - _BAND) // 2 // stride * stride
+    return [slice(start, start + _BAND) for start in range(first, first + _BANDS * step, step)]
+
+
+def gathered(x: Tensor, rows: Sequence[slice], columns: Sequence[slice]) -> Tensor:
+    """`(B, C, H, W)`: what lies in bands of both."""
+    if len(rows) > 1:
+        x, rows = torch.cat([x[:, :, band] for band in rows], 2), [slice(None)]
+    if len(columns) > 1:
+        x, columns = torch.cat([x[:, :, :, band] for band in columns], 3), [slice(None)]
+    return x[:, :, rows[0], columns[0]]
 
 
 @dataclass(frozen=True)
 class Finish:
     """The steps that `controls` ask for, in the order in which they are called. A picture that is never whole takes
-    `detail` with a margin of `reach` pixels around a window, and the color maps from windows in its `boxes`.
+    `detail` with a margin of `reach` pixels around a window, and the color maps from windows of its `bands`.
 
     `palettes`: of every region the colors of its style, or of one for each picture of a batch; none where colors stay.
+    `stride`: of the model's cells, on which bands begin.
     """
 
     controls: Controls
     palettes: Sequence[ColorStatistics] = ()
+    stride: int = 8
 
     @classmethod
-    def of(cls, controls: Controls, styles_of: Sequence[Sequence[Style]], wanted: bool) -> Finish:
-        """For regions in these styles; `wanted`: whether the model gives results their styles' colors."""
+    def of(cls, controls: Controls, styles_of: Sequence[Sequence[Style]], config: ModelConfig) -> Finish:
+        """For regions in these styles, by a model of this architecture."""
         found = [[palette_of(style) for style in styles] for styles in styles_of]
         colors = [[p for p in palettes if p is not None] for palettes in found]
         known = all(len(some) == len(palettes) for some, palettes in zip(colors, found, strict=True))
-        if not wanted or not known or controls.color or not _strength(controls):
-            return cls(controls)
-        return cls(controls, [ColorStatistics.stacked(some) for some in colors])
+        if not config.palette or not known or controls.color or not _strength(controls):
+            return cls(controls, (), config.stride)
+        return cls(controls, [ColorStatistics.stacked(some) for some in colors], config.stride)
 
     @property
     def reach(self) -> int:
@@ -96,9 +102,11 @@ class Finish:
         """Whether `colors` looks at the content."""
         return self.controls.color is not None
 
-    def boxes(self, height: int, width: int, masked: bool) -> list[Box]:
+    def bands(self, height: int, width: int, masked: bool) -> Bands:
         """Where `measure` looks. Masks may be small, and the content's colors are matched as they are: everywhere."""
-        return measured_boxes(height, width, masked or self.needs_content)
+        if masked or self.needs_content:
+            return [slice(0, height)], [slice(0, width)]
+        return measured_bands(height, self.stride), measured_bands(width, self.stride)
 
     def detail(self, output: Tensor, content: Tensor) -> Tensor:
         """First: the content's fine structure. `content`: `shown` of the same pixels, as in all steps."""

@@ -41,7 +41,7 @@ def held_colors(
 ) -> Measured | None:
     """The colors of the results of a film's samples, region by region as if each were everywhere, where results take
     their styles' palettes. None where each picture is to be measured by itself."""
-    finish = Finish.of(controls, styles_of, executor.model.config.palette)
+    finish = Finish.of(controls, styles_of, executor.model.config)
     if not isinstance(held, ContentStatistics) or not held.known or not finish.palettes:
         return None
     alphas = controls.alphas(len(executor.model.config.levels))

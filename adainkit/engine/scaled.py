@@ -19,9 +19,8 @@ from ..look.guided import DETAIL_REACH, Upsampler, working_size
 from ..look.masks import resize, triangle_weights
 from ..net.adain import Moments
 from ..style import Style
-from .finish import Box
 from .memory import memory_budget
-from .strips import StripWork
+from .strips import Box, StripWork
 from .whole import paint
 
 __all__ = ["ScaledStrips"]

@@ -24,13 +24,15 @@ from ..look.masks import counting
 from ..look.regions import CoverWindows, region_maps, region_shares, steady_moments, total_cover
 from ..net.adain import AffineMap, Moments, merge_moments
 from ..style import Style
-from .finish import Box, Finish, Measured, shown
+from .finish import Bands, Finish, Measured, gathered, shown
 from .memory import memory_budget
 from .tiles import Span, Tile
 from .two_pass import Executor
 
 __all__ = ["StripWork", "TiledStrips"]
 
+Box: TypeAlias = tuple[int, int, int, int]
+"""Pixels of a picture: top, bottom, left, right."""
 _Maps: TypeAlias = Sequence[Sequence[AffineMap]]  # by region
 
 
@@ -78,7 +80,7 @@ class StripWork(ABC):
 
         `styles`: one for every region. `statistics`: of the content, instead of its own. `held`: as in `whole.render`.
         """
-        self.finish = Finish.of(self.controls, [[style] for style in styles], self.executor.model.config.palette)
+        self.finish = Finish.of(self.controls, [[style] for style in styles], self.executor.model.config)
         self.held = None if held is None else self.finish.maps_of([held])
         try:
             for rows in self._rows(styles, statistics):
@@ -109,17 +111,17 @@ class StripWork(ABC):
     def _shown(self, picture: Picture) -> Tensor:
         return shown(picture, self._hidden)
 
-    def _measured(self, output: Tensor, own: Picture, part: Box) -> Iterator[Measured]:
-        """The colors of a part of the result, where it lies in the boxes that are measured."""
-        for box in self.finish.boxes(self.source.height, self.source.width, self.covers is not None):
-            top, left = max(box[0], part[0]), max(box[2], part[2])
-            bottom, right = min(box[1], part[1]), min(box[3], part[3])
-            if top < bottom and left < right:
-                rows, columns = slice(top - part[0], bottom - part[0]), slice(left - part[2], right - part[2])
-                covers = None if self.covers is None else self.covers.window(top, bottom, left, right)
-                seen = own.part(rows, columns)
-                content = self._shown(seen) if self.finish.needs_content else seen.rgb
-                yield self.finish.measure(output[:, :, rows, columns], content, covers, seen.alpha)
+    def _measured(self, output: Tensor, own: Picture, part: Box) -> list[Measured]:
+        """The colors of a part of the result, where it lies in the bands that are measured; none where it does not."""
+        bands = self.finish.bands(self.source.height, self.source.width, self.covers is not None)
+        rows, columns = _within(bands[0], *part[:2]), _within(bands[1], *part[2:])
+        if not rows or not columns:
+            return []
+        covers = None if self.covers is None else self.covers.window(*part)
+        content = self._shown(own) if self.finish.needs_content else own.rgb
+        out, inner = gathered(output, rows, columns), gathered(content, rows, columns)
+        alpha = None if own.alpha is None else gathered(own.alpha, rows, columns)
+        return [self.finish.measure(out, inner, covers, alpha)]
 
     def _samples(self, output: Tensor, own: Picture, box: Box, maps: Sequence[ColorMap]) -> np.ndarray[Any, Any]:
         """The result in a box, finished and rounded."""
@@ -155,10 +157,11 @@ class TiledStrips(StripWork):
         self._pass, self._passes, self._done, self._cost, self._more = 0, 2, 0, 3, 0
 
     def _rows(self, styles: Sequence[Style], statistics: Sequence[Moments] | None) -> Iterator[np.ndarray[Any, Any]]:
-        boxes = self.finish.boxes(self.source.height, self.source.width, self.covers is not None)
-        measured = self.tiles if len(boxes) == 1 else [_seen(b, self.stride, self.reach, self._grid) for b in boxes]
-        if not self.finish.matches or self.held is not None:
-            measured = []
+        bands = self.finish.bands(self.source.height, self.source.width, self.covers is not None)
+        measured = []
+        if self.finish.matches and self.held is None:
+            some = [tile.seeing(self.reach, self._grid) for tile in _crossed(bands, self.stride)]
+            measured = some if len(some) > 1 else self.tiles
         self._passes = 1 + bool(measured) + (statistics is None)
         self._cost = 2 + (statistics is None)
         self._more = 2 * sum(tile.cells for tile in measured)
@@ -305,10 +308,16 @@ class TiledStrips(StripWork):
         self.executor.each(band, self._grid, reach, run, "stylize", tell)
 
 
-def _seen(box: Box, stride: int, reach: int, grid: Sequence[int]) -> Tile:
-    """The tile that gives the cells of a box."""
-    rows, columns = (Span(low // stride, -(-high // stride), 0, 0) for low, high in (box[:2], box[2:]))
-    return Tile(rows, columns).seeing(reach, grid)
+def _within(bands: Sequence[slice], start: int, stop: int) -> list[slice]:
+    """What of the bands lies from `start` to `stop`, counted from there."""
+    ends = [(max(band.start, start) - start, min(band.stop, stop) - start) for band in bands]
+    return [slice(low, high) for low, high in ends if low < high]
+
+
+def _crossed(bands: Bands, stride: int) -> list[Tile]:
+    """The tiles that give what lies in bands of both rows and columns."""
+    rows, columns = ([Span(b.start // stride, -(-b.stop // stride), 0, 0) for b in each] for each in bands)
+    return [Tile(row, column) for row in rows for column in columns]
 
 
 def _wide(m: Moments) -> Moments:

@@ -16,7 +16,7 @@ from ..look.masks import counting, fitted, resize
 from ..look.regions import region_maps, region_shares, steady_moments, total_cover
 from ..net.adain import Moments
 from ..style import Style
-from .finish import Box, Finish, Measured, shown
+from .finish import Finish, Measured, gathered, shown
 from .memory import memory_guard, ordinary_tensors
 from .two_pass import Executor
 
@@ -76,7 +76,7 @@ def render(
         )
         original = picture.rgb.to(output.device, torch.float32)
         alpha = None if picture.alpha is None else picture.alpha.to(output.device)
-        finish = Finish.of(controls, styles_of, executor.model.config.palette)
+        finish = Finish.of(controls, styles_of, executor.model.config)
         there = None if covers is None else covers.to(output.device)
         return _finished(output, replace(picture, rgb=original, alpha=alpha), there, finish, held)
 
@@ -128,16 +128,12 @@ def _finished(output: Tensor, picture: Picture, covers: Tensor | None, finish: F
     output = finish.detail(output, content)
     maps = [] if held is None else finish.maps_of([held])
     if finish.matches and held is None:
-        boxes = finish.boxes(picture.height, picture.width, covers is not None)
-        windows = ([_part(x, box) for x in (output, content, covers, picture.alpha)] for box in boxes)
-        maps = finish.maps_of([finish.measure(*window) for window in windows])  # type: ignore[arg-type]
+        bands = finish.bands(picture.height, picture.width, covers is not None)
+        out, own = gathered(output, *bands), gathered(content, *bands)
+        alpha = None if picture.alpha is None else gathered(picture.alpha, *bands)
+        maps = finish.maps_of([finish.measure(out, own, covers, alpha)])
     output = finish.colors(output, content, maps, covers)
     return finish.cover(output, picture.rgb, None if covers is None else total_cover(covers))
-
-
-def _part(x: Tensor | None, box: Box) -> Tensor | None:
-    top, bottom, left, right = box
-    return None if x is None else x[:, :, top:bottom, left:right]
 
 
 def joined_pictures(pictures: Sequence[Picture], device: torch.device) -> Picture:
