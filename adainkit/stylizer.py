@@ -324,7 +324,8 @@ class Stylizer:
         - `scale`: how many times as bold strokes are, from 1. The picture is stylized at 1 / `scale` of its size, then
           its own edges are brought back (`look.guided.upsample`).
         - `detail`: 0 to 1, how much of the content's fine structure comes back: legible text and faces.
-        - `content_statistics`: what `Stylizer.content_statistics` gave, instead of the picture's own.
+        - `content_statistics`: what `Stylizer.content_statistics` gave, instead of the picture's own; colors then
+          come to the style's by its samples.
         - `tile`: pixels a side that are worked on at once, without any effect on the result: "auto" as many as fit into
           `engine.memory.memory_budget` (halved when memory runs out all the same) and on the CPU no more than is fast,
           None the whole picture.

@@ -68,8 +68,8 @@ CONTROLS: dict[str, Control] = {
             "number",
             1.0,
             "how far colors come to those (default: 1); 0: the network's own",
-            "How far the painting's colors come to those that preserve_color names: 1 all the way, 0 leaves them as the "
-            "network paints them. vgg19 and older style files know no palette to come to.",
+            "How far the painting's colors come to those that preserve_color names: 1 all the way, 0 leaves them as "
+            "the network paints them. vgg19 and older style files know no palette to come to.",
         ),
         Control(
             "scale",
