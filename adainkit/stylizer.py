@@ -317,8 +317,9 @@ class Stylizer:
           preset's name: an existing file first. None where there are `regions`.
         - `alpha`: 0 (the content as the decoder gives it back) to 1 (the style); or one number for each of the model's
           AdaIN levels, finest first: in `lite`, palette and contrast, then strokes, then larger patches.
-        - `preserve_color`: None or "none"; "luma" keeps the content's chroma, "match" the mean and covariance of its
-          colors. `color_strength`: how much of that, 0 to 1.
+        - `preserve_color`: None or "none" brings colors to the style's palette (`look.color.toward`), where the model
+          does that and the style knows its colors; "luma" keeps the content's chroma, "match" the mean and covariance
+          of its colors. `color_strength`: how far, 0 (the network's own colors) to 1.
         - `mask`: where to stylize, 1, and where to keep the content's own pixels, 0; soft, of any size; only what it
           covers counts as content. A gray picture, a path, a `(H, W)` array or tensor in [0, 1], or a tensor `(B,
           H, W)`.
@@ -327,7 +328,8 @@ class Stylizer:
         - `scale`: how many times as bold strokes are, from 1. The picture is stylized at 1 / `scale` of its size, then
           its own edges are brought back (`look.guided.upsample`).
         - `detail`: 0 to 1, how much of the content's fine structure comes back: legible text and faces.
-        - `content_statistics`: what `Stylizer.content_statistics` gave, instead of the picture's own.
+        - `content_statistics`: what `Stylizer.content_statistics` gave, instead of the picture's own; colors then
+          come to the style's by its samples.
         - `tile`: pixels a side that are worked on at once, without any effect on the result: "auto" as many as fit into
           `engine.memory.memory_budget` (halved when memory runs out all the same) and on the CPU no more than is fast,
           None the whole picture.

@@ -82,12 +82,13 @@ def make_color(stylizer: Stylizer) -> list[Row]:
     content = stylizer.encode_content(image)
     choices: list[dict[str, Any]] = [
         {},
+        {"color_strength": 0},
         {"preserve_color": "luma"},
         {"preserve_color": "luma", "color_strength": 0.5},
         {"preserve_color": "match"},
     ]
     cells = [Cell(stylizer.stylize(content, "maiolica", **choice), _words(choice)) for choice in choices]
-    return [[Cell(image, "the photograph"), *cells[:2]], [*cells[2:]]]
+    return [[Cell(image, "the photograph"), *cells[:2]], cells[2:]]
 
 
 def make_scale(stylizer: Stylizer) -> list[Row]:

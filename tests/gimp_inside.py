@@ -289,6 +289,7 @@ def check_every_option_does_something():
     plain = pixels(stylized(image, layer))
     for name, value in (("strength", 0.3), ("stroke_scale", 3.0), ("detail", 1.0), ("keep_colors", "luma")):
         assert difference(pixels(stylized(image, layer, **{name: value})), plain) > 1, name
+    assert difference(pixels(stylized(image, layer, color_strength=0)), plain) > 0.5, "the style's palette"
     half = stylized(image, layer, keep_colors="match", color_strength=0.5)
     assert difference(pixels(half), pixels(stylized(image, layer, keep_colors="match"))) > 0.5
 

@@ -46,7 +46,9 @@ dialog = dialog_module.StyleDialog(None, Worker(), Source(), [])
 dialog.controls["alpha"].number.setValue(0.5)
 dialog.second.source.setCurrentIndex(1)
 dialog.to_color.setChecked(True)
+free = [name for name, field in dialog.controls.items() if field.isEnabled()]
 choices = dialog.choices()
 application.processEvents()
 dialog.done(0)
-sys.stdout.write(json.dumps({"choices": choices, "color": dialog.color(), "binding": dialog_module.QtCore.__name__}))
+told = {"choices": choices, "color": dialog.color(), "free": free, "binding": dialog_module.QtCore.__name__}
+sys.stdout.write(json.dumps(told))

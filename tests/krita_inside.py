@@ -263,7 +263,7 @@ def check_a_second_style_and_every_option():
     assert min(difference(mixed, plain), difference(mixed, other)) > 2
     only = [{"preset": "calanque", "weight": 0.0}, {"preset": "ukiyo-e", "weight": 1.0}]
     assert rgba(stylized(document, layer, only), area) == other
-    changes = ({"alpha": 0.3}, {"scale": 3.0}, {"detail": 1.0}, {"preserve_color": "luma"})
+    changes = ({"alpha": 0.3}, {"scale": 3.0}, {"detail": 1.0}, {"preserve_color": "luma"}, {"color_strength": 0})
     for change in changes:
         assert difference(rgba(stylized(document, layer, **change), area), plain) > 0.7, change
 

@@ -225,6 +225,7 @@ def test_its_dialog_is_right_with_both_bindings_of_qt(binding: str, tmp_path: Pa
     found = json.loads(done.stdout)
     assert found["binding"] == f"{binding}.QtCore"
     assert found["color"] is True
+    assert found["free"] == list(CONTROLS)
     first, second = found["choices"]["styles"]
     assert (first["preset"], first["weight"], second["weight"]) == (next(iter(adainkit.styles("lite"))), 0.5, 0.5)
     assert found["choices"]["options"] == {**{c.name: c.default for c in CONTROLS.values()}, "alpha": 0.5}

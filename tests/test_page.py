@@ -289,6 +289,10 @@ def test_two_styles_are_mixed(visit: Visit) -> None:
 @pytest.mark.slow
 def test_every_control_of_the_service_is_there_and_is_sent(visit: Visit) -> None:
     visit.begin()
+    visit.page.locator("#control-color_strength").fill("0.25")  # of the style's colors
+    visit.settled()
+    sent = visit.large()[-1]["controls"]
+    assert (sent["preserve_color"], sent["color_strength"]) == ("none", 0.25)
     visit.page.check("input[name=control-preserve_color][value=luma]", force=True)
     visit.page.locator("#control-color_strength").fill("0.5")
     visit.page.locator("#control-scale").fill("1")
@@ -299,8 +303,9 @@ def test_every_control_of_the_service_is_there_and_is_sent(visit: Visit) -> None
     assert sent["scale"] >= 4
     visit.page.click("#reset")
     visit.settled()
-    assert visit.large()[-1]["controls"]["detail"] == 0
-    assert visit.page.locator("[data-name=color_strength]").is_hidden()
+    sent = visit.large()[-1]["controls"]
+    assert (sent["preserve_color"], sent["color_strength"], sent["detail"]) == ("none", 1, 0)
+    assert visit.page.locator("[data-name=color_strength]").is_visible()
 
 
 @pytest.mark.slow

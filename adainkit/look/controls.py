@@ -57,9 +57,9 @@ CONTROLS: dict[str, Control] = {
             "preserve_color",
             "choice",
             "none",
-            "keep the content's colors; alone it means luma",
-            "Keep the image's colors: luma takes only the brightness of the painting, match gives the painting the "
-            "image's overall palette, none takes the style's colors.",
+            "whose colors: the style's (none, default) or the content's; alone it means luma",
+            "Whose colors: none gives the painting its style's palette, luma takes only its brightness and keeps the "
+            "image's colors, match gives it the image's overall palette.",
             choices=("none", *PRESERVE_MODES),
             alone="luma",
         ),
@@ -67,8 +67,9 @@ CONTROLS: dict[str, Control] = {
             "color_strength",
             "number",
             1.0,
-            "how much of that (default: 1)",
-            "How much of preserve_color: 0 none of it, 1 all. Without effect while preserve_color is none.",
+            "how far colors come to those (default: 1); 0: the network's own",
+            "How far the painting's colors come to those that preserve_color names: 1 all the way, 0 leaves them as "
+            "the network paints them. vgg19 and older style files know no palette to come to.",
         ),
         Control(
             "scale",

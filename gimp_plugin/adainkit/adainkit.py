@@ -78,12 +78,13 @@ def _add_arguments(procedure):
     number("stroke-scale", "Stroke si_ze", "How many times as bold the strokes are", 1, 8, 1)
     number("detail", "Det_ail", "How much of the fine structure of the picture comes back", 0, 1, 0)
     colors = [
-        ("none", "No", "The colors of the style"),
+        ("none", "No", "The painting takes the palette of the style"),
         ("luma", "Hues", "The hues of the picture, the brightness of the style"),
         ("match", "Palette", "The style, recolored in the palette of the picture"),
     ]
     choice("keep-colors", "_Keep colors", "Whether the picture's own colors are kept", colors)
-    number("color-strength", "Ho_w much", "How much of its colors are kept", 0, 1, 1)
+    told = "How far colors come to those, the style's or the picture's; 0: as the network paints them"
+    number("color-strength", "Ho_w far", told, 0, 1, 1)
     results = [("layer", "New layer", "Above the layer; the selection becomes its mask")]
     results += [("in-place", "In place", "The pixels of the layer are replaced")]
     choice("result", "Resul_t", "Where the result goes", results)

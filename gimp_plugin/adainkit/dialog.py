@@ -28,7 +28,6 @@ _SHOWN_FOR = {
     "second-file": ("second-from", ("file",)),
     "second-layer": ("second-from", ("layer",)),
     "mix": ("second-from", ("preset", "file", "layer")),
-    "color-strength": ("keep-colors", ("luma", "match")),
     "model-file": ("model", ("file",)),
 }
 

@@ -101,8 +101,6 @@ class StyleDialog(QtWidgets.QDialog):
     def _enable(self):
         """What has no effect cannot be changed."""
         self.mix.setEnabled(bool(self.second.source.currentData()))
-        if "color_strength" in self.controls and "preserve_color" in self.controls:
-            self.controls["color_strength"].setEnabled(self.controls["preserve_color"].value() != "none")
 
     def _draw(self):
         try:

@@ -42,7 +42,7 @@ export function galleryControls() {
 function build() {
   for (const row of place.querySelectorAll(".control")) row.remove();
   for (const control of described) place.append(control.kind === "choice" ? choiceRow(control) : numberRow(control));
-  depend();
+  showReset();
 }
 
 function words(control) { return has(`control.${control.name}`) ?? control.label ?? control.name.replaceAll("_", " "); }
@@ -119,7 +119,7 @@ function choiceRow(control) {
     radio.checked = (look.controls[name] ?? "none") === option;
     radio.addEventListener("change", () => {
       look.controls[name] = option;
-      depend();
+      showReset();
       changed(name);
     });
     each.append(radio, make("span", "", has(`choice.${name}.${option}`) ?? option));
@@ -130,10 +130,8 @@ function choiceRow(control) {
   return row;
 }
 
-/** Rows that have no effect are out of the way. */
-function depend() {
-  const strength = place.querySelector("[data-name=color_strength]");
-  if (strength) strength.hidden = (look.controls.preserve_color ?? "none") === "none";
+/** There is something to reset where a control is not as it was at first. */
+function showReset() {
   get("reset").disabled = described.every((control) => look.controls[control.name] === initial(control));
 }
 
@@ -183,7 +181,7 @@ export function startPanel() {
   get("mix").addEventListener("input", () => mix(true));
   get("mix").addEventListener("change", () => mix(false));
   get("reset").addEventListener("click", reset);
-  changes.addEventListener("change", () => { showMix(); depend(); });
+  changes.addEventListener("change", () => { showMix(); showReset(); });
   pictures.addEventListener("picture", (event) => {
     if (event.detail === look.a) slot("a");
     if (event.detail === look.b) slot("b");
