@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from torch import Tensor
 
-from adainkit.engine.finish import measured_boxes
+from adainkit.engine.boxes import measured_boxes
 from adainkit.look.color import (
     GAINS,
     ColorStatistics,

@@ -66,8 +66,8 @@ def _one_thread() -> Iterator[None]:
 def _colors_by_boxes() -> Iterator[None]:
     """Colors are measured by boxes from 1,536 pixels on, not from 4 million."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("adainkit.engine.finish._SIDE", 16)
-        patch.setattr("adainkit.engine.finish._BOXES", 6)
+        patch.setattr("adainkit.engine.boxes._SIDE", 16)
+        patch.setattr("adainkit.engine.boxes._BOXES", 6)
         yield
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from math import sqrt
 from typing import TypeAlias
 
 import torch
@@ -28,36 +27,19 @@ from ..look.guided import DETAIL_REACH, keep_detail
 from ..look.masks import counting
 from ..look.regions import total_cover
 from ..style import Style
+from .boxes import Box, measured_boxes
 
-__all__ = ["Box", "Finish", "Measured", "measured_boxes", "shown"]
+__all__ = ["Box", "Finish", "Measured", "shown"]
 
-Box: TypeAlias = tuple[int, int, int, int]
-"""Pixels of a picture: top, bottom, left, right."""
 Measured: TypeAlias = Sequence[ColorStatistics]
 """The colors of a result, region by region; to be matched, of all of the result and of its content."""
 
-_SIDE, _BOXES = 256, 64  # pixels of a side, and how many at most: 4 megapixels tell a palette
 _STRIP = 1 << 18  # pixels that move their colors at once
 
 
 def shown(picture: Picture, hidden: ColorStatistics | None = None) -> Tensor:
     """What the network sees of a picture: what is transparent is no content. `hidden`: see `premix`."""
     return picture.rgb if picture.alpha is None else premix(picture.rgb, picture.alpha, hidden)
-
-
-def measured_boxes(height: int, width: int, everywhere: bool = False) -> list[Box]:
-    """Where the colors of a picture are measured: all of it up to 4 megapixels, or `everywhere`; of a larger one boxes
-    of that many pixels in all, evenly spread. They lie on multiples of the box's side."""
-    rows, columns = height // _SIDE, width // _SIDE
-    if everywhere or height * width <= _BOXES * _SIDE**2 or not rows or not columns:
-        return [(0, height, 0, width)]
-    down = min(rows, max(1, round(sqrt(_BOXES * rows / columns))))
-    across = min(columns, _BOXES // down)
-    tops, lefts = (
-        [_SIDE * (count * (2 * i + 1) // (2 * chosen)) for i in range(chosen)]
-        for count, chosen in ((rows, down), (columns, across))
-    )
-    return [(top, top + _SIDE, left, left + _SIDE) for top in tops for left in lefts]
 
 
 @dataclass(frozen=True)
@@ -77,7 +59,7 @@ class Finish:
         found = [[palette_of(style) for style in styles] for styles in styles_of]
         colors = [[p for p in palettes if p is not None] for palettes in found]
         known = all(len(some) == len(palettes) for some, palettes in zip(colors, found, strict=True))
-        if not wanted or not known or controls.color or not _strength(controls):
+        if not wanted or not known or not controls.palette_strength:
             return cls(controls)
         return cls(controls, [ColorStatistics.stacked(some) for some in colors])
 
@@ -116,7 +98,7 @@ class Finish:
         """A map for each region, or one to the content's colors, from what was measured in parts."""
         found = [reduce(ColorStatistics.merge, sides) for sides in zip(*parts, strict=True)]
         if self.palettes:
-            strength = _strength(self.controls)
+            strength = self.controls.palette_strength
             return [palette_map(*pair, strength) for pair in zip(found, self.palettes, strict=True)]
         return [match_map(*found)]
 
@@ -137,12 +119,6 @@ class Finish:
     def cover(self, output: Tensor, original: Tensor, cover: Tensor | None) -> Tensor:
         """Last, before samples are rounded: the result where it is covered, the original where it is not."""
         return output if cover is None else torch.where(cover > 0, torch.lerp(original, output, cover), original)
-
-
-def _strength(controls: Controls) -> float:
-    """How far results come to their styles' colors: as far as the finest level, which is about colors, to its own."""
-    alpha = controls.alpha
-    return controls.color_strength * (alpha[0] if isinstance(alpha, Sequence) else alpha)
 
 
 def _colors(x: Tensor, weight: Tensor | None) -> ColorStatistics:

@@ -10,14 +10,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..engine.boxes import Box
 from ..errors import StyleError
 from .graph import Array
 
-__all__ = ["Moments", "cell_means", "keep_luma", "match_color", "mixed", "moments", "premixed", "resized"]
+__all__ = [
+    "Colors",
+    "Moments",
+    "bring_to_palette",
+    "cell_means",
+    "keep_luma",
+    "match_color",
+    "mixed",
+    "moments",
+    "premixed",
+    "resized",
+]
 
 EPS = 1e-5  # of `net.adain`; a test holds all of these equal
 FEW_CELLS = 16  # of `look.regions`
-LUMA, RIDGE, LIVELY = (0.299, 0.587, 0.114), (1 / 1020) ** 2, 2  # of `look.color`
+LUMA, RIDGE, LIVELY, GAINS = (0.299, 0.587, 0.114), (1 / 1020) ** 2, 2, (1.6, 2.0, 2.0)  # of `look.color`
+OPPONENT = (LUMA, (-LUMA[0], -LUMA[1], 1 - LUMA[2]), (1 - LUMA[0], -LUMA[1], -LUMA[2]))
+PALETTE = ("color_mean", "color_covariance")  # of `style`
+_STRIP = 1 << 18  # pixels that are measured at once, in float64
 _TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -107,21 +122,59 @@ def keep_luma(result: Array, content: Array) -> Array:
     return np.asarray(np.clip(chroma * np.minimum(fit, 1) + light, 0, 1), np.float32)
 
 
+@dataclass(frozen=True)
+class Colors:
+    """Of pixels: the sum of their weights, and mean `(3,)` and covariance `(3, 3)` of their RGB, in float64."""
+
+    weight: float
+    mean: Array
+    covariance: Array
+
+    @classmethod
+    def of(cls, x: Array, weight: Array | None = None, boxes: Sequence[Box] = ()) -> Colors:
+        """Of `(1, 3, H, W)`, or of its `boxes`, each pixel as far as `weight` `(1, 1, H, W)` says."""
+        total = np.zeros((4, 4))
+        for top, bottom, left, right in boxes or [(0, x.shape[2], 0, x.shape[3])]:
+            rows = max(1, _STRIP // (right - left))
+            for row in range(top, bottom, rows):
+                part = np.s_[0, :, row : min(row + rows, bottom), left:right]
+                own = np.ones((4, x[part][0].size))
+                own[:3] = x[part].reshape(3, -1)
+                total += (own if weight is None else own * weight[part].reshape(1, -1)) @ own.T
+        count = total[3, 3]
+        mean, square = total[:3, 3] / max(count, _TINY), total[:3, :3] / max(count, _TINY)
+        return cls(float(count), mean, square - np.outer(mean, mean))
+
+
 def match_color(result: Array, content: Array, weight: Array | None) -> Array:
     """The result with the mean and covariance of the content's colors: `look.color.match_color`."""
-    means, factors = [], []
-    for x in (result, content):
-        colors = x[0].reshape(3, -1).astype(np.float64)
-        w = np.ones(colors.shape[1]) if weight is None else weight.ravel().astype(np.float64)
-        total = max(w.sum(), _TINY)
-        mean = colors @ w / total
-        d = colors - mean[:, None]
-        factors.append(np.linalg.cholesky((d * w) @ d.T / total + RIDGE * np.eye(3)))
-        means.append(mean)
+    own, theirs = (Colors.of(x, weight) for x in (result, content))
+    factors = [np.linalg.cholesky(each.covariance + RIDGE * np.eye(3)) for each in (own, theirs)]
     matrix = factors[1] @ np.linalg.inv(factors[0])
-    offset = means[1] - matrix @ means[0]
-    mapped = np.einsum("ij,bjhw->bihw", matrix.astype(np.float32), result) + offset[None, :, None, None]
-    return np.asarray(np.clip(mapped, 0, 1), np.float32)
+    return _mapped(result, matrix, theirs.mean - matrix @ own.mean)
+
+
+def bring_to_palette(
+    result: Array, palette: Sequence[Array], strength: float, weight: Array | None, boxes: Sequence[Box]
+) -> Array:
+    """The result brought to a style's colors, a mean and a covariance: `look.color.palette_map`. Its own ones are
+    measured in `boxes`, each pixel as far as `weight` says."""
+    own, turn = Colors.of(result, weight, boxes), np.array(OPPONENT)
+    if not own.weight:
+        return result
+    covariances = (own.covariance, palette[1].astype(np.float64))
+    lows = [np.linalg.cholesky(turn @ each @ turn.T + RIDGE * np.eye(3)) for each in covariances]
+    spreads = [np.diag(low) for low in lows]
+    gains = np.minimum(spreads[1] / spreads[0], GAINS)
+    moved = lows[1] / spreads[1] * gains @ np.linalg.inv(lows[0] / spreads[0])
+    matrix = np.linalg.solve(turn, moved @ turn)
+    offset = palette[0] - matrix @ own.mean
+    return _mapped(result, np.eye(3) + strength * (matrix - np.eye(3)), strength * offset)
+
+
+def _mapped(x: Array, matrix: Array, offset: Array) -> Array:
+    mapped = matrix.astype(np.float32) @ x.reshape(1, 3, -1) + offset.astype(np.float32)[:, None]
+    return np.clip(mapped, 0, 1, out=mapped).reshape(x.shape)
 
 
 def _luma(x: Array) -> Array:
