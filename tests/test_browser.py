@@ -24,6 +24,7 @@ from test_page import DROP, judge
 
 from adainkit import AdaINKitError, ModelError, Style, Stylizer
 from adainkit.cli.entry import main
+from adainkit.engine.boxes import measured_boxes
 from adainkit.runtimes import browser_page, packed, web_package
 from adainkit.runtimes.exported import GRAPHS
 from adainkit.runtimes.lean import LeanStylizer, with_graphs
@@ -34,6 +35,11 @@ from benchmarks.static_site import ISOLATED, serving_files
 
 onnx = pytest.importorskip("onnx")
 GIVEN = os.environ.get("ADAINKIT_ONNXRUNTIME_WEB")  # the npm package, as a folder or a .tgz
+BOXES = "async (sides) => (await import('./page/adain.js')).measuredBoxes(...sides)"
+MOVE = """(slider, value) => {
+  slider.value = value;
+  slider.dispatchEvent(new Event("change"));
+}"""
 PATIENCE = 180_000  # milliseconds, for a slow machine
 WEBGPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
 MOST = 3_000_000  # bytes of weights
@@ -332,10 +338,21 @@ def test_a_painting_of_ones_own_a_mix_and_the_photographs_colors(
     visit.page.locator("#mix").fill("0.25")
     visit.page.locator("#control-alpha").fill("0.8")
     blend = Style.blend([(own, 0.75), (stylizer.encode_style(large), 0.25)])
-    for color in ("luma", "match"):
+    for color, strength in (("luma", 1), ("match", 1), ("none", 1), ("none", 0.5), ("none", 0)):
         visit.page.locator(f"input[name=control-preserve_color][value={color}]").evaluate("each => each.click()")
-        expected = stylizer.stylize(photo, blend, alpha=0.8, preserve_color=color)
-        assert off(visit.saved(), expected) <= CLOSE, color
+        visit.page.locator("#control-color_strength").evaluate(MOVE, strength)
+        expected = stylizer.stylize(photo, blend, alpha=0.8, preserve_color=color, color_strength=strength)
+        assert off(visit.saved(), expected) <= CLOSE, (color, strength)
+
+
+@pytest.mark.slow
+def test_the_colors_of_large_pictures_are_measured_where_python_does(visit: Visit) -> None:
+    visit.page.goto(f"{visit.address}?engine=wasm")
+    for height, width in ((1000, 2000), (2304, 2048), (2049, 2050), (3000, 8000), (6100, 3900), (100, 50000), (257, 90000)):
+        for everywhere in (False, True):
+            found = visit.page.evaluate(BOXES, [height, width, everywhere])
+            expected = measured_boxes(height, width, everywhere)
+            assert [tuple(box[side] for side in ("top", "bottom", "left", "right")) for box in found] == expected
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from ..net.devices import find_device
 from ..net.model import AdaINModel
 from ..store.weights import cache_dir
 from . import coders
-from .arrays import EPS
+from .arrays import EPS, GAINS, OPPONENT, RIDGE
 from .choice import find_runtime
 from .engines import Program, here, openvino_core
 from .exported import EXPORTS, FACTS, GRAPHS, README, may_export
@@ -147,5 +147,6 @@ def facts_of(model: AdaINModel) -> dict[str, Any]:
         "gain_cap": config.gain_cap,
         "epsilon": EPS,
         "takes_origin": coders.moves(config),
+        "palette": {"turn": OPPONENT, "ridge": RIDGE, "gains": GAINS} if config.palette else None,
         "opset": OPSET,
     }
