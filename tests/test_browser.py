@@ -348,7 +348,7 @@ def test_a_painting_of_ones_own_a_mix_and_the_photographs_colors(
 @pytest.mark.slow
 def test_the_colors_of_large_pictures_are_measured_where_python_does(visit: Visit) -> None:
     visit.page.goto(f"{visit.address}?engine=wasm")
-    for height, width in ((1000, 2000), (2304, 2048), (2049, 2050), (3000, 8000), (6100, 3900), (100, 50000), (257, 90000)):
+    for height, width in ((1000, 2000), (2304, 2048), (2049, 2050), (3000, 8000), (100, 50000), (257, 90000)):
         for everywhere in (False, True):
             found = visit.page.evaluate(BOXES, [height, width, everywhere])
             expected = measured_boxes(height, width, everywhere)

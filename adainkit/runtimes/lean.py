@@ -35,7 +35,8 @@ _PRESETS = Path(__file__).parent.parent / "presets"
 class LeanStyle:
     """Channel statistics of a style's picture, "mean0", "std0" and so on, and the digest of the encoder.
 
-    "color_mean" and "color_covariance", where they are, are its palette, to which results are brought."""
+    "color_mean" and "color_covariance", where they are, are its palette, to which results are brought.
+    """
 
     tensors: Mapping[str, Array] = field(repr=False)
     digest: str
@@ -180,7 +181,7 @@ class LeanStylizer:
         maps = self._modulated(found, chosen, alphas)
         output = self._painted(features, maps, rgb.shape[2:], tile)
         palette = chosen.palette if self.config.palette else None
-        boxes = measured_boxes(*rgb.shape[2:], cover is not None)
+        boxes = measured_boxes(rgb.shape[2], rgb.shape[3], everywhere=cover is not None)
         output = _colored(output, rgb, controls, palette, counts, boxes)
         if cover is not None:
             output = np.where(cover > 0, _between(picture.rgb, output, cover), picture.rgb)

@@ -114,13 +114,13 @@ result is that of one piece. Gains and shifts may be given for every cell, `(bat
 {example}
 ```
 """
-_ABOUT_PALETTE = """**The palette** is behind the graphs: a result of this model is brought to its style's colors at last, as the last lines of
-the example do. An affine map gives its RGB the mean and covariance of the colors of the style's picture (`color_mean`
-and `color_covariance` of the library's style files; one without them has no palette). In luma, B - Y and R - Y, what
-each of them is beyond its regression on those before it varies {gains} times as much as before at most. At a
-strength s below 1 the map is s of it and 1 - s of the identity; the library's s is `color_strength` times the finest
-level's alpha. The library counts pixels as far as they are visible and painted, and of a result beyond 4 megapixels
-evenly spread boxes.
+_ABOUT_PALETTE = """**The palette** is behind the graphs: a result of this model is brought to its style's colors at
+last, by the last lines of the example. An affine map gives its RGB the mean and covariance of the colors of the style's
+picture (`color_mean` and `color_covariance` of the library's style files; one without them has no palette). In luma,
+B - Y and R - Y, what each of them is beyond its regression on those before it varies {gains} times as much
+as before at most. At a strength s below 1 the map is s of it and 1 - s of the identity; the library's s is
+`color_strength` times the finest level's alpha. The library counts pixels as far as they are visible and painted, and
+of a result beyond 4 megapixels evenly spread boxes.
 
 """
 
