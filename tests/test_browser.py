@@ -24,6 +24,7 @@ from test_page import DROP, judge
 
 from adainkit import AdaINKitError, ModelError, Style, Stylizer
 from adainkit.cli.entry import main
+from adainkit.engine.bands import measured_bands
 from adainkit.runtimes import browser_page, packed, web_package
 from adainkit.runtimes.exported import GRAPHS
 from adainkit.runtimes.lean import LeanStylizer, with_graphs
@@ -34,6 +35,11 @@ from benchmarks.static_site import ISOLATED, serving_files
 
 onnx = pytest.importorskip("onnx")
 GIVEN = os.environ.get("ADAINKIT_ONNXRUNTIME_WEB")  # the npm package, as a folder or a .tgz
+BANDS = "async (given) => (await import('./page/adain.js')).measuredBands(...given)"
+MOVE = """(slider, value) => {
+  slider.value = value;
+  slider.dispatchEvent(new Event("change"));
+}"""
 PATIENCE = 180_000  # milliseconds, for a slow machine
 WEBGPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]
 MOST = 3_000_000  # bytes of weights
@@ -332,10 +338,20 @@ def test_a_painting_of_ones_own_a_mix_and_the_photographs_colors(
     visit.page.locator("#mix").fill("0.25")
     visit.page.locator("#control-alpha").fill("0.8")
     blend = Style.blend([(own, 0.75), (stylizer.encode_style(large), 0.25)])
-    for color in ("luma", "match"):
+    for color, strength in (("luma", 1), ("match", 1), ("none", 1), ("none", 0.5), ("none", 0)):
         visit.page.locator(f"input[name=control-preserve_color][value={color}]").evaluate("each => each.click()")
-        expected = stylizer.stylize(photo, blend, alpha=0.8, preserve_color=color)
-        assert off(visit.saved(), expected) <= CLOSE, color
+        visit.page.locator("#control-color_strength").evaluate(MOVE, strength)
+        expected = stylizer.stylize(photo, blend, alpha=0.8, preserve_color=color, color_strength=strength)
+        assert off(visit.saved(), expected) <= CLOSE, (color, strength)
+
+
+@pytest.mark.slow
+def test_the_colors_of_large_pictures_are_measured_where_python_does(visit: Visit) -> None:
+    visit.page.goto(f"{visit.address}?engine=wasm")
+    for length in (1, 512, 513, 1000, 1023, 8001, 90000):
+        for stride in (1, 8):
+            found = visit.page.evaluate(BANDS, [length, stride])
+            assert [slice(*band) for band in found] == measured_bands(length, stride)
 
 
 @pytest.mark.slow

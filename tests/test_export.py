@@ -19,6 +19,7 @@ from adainkit.net.layers import Canvas
 from adainkit.runtimes import export, head
 from adainkit.runtimes.arrays import EPS
 from adainkit.store.weights import load_model
+from adainkit.style import PALETTE
 
 pytest.importorskip("onnx")
 KINDS = {"openvino": "openvino", "onnxruntime": "onnx"}
@@ -44,7 +45,7 @@ def test_the_example_in_the_readme_is_the_library(
         Image.fromarray(picture(*size, seed)).save(tmp_path / "out" / f"{name}.png")
     code = re.search(r"```python\n(.*?)```", (tmp_path / "out" / "README.md").read_text(), re.DOTALL)
     assert code is not None
-    assert len(code[1].splitlines()) <= 35
+    assert len(code[1].splitlines()) <= 39  # a third of them are the palette
     here = Path.cwd()
     os.chdir(tmp_path / "out")
     try:
@@ -95,5 +96,7 @@ def test_constants_are_those_of_the_network() -> None:
 
     assert (head.BOUND, head.MOST, EPS) == (StyleHead.BOUND, StyleHead.MOST, adain.EPS)
     assert (arrays.LUMA, arrays.RIDGE, arrays.LIVELY) == (color.LUMA, color._RIDGE, color._LIVELY)
+    assert (arrays.GAINS, arrays.OPPONENT) == (color.GAINS, color._OPPONENT)
+    assert list(arrays.PALETTE) == list(PALETTE)
     assert arrays.FEW_CELLS == regions.FEW_CELLS
     assert layers._PERIOD == Canvas.PERIOD

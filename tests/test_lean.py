@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +14,13 @@ from PIL import Image
 from test_runtimes import ENGINES, picture
 
 from adainkit import AdaINKitError, ImageError, Style, StyleError, Stylizer
+from adainkit.engine.bands import measured_bands
 from adainkit.look.masks import resize
 from adainkit.runtimes import arrays
 from adainkit.runtimes.lean import LeanStyle, LeanStylizer
 from adainkit.runtimes.pictures import opened
 from adainkit.store.weights import resolve
+from adainkit.style import PALETTE
 
 pytest.importorskip("onnx")
 
@@ -65,7 +69,12 @@ def both() -> tuple[Stylizer, LeanStylizer]:
     "options",
     [
         {"alpha": [0.2, 0.0, 1.0]},
+        {},  # its colors are the style's
         {"alpha": 0.0},
+        {"alpha": 0.5},
+        {"color_strength": 0.0},
+        {"color_strength": 0.5},
+        {"mask": np.tile(np.linspace(0, 1, 40, dtype=np.float32), (30, 1)), "alpha": 0.7},
         {"preserve_color": "luma", "color_strength": 0.7},
         {"mask": np.pad(np.ones((3, 3), np.float32), 9)},  # of fewer cells than a region needs
         {"mask": np.ones((4, 4), np.float32), "preserve_color": "match"},
@@ -80,6 +89,51 @@ def test_controls_and_masks_are_those_of_the_stylizer(
         expected = plain.stylize(image, "ember", **options).astype(int)
         assert abs(lean.stylize(image, "ember", **options).astype(int) - expected).max() <= 1
         assert abs(lean.stylize(image, "ember", tile=32, **options).astype(int) - expected).max() <= 1
+
+
+def test_a_large_picture_is_measured_where_the_library_measures_it(both: tuple[Stylizer, LeanStylizer]) -> None:
+    plain, lean = both
+    own = np.repeat(np.repeat(picture(21, 25), 50, 0), 50, 1)  # 1.3 megapixels
+    image = np.full_like(own, 255)
+    rows, columns = (measured_bands(side) for side in own.shape[:2])
+    assert len(rows) == len(columns) == 16
+    for row, column in product(rows, columns):
+        image[row, column] = own[row, column]
+    assert abs(lean.stylize(image, "ember").astype(int) - plain.stylize(image, "ember")).max() <= 1
+
+
+def test_styles_with_and_without_colors(both: tuple[Stylizer, LeanStylizer], tmp_path: Path) -> None:
+    plain, lean = both
+    image, (ember, iris) = picture(61, 83), (Style.preset("ember"), Style.preset("iris"))
+    old = Style(tensors={name: v for name, v in ember.tensors.items() if name not in PALETTE}, digest=ember.digest)
+    path = old.save(tmp_path / "old.safetensors")
+    mine, theirs = LeanStyle.load(path), LeanStyle.preset("iris")
+    assert mine.palette is None
+    assert theirs.palette is not None
+    found = lean.stylize(image, path)
+    assert abs(found.astype(int) - plain.stylize(image, old)).max() <= 1
+    assert (found == lean.stylize(image, "ember", color_strength=0)).all()
+    assert abs(found.astype(int) - lean.stylize(image, "ember")).max() > 5
+    for other, others in ((old, mine), (ember, LeanStyle.preset("ember"))):
+        mixed = LeanStyle.blend([(theirs, 0.3), (others, 0.7)])
+        assert (mixed.palette is None) == (other is old)
+        expected = plain.stylize(image, Style.blend([(iris, 0.3), (other, 0.7)]))
+        assert abs(lean.stylize(image, mixed).astype(int) - expected).max() <= 1
+
+
+def test_a_style_of_a_clear_picture_and_a_model_without_palettes(
+    both: tuple[Stylizer, LeanStylizer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, lean = both
+    clear = np.dstack([picture(600, 520, 3), np.repeat(picture(600, 13)[:, :, :1], 40, 1)[:, :520] // 100 * 127])
+    own, theirs = lean.encode_style(clear), plain.encode_style(clear)
+    for name in PALETTE:
+        assert np.allclose(own.tensors[name], theirs.tensors[name], atol=1e-5)
+    image = picture(61, 83)
+    bare = lean.stylize(image, own, color_strength=0)
+    monkeypatch.setattr(lean, "config", replace(lean.config, palette=False))
+    assert (lean.stylize(image, own) == bare).all()
+    assert lean.encode_style(clear).palette is None
 
 
 def test_kinds_of_pictures_and_of_styles(both: tuple[Stylizer, LeanStylizer], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from torch import Tensor
 
-from adainkit.engine.finish import measured_bands
+from adainkit.engine.bands import measured_bands
 from adainkit.look.color import (
     GAINS,
     ColorStatistics,
@@ -181,7 +181,7 @@ def test_a_large_picture_is_measured_in_bands(length: int, stride: int) -> None:
 def test_bands_tell_as_much_as_the_whole(lite: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
     content, style = blobs(700, 900, 1), lite.encode_style(blobs(60, 60, 2))
     found = lite.stylize(content, style)
-    monkeypatch.setattr("adainkit.engine.finish._BANDS", 1000)
+    monkeypatch.setattr("adainkit.engine.bands._BANDS", 1000)
     exact = lite.stylize(content, style)
     assert not torch.equal(found, exact)
     assert float((found - exact).abs().mean()) < 0.01

@@ -66,8 +66,8 @@ def _one_thread() -> Iterator[None]:
 def _colors_in_bands() -> Iterator[None]:
     """Colors are measured in bands from 24 pixels a side on, not from 512."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("adainkit.engine.finish._BAND", 8)
-        patch.setattr("adainkit.engine.finish._BANDS", 3)
+        patch.setattr("adainkit.engine.bands._BAND", 8)
+        patch.setattr("adainkit.engine.bands._BANDS", 3)
         yield
 
 

@@ -28,31 +28,21 @@ from ..look.masks import counting
 from ..look.regions import total_cover
 from ..net.config import ModelConfig
 from ..style import Style
+from .bands import measured_bands
 
-__all__ = ["Bands", "Finish", "Measured", "gathered", "measured_bands", "shown"]
+__all__ = ["Bands", "Finish", "Measured", "gathered", "shown"]
 
 Bands: TypeAlias = tuple[Sequence[slice], Sequence[slice]]
 """Of rows, and of columns."""
 Measured: TypeAlias = Sequence[ColorStatistics]
 """The colors of a result, region by region; to be matched, of all of the result and of its content."""
 
-_BAND, _BANDS = 32, 16  # pixels, and how many of them along a side: a quarter of a megapixel tells a palette
 _STRIP = 1 << 18  # pixels that move their colors at once
 
 
 def shown(picture: Picture, hidden: ColorStatistics | None = None) -> Tensor:
     """What the network sees of a picture: what is transparent is no content. `hidden`: see `premix`."""
     return picture.rgb if picture.alpha is None else premix(picture.rgb, picture.alpha, hidden)
-
-
-def measured_bands(length: int, stride: int = 8) -> list[slice]:
-    """Which rows (or columns) of a picture its colors are measured in: all up to 512; of more as many, in 16 bands,
-    evenly spread, that begin on multiples of `stride`."""
-    if length <= _BANDS * _BAND:
-        return [slice(0, length)]
-    step = (length - _BAND) // (_BANDS - 1) // stride * stride
-    first = (length - (_BANDS - 1) * step - _BAND) // 2 // stride * stride
-    return [slice(start, start + _BAND) for start in range(first, first + _BANDS * step, step)]
 
 
 def gathered(x: Tensor, rows: Sequence[slice], columns: Sequence[slice]) -> Tensor:
@@ -83,7 +73,7 @@ class Finish:
         found = [[palette_of(style) for style in styles] for styles in styles_of]
         colors = [[p for p in palettes if p is not None] for palettes in found]
         known = all(len(some) == len(palettes) for some, palettes in zip(colors, found, strict=True))
-        if not config.palette or not known or controls.color or not _strength(controls):
+        if not config.palette or not known or controls.color or not controls.palette_strength:
             return cls(controls, (), config.stride)
         return cls(controls, [ColorStatistics.stacked(some) for some in colors], config.stride)
 
@@ -124,7 +114,7 @@ class Finish:
         """A map for each region, or one to the content's colors, from what was measured in parts."""
         found = [reduce(ColorStatistics.merge, sides) for sides in zip(*parts, strict=True)]
         if self.palettes:
-            strength = _strength(self.controls)
+            strength = self.controls.palette_strength
             return [palette_map(*pair, strength) for pair in zip(found, self.palettes, strict=True)]
         return [match_map(*found)]
 
@@ -145,12 +135,6 @@ class Finish:
     def cover(self, output: Tensor, original: Tensor, cover: Tensor | None) -> Tensor:
         """Last, before samples are rounded: the result where it is covered, the original where it is not."""
         return output if cover is None else torch.where(cover > 0, torch.lerp(original, output, cover), original)
-
-
-def _strength(controls: Controls) -> float:
-    """How far results come to their styles' colors: as far as the finest level, which is about colors, to its own."""
-    alpha = controls.alpha
-    return controls.color_strength * (alpha[0] if isinstance(alpha, Sequence) else alpha)
 
 
 def _colors(x: Tensor, weight: Tensor | None) -> ColorStatistics:

@@ -13,6 +13,7 @@ from ..style import PALETTE, Style, has_palette
 
 __all__ = [
     "LUMA",
+    "ChromaBound",
     "ColorMap",
     "ColorStatistics",
     "apply_map",
@@ -37,6 +38,7 @@ _RIDGE = (1 / 1020) ** 2
 GAINS = (1.6, 2.0, 2.0)
 """How many times as much a result's luma and its two chromas may vary when they are brought to a style's palette."""
 _OPPONENT = (LUMA, (-LUMA[0], -LUMA[1], 1 - LUMA[2]), (1 - LUMA[0], -LUMA[1], -LUMA[2]))  # luma, B - Y, R - Y
+_EYE = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 _LIVELY = 2  # times its chroma that a brighter result may have: more makes the noise of shadows visible
 _STRIP = 1 << 18  # pixels per step of the statistics: bounds their memory to some tens of megabytes
 
@@ -71,10 +73,47 @@ class ColorStatistics:
 
 @dataclass(frozen=True, eq=False)
 class ColorMap:
-    """The affine map ``matrix @ rgb + offset`` of a batch: `matrix` (B, 3, 3), `offset` (B, 3), float64 on the CPU."""
+    """The affine map ``matrix @ rgb + offset`` of a batch: `matrix` (B, 3, 3), `offset` (B, 3), float64 on the CPU; and
+    what bounds its chroma afterwards, if anything does."""
 
     matrix: Tensor
     offset: Tensor
+    bound: ChromaBound | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ChromaBound:
+    """How far colors may be from those of a style, of a batch, in float64 on the CPU.
+
+    ``seen @ rgb + center``, `(B, 2, 3)` and `(B, 2)`, is what a color's chroma is beyond the style's regression of
+    chroma on luma, in deviations of the style's own. What is longer than `sqrt(2)` there is drawn in, so that nothing
+    is longer than 2.5; `back` `(B, 3, 2)` leads to RGB of the same luma. `strength` `(B,)`: how much of that is done.
+    """
+
+    seen: Tensor
+    center: Tensor
+    back: Tensor
+    strength: Tensor
+
+    FREE, MOST = 2.0, 2.5
+    """The square of the length that stays as it is, and the length that is never reached."""
+
+    @classmethod
+    def of(cls, style: ColorStatistics, strength: Tensor) -> ChromaBound:
+        """That of a style's colors."""
+        turn, low = _factor(style.covariance)
+        whiten = torch.linalg.solve_triangular(low, turn.expand_as(low), upper=False)[:, 1:]
+        center = -(whiten @ style.mean[:, :, None])[:, :, 0]
+        return cls(whiten, center, torch.linalg.solve(turn, low)[:, :, 1:], strength)
+
+    def applied(self, x: Tensor) -> Tensor:
+        """Of colors `(B, 3, N)`, float32."""
+        parts = (self.seen, self.center, self.back, self.strength[:, None, None])
+        seen, center, back, strength = (t.to(x.device, torch.float32) for t in parts)
+        far = _affine(x, seen, center)
+        length = far.square().sum(1, keepdim=True)
+        share = (length.sub_(self.FREE).clamp_min_(0) / self.MOST**2).add_(1).rsqrt_()
+        return x + _affine(far * (strength * (share - 1)), back, torch.zeros_like(back[:, :, 0]))
 
 
 def color_statistics(x: Tensor, weight: Tensor | None = None) -> ColorStatistics:
@@ -152,12 +191,12 @@ def palette_of(style: Style) -> ColorStatistics | None:
 
 
 def palette_map(result: ColorStatistics, style: ColorStatistics, strength: float = 1.0) -> ColorMap:
-    """The map that brings a result's colors to the style's palette, `strength` of the way (see `toward`); one that
-    changes nothing for a result without any weight."""
+    """The map that brings a result's colors to the style's palette, `strength` of the way: see `toward`, and for the
+    rare colors that a style does not have `ChromaBound`. One that changes nothing for a result without any weight."""
     matrix, offset = toward(result.mean, result.covariance, style.mean, style.covariance)
-    share = strength * (result.weight > 0).double()[:, None]
-    same = torch.eye(3, dtype=matrix.dtype)
-    return ColorMap(same + share[:, :, None] * (matrix - same), share * offset)
+    share, same = strength * (result.weight > 0).double(), torch.eye(3, dtype=matrix.dtype)
+    softer = same + share[:, None, None] * (matrix - same)
+    return ColorMap(softer, share[:, None] * offset, ChromaBound.of(style, share))
 
 
 def toward(mean: Tensor, covariance: Tensor, other: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
@@ -169,9 +208,8 @@ def toward(mean: Tensor, covariance: Tensor, other: Tensor, wanted: Tensor) -> t
     and shadows as cold, as theirs. That is Cholesky's map (`match_map`), but that no gain exceeds `GAINS`: what hardly
     varies is noise.
     """
-    turn = torch.tensor(_OPPONENT, dtype=mean.dtype, device=mean.device)
-    ridge = _RIDGE * torch.eye(3, dtype=mean.dtype, device=mean.device)
-    lows = [torch.linalg.cholesky_ex(turn @ c @ turn.T + ridge)[0] for c in (covariance, wanted)]
+    turn, low = _factor(covariance)
+    lows = [low, _factor(wanted)[1]]
     spreads = [low.diagonal(dim1=1, dim2=2) for low in lows]
     own, theirs = (low / spread[:, None] for low, spread in zip(lows, spreads, strict=True))
     gains = torch.minimum(spreads[1] / spreads[0], turn.new_tensor(GAINS))
@@ -180,38 +218,34 @@ def toward(mean: Tensor, covariance: Tensor, other: Tensor, wanted: Tensor) -> t
     return matrix, other - (matrix @ mean[:, :, None])[:, :, 0]
 
 
+def _factor(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """The turn from RGB to luma, B - Y and R - Y, and the Cholesky factor of a covariance `(B, 3, 3)` there."""
+    turn, one = (torch.tensor(m, dtype=covariance.dtype, device=covariance.device) for m in (_OPPONENT, _EYE))
+    return turn, torch.linalg.cholesky_ex(turn @ covariance @ turn.T + _RIDGE * one)[0]
+
+
 def apply_map(x: Tensor, color_map: ColorMap) -> Tensor:
     """Map ``(B, 3, H, W)`` RGB and clamp it to [0, 1]; same shape, dtype and device back (computed in float32)."""
     _check(x, "x")
-    matrix, offset = (t.to(x.device, torch.float32) for t in (color_map.matrix.float(), color_map.offset.float()))
-    wide = x.float()
-    if x.device.type == "cpu":
-        with torch.autocast("cpu", enabled=False):
-            return _affine(wide, matrix, offset).clamp_(0, 1).to(x.dtype)
-    out = torch.addcmul(offset[:, :, None, None], matrix[:, :, 0, None, None], wide[:, 0:1])
-    for j in (1, 2):  # elementwise for the reason given in the statistics
-        out.addcmul_(matrix[:, :, j, None, None], wide[:, j : j + 1])
-    return out.clamp_(0, 1).to(x.dtype)
-
-
-_TOGETHER = 16  # pixels that one product moves where their channels lie side by side: four times as fast as single ones
+    matrix, offset = (t.to(x.device, torch.float32) for t in (color_map.matrix, color_map.offset))
+    with torch.autocast(x.device.type, enabled=False):
+        moved = _affine(x.float().flatten(2), matrix, offset)
+        if color_map.bound is not None:
+            moved = color_map.bound.applied(moved)
+    return moved.clamp_(0, 1).view(-1, *x.shape[1:]).to(x.dtype)
 
 
 def _affine(x: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
-    """`matrix @ rgb + offset`, `(B or 1, 3, 3)` and `(B or 1, 3)`, in the layout of `x`."""
-    batch, (height, width) = max(len(x), len(matrix)), x.shape[2:]
-    x, matrix, offset = x.expand(batch, -1, -1, -1), matrix.expand(batch, -1, -1), offset.expand(batch, -1)
-    if x.stride(1) != 1:
-        moved: Tensor = torch.baddbmm(offset[:, :, None], matrix, x.flatten(2))
-        return moved.view(batch, 3, height, width)
-    pixels = x.permute(0, 2, 3, 1).reshape(batch, -1, 3)
-    most = pixels.shape[1] // _TOGETHER * _TOGETHER
-    many, rest = pixels[:, :most].reshape(batch, most // _TOGETHER, 3 * _TOGETHER), pixels[:, most:]
-    blocks = torch.kron(torch.eye(_TOGETHER), matrix.mT.contiguous())
-    out = torch.empty_like(pixels)
-    out[:, :most] = torch.baddbmm(offset.repeat(1, _TOGETHER)[:, None], many, blocks).view(batch, most, 3)
-    out[:, most:] = torch.baddbmm(offset[:, None], rest, matrix.mT)
-    return out.view(batch, height, width, 3).permute(0, 3, 1, 2)
+    """``matrix @ x + offset`` of `(B, C, N)`; `(B or 1, D, C)` and `(B or 1, D)`."""
+    batch = max(len(x), len(matrix))
+    if x.device.type == "cpu":
+        x, matrix, offset = x.expand(batch, -1, -1), matrix.expand(batch, -1, -1), offset.expand(batch, -1)
+        product: Tensor = torch.baddbmm(offset[:, :, None], matrix, x)
+        return product
+    total = torch.addcmul(offset[:, :, None], matrix[:, :, 0:1], x[:, 0:1])
+    for j in range(1, matrix.shape[2]):  # elementwise: TF32 would take a matmul down to 10 bits
+        total.addcmul_(matrix[:, :, j : j + 1], x[:, j : j + 1])
+    return total
 
 
 def match_color(result: Tensor, content: Tensor, weight: Tensor | None = None) -> Tensor:

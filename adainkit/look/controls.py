@@ -135,6 +135,13 @@ class Controls:
         """`preserve_color`, under its one name for nothing."""
         return None if self.preserve_color == "none" else self.preserve_color
 
+    @property
+    def palette_strength(self) -> float:
+        """How far a result comes to its style's colors: as far as the finest level, which is about colors, to its own;
+        not at all where it keeps the content's."""
+        alpha = self.alpha[0] if isinstance(self.alpha, Sequence) else self.alpha
+        return 0.0 if self.color else float(self.color_strength * alpha)
+
     def alphas(self, levels: int) -> list[float]:
         """A number for each of a model's levels, finest first. `StyleError` if there are neither one nor as many."""
         if not isinstance(self.alpha, Sequence):

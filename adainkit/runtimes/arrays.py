@@ -13,11 +13,26 @@ import numpy as np
 from ..errors import StyleError
 from .graph import Array
 
-__all__ = ["Moments", "cell_means", "keep_luma", "match_color", "mixed", "moments", "premixed", "resized"]
+__all__ = [
+    "Colors",
+    "Moments",
+    "bring_to_palette",
+    "cell_means",
+    "keep_luma",
+    "match_color",
+    "mixed",
+    "moments",
+    "premixed",
+    "resized",
+]
 
 EPS = 1e-5  # of `net.adain`; a test holds all of these equal
 FEW_CELLS = 16  # of `look.regions`
-LUMA, RIDGE, LIVELY = (0.299, 0.587, 0.114), (1 / 1020) ** 2, 2  # of `look.color`
+LUMA, RIDGE, LIVELY, GAINS = (0.299, 0.587, 0.114), (1 / 1020) ** 2, 2, (1.6, 2.0, 2.0)  # of `look.color`
+FREE, MOST = 2.0, 2.5  # of its `ChromaBound`
+OPPONENT = (LUMA, (-LUMA[0], -LUMA[1], 1 - LUMA[2]), (1 - LUMA[0], -LUMA[1], -LUMA[2]))
+PALETTE = ("color_mean", "color_covariance")  # of `style`
+_STRIP = 1 << 18  # pixels that are measured at once, in float64
 _TINY = float(np.finfo(np.float32).tiny)
 
 
@@ -107,21 +122,80 @@ def keep_luma(result: Array, content: Array) -> Array:
     return np.asarray(np.clip(chroma * np.minimum(fit, 1) + light, 0, 1), np.float32)
 
 
+@dataclass(frozen=True)
+class Colors:
+    """Of pixels: the sum of their weights, and mean `(3,)` and covariance `(3, 3)` of their RGB, in float64."""
+
+    weight: float
+    mean: Array
+    covariance: Array
+
+    @classmethod
+    def of(cls, x: Array, weight: Array | None = None, bands: Sequence[Sequence[slice]] = ()) -> Colors:
+        """Of `(1, 3, H, W)`, or of what lies in `bands` of both its rows and columns, each pixel as far as `weight`
+        `(1, 1, H, W)` says."""
+        for axis, parts in enumerate(bands, 2):
+            if len(parts) > 1:
+                x, weight = _joined(x, axis, parts), None if weight is None else _joined(weight, axis, parts)
+        total = np.zeros((4, 4))
+        rows = max(1, _STRIP // x.shape[3])
+        for row in range(0, x.shape[2], rows):
+            part = np.s_[0, :, row : row + rows]
+            own = np.ones((4, x[part][0].size))
+            own[:3] = x[part].reshape(3, -1)
+            total += (own if weight is None else own * weight[part].reshape(1, -1)) @ own.T
+        count = total[3, 3]
+        mean, square = total[:3, 3] / max(count, _TINY), total[:3, :3] / max(count, _TINY)
+        return cls(float(count), mean, square - np.outer(mean, mean))
+
+
 def match_color(result: Array, content: Array, weight: Array | None) -> Array:
     """The result with the mean and covariance of the content's colors: `look.color.match_color`."""
-    means, factors = [], []
-    for x in (result, content):
-        colors = x[0].reshape(3, -1).astype(np.float64)
-        w = np.ones(colors.shape[1]) if weight is None else weight.ravel().astype(np.float64)
-        total = max(w.sum(), _TINY)
-        mean = colors @ w / total
-        d = colors - mean[:, None]
-        factors.append(np.linalg.cholesky((d * w) @ d.T / total + RIDGE * np.eye(3)))
-        means.append(mean)
+    own, theirs = (Colors.of(x, weight) for x in (result, content))
+    factors = [np.linalg.cholesky(each.covariance + RIDGE * np.eye(3)) for each in (own, theirs)]
     matrix = factors[1] @ np.linalg.inv(factors[0])
-    offset = means[1] - matrix @ means[0]
-    mapped = np.einsum("ij,bjhw->bihw", matrix.astype(np.float32), result) + offset[None, :, None, None]
-    return np.asarray(np.clip(mapped, 0, 1), np.float32)
+    return _mapped(result, matrix, theirs.mean - matrix @ own.mean)
+
+
+def bring_to_palette(
+    result: Array,
+    palette: Sequence[Array],
+    strength: float,
+    weight: Array | None,
+    bands: Sequence[Sequence[slice]],
+) -> Array:
+    """The result brought to a style's colors, a mean and a covariance: `look.color.palette_map`. Its own ones are
+    measured in `bands`, each pixel as far as `weight` says."""
+    own, turn = Colors.of(result, weight, bands), np.array(OPPONENT)
+    if not own.weight:
+        return result
+    covariances = (own.covariance, palette[1].astype(np.float64))
+    lows = [np.linalg.cholesky(turn @ each @ turn.T + RIDGE * np.eye(3)) for each in covariances]
+    spreads = [np.diag(low) for low in lows]
+    gains = np.minimum(spreads[1] / spreads[0], GAINS)
+    moved = lows[1] / spreads[1] * gains @ np.linalg.inv(lows[0] / spreads[0])
+    matrix = np.linalg.solve(turn, moved @ turn)
+    offset = palette[0] - matrix @ own.mean
+    colors = _moved(result, np.eye(3) + strength * (matrix - np.eye(3)), strength * offset)
+    seen, back = np.linalg.solve(lows[1], turn)[1:], np.linalg.solve(turn, lows[1])[:, 1:]
+    far = _moved(colors, seen, -seen @ palette[0])
+    share = 1 / np.sqrt(1 + np.maximum((far * far).sum(1) - FREE, 0) / np.float32(MOST**2))
+    colors += _moved(far * (np.float32(strength) * (share - 1))[:, None], back, np.zeros(3))
+    return np.clip(colors, 0, 1, out=colors).reshape(result.shape)
+
+
+def _joined(x: Array, axis: int, parts: Sequence[slice]) -> Array:
+    return np.concatenate([x[(slice(None),) * axis + (part,)] for part in parts], axis)
+
+
+def _mapped(x: Array, matrix: Array, offset: Array) -> Array:
+    mapped = _moved(x, matrix, offset)
+    return np.clip(mapped, 0, 1, out=mapped).reshape(x.shape)
+
+
+def _moved(x: Array, matrix: Array, offset: Array) -> Array:
+    """`(1, channels, pixels)`, not clamped."""
+    return np.asarray(matrix.astype(np.float32) @ x.reshape(1, x.shape[1], -1) + offset.astype(np.float32)[:, None])
 
 
 def _luma(x: Array) -> Array:

@@ -21,6 +21,7 @@ from ..net.demands import halo
 from ..preset_list import styles
 from ..store.weights import resolve
 from . import coders
+from .arrays import PALETTE
 from .exported import refuse
 from .lean import LeanStyle, LeanStylizer, with_graphs
 from .model_file import ModelFile, read_model
@@ -113,15 +114,19 @@ def model_files(path: Path) -> dict[str, bytes]:
         raise AdaINKitError(f"{path}: has no presets, which the page shows; export the model 'lite'")
     graphs = {name: packed(make(model.config, model.tensors)) for name, make in _GRAPHS.items()}
     check = _check(path, graphs)
-    numbers = [LeanStyle.preset(name, model.config.name).tensors for name in presets]
+    found = [LeanStyle.preset(name, model.config.name) for name in presets]
     levels = range(len(model.config.levels))
-    parts = [own[f"{part}{level}"] for own in numbers for level in levels for part in ("mean", "std")]
+    names = [f"{part}{level}" for level in levels for part in ("mean", "std")]
+    palette = model.config.palette and all(style.palette for style in found)
+    names += PALETTE if palette else ()
+    parts = [style.tensors[name].ravel() for style in found for name in names]
     rows = [
         {"name": p.name, "label": p.name.replace("-", " ").capitalize(), "description": p.description, "kind": "preset"}
         for p in presets.values()
     ]
     facts = {
         **_facts(model),
+        "palette": palette,
         "check": check,
         "controls": [_described(control) for control in (*(CONTROLS[name] for name in _CONTROLS), _SIZE)],
         "presets": rows,

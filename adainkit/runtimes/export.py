@@ -18,7 +18,7 @@ from ..net.devices import find_device
 from ..net.model import AdaINModel
 from ..store.weights import cache_dir
 from . import coders
-from .arrays import EPS
+from .arrays import EPS, FREE, GAINS, MOST, OPPONENT, RIDGE
 from .choice import find_runtime
 from .engines import Program, here, openvino_core
 from .exported import EXPORTS, FACTS, GRAPHS, README, may_export
@@ -132,6 +132,9 @@ def check(network: CompiledNetwork, maps: Program) -> float:
     return worst
 
 
+_PALETTE = {"turn": OPPONENT, "ridge": RIDGE, "gains": GAINS, "free": FREE, "most": MOST}
+
+
 def facts_of(model: AdaINModel) -> dict[str, Any]:
     """What `model.json` says."""
     config, reach = model.config, halo(model.config)
@@ -147,5 +150,6 @@ def facts_of(model: AdaINModel) -> dict[str, Any]:
         "gain_cap": config.gain_cap,
         "epsilon": EPS,
         "takes_origin": coders.moves(config),
+        "palette": _PALETTE if config.palette else None,
         "opset": OPSET,
     }

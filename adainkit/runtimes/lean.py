@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, get_args
 
 import numpy as np
 
+from ..engine.bands import measured_bands
 from ..engine.tiles import Tile, plan_tiles
 from ..errors import AdaINKitError, StyleError
 from ..look.controls import Alpha, Controls, PreserveColor
@@ -32,11 +33,20 @@ _PRESETS = Path(__file__).parent.parent / "presets"
 
 @dataclass(frozen=True)
 class LeanStyle:
-    """Channel statistics of a style's picture, "mean0", "std0" and so on, and the digest of the encoder."""
+    """Channel statistics of a style's picture, "mean0", "std0" and so on, and the digest of the encoder.
+
+    "color_mean" and "color_covariance", where they are, are its palette, to which results are brought.
+    """
 
     tensors: Mapping[str, Array] = field(repr=False)
     digest: str
     name: str = ""
+
+    @property
+    def palette(self) -> list[Array] | None:
+        """Mean and covariance of its colors; None if it does not know them."""
+        known = all(name in self.tensors for name in arrays.PALETTE)
+        return [self.tensors[name] for name in arrays.PALETTE] if known else None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LeanStyle:
@@ -58,13 +68,15 @@ class LeanStyle:
 
     @classmethod
     def blend(cls, parts: Iterable[tuple[LeanStyle, float]]) -> LeanStyle:
-        """The weighted mean of styles of one encoder."""
+        """The weighted mean of styles of one encoder; of their palettes if all have one."""
         if not parts:
             raise StyleError("there is no style to blend; give one or more")
         styles, weights = zip(*parts, strict=True)
         if len({style.digest for style in styles}) > 1:
             raise StyleError("styles of different encoders cannot be mixed; encode all of them with one model")
-        own = {key: arrays.mixed([s.tensors[key] for s in styles], weights) for key in styles[0].tensors}
+        colors = all(style.palette for style in styles)
+        names = [key for key in styles[0].tensors if colors or key not in arrays.PALETTE]
+        own = {key: arrays.mixed([s.tensors[key] for s in styles], weights) for key in names}
         return cls(own, styles[0].digest, " + ".join(f"{s.name}:{w:g}" for s, w in zip(styles, weights, strict=True)))
 
 
@@ -116,6 +128,10 @@ class LeanStylizer:
         found = self._statistics(features, weight)
         own = {f"mean{i}": m.mean.astype(np.float32) for i, m in enumerate(found)}
         own |= {f"std{i}": m.std for i, m in enumerate(found)}
+        if self.config.palette:
+            colors = arrays.Colors.of(rgb, alpha)
+            values = (colors.mean.astype(np.float32), colors.covariance.astype(np.float32))
+            own |= dict(zip(arrays.PALETTE, values, strict=True))
         name = Path(image).stem if isinstance(image, (str, os.PathLike)) else ""
         return LeanStyle(own, self.digest, name)
 
@@ -164,10 +180,9 @@ class LeanStylizer:
             found = [part.steadied(whole) for part, whole in zip(own, found, strict=True)]
         maps = self._modulated(found, chosen, alphas)
         output = self._painted(features, maps, rgb.shape[2:], tile)
-        if controls.color == "luma":
-            output = _between(output, arrays.keep_luma(output, rgb), color_strength)
-        elif controls.color == "match":
-            output = _between(output, arrays.match_color(output, rgb, counts), color_strength)
+        palette = chosen.palette if self.config.palette else None
+        bands = [] if cover is not None else [measured_bands(side, self.config.stride) for side in rgb.shape[2:]]
+        output = _colored(output, rgb, controls, palette, counts, bands)
         if cover is not None:
             output = np.where(cover > 0, _between(picture.rgb, output, cover), picture.rgb)
         return as_given(output, picture)
@@ -209,9 +224,8 @@ class LeanStylizer:
     def _modulated(
         self, found: Sequence[arrays.Moments], style: LeanStyle, alphas: Sequence[float]
     ) -> dict[str, Array]:
-        inputs = {f"style_{name}": v[None] for name, v in style.tensors.items()} | {
-            "alpha": np.array(alphas, np.float32)
-        }
+        inputs = {f"style_{name}": style.tensors[name][None] for name in self.config.style_shapes}
+        inputs["alpha"] = np.array(alphas, np.float32)
         for i, m in enumerate(found):
             inputs |= {f"content_mean{i}": m.mean.astype(np.float32)[None], f"content_std{i}": m.std[None]}
         return self._maps(inputs)
@@ -244,6 +258,24 @@ def with_graphs(stylizer: LeanStylizer, graphs: Mapping[str, bytes]) -> LeanStyl
     made._encoder = made._exact = loaded["encoder"]
     made._maps, made._decoder = loaded["maps"], loaded["decoder"]
     return made
+
+
+def _colored(
+    output: Array,
+    rgb: Array,
+    controls: Controls,
+    palette: Sequence[Array] | None,
+    counts: Array | None,
+    bands: Sequence[Sequence[slice]],
+) -> Array:
+    """A result in the colors that are wanted: the content's, or those of the style, whose `palette` that is."""
+    if controls.color == "luma":
+        return _between(output, arrays.keep_luma(output, rgb), controls.color_strength)
+    if controls.color == "match":
+        return _between(output, arrays.match_color(output, rgb, counts), controls.color_strength)
+    if palette is None or not controls.palette_strength:
+        return output
+    return arrays.bring_to_palette(output, palette, controls.palette_strength, counts, bands)
 
 
 def _between(first: Array, second: Array, share: Array | float) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..net.config import ModelConfig
 from ..net.demands import halo
+from .arrays import FREE, GAINS, MOST, OPPONENT, RIDGE
 from .coders import moves
 from .graph import OPSET
 from .tensorrt_engine import BATCH, SIDE
@@ -72,8 +73,23 @@ levels = encoder({{"picture": content}})
 numbers = statistics("content", levels) | statistics("style", encoder({{"picture": style}}))
 numbers["alpha"] = np.full({count}, 1, np.float32)
 picture = decoder(levels | maps(numbers){origin})["picture"]
-picture = picture[0, :, :content.shape[2], :content.shape[3]].transpose(1, 2, 0)
-Image.fromarray(np.rint(picture.clip(0, 1) * 255).astype(np.uint8)).save("result.png")"""
+picture = picture[:, :, :content.shape[2], :content.shape[3]].clip(0, 1){palette}
+Image.fromarray(np.rint(picture[0].clip(0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)).save("result.png")"""
+_PALETTE = """
+TURN = np.array([{turn}])  # from RGB to luma, B - Y and R - Y
+
+def colors(x):
+    mean, covariance = x[0].mean((1, 2), np.float64), np.cov(x[0].reshape(3, -1), bias=True)
+    low = np.linalg.cholesky(TURN @ covariance @ TURN.T + np.eye(3) * {ridge:.7g})
+    return mean[:, None, None], low / np.diag(low), np.diag(low)
+
+(mean, own, spread), (wanted, theirs, wider) = colors(picture), colors(style)
+moved = theirs * np.minimum(wider / spread, {gains}) @ np.linalg.inv(own)
+picture = np.einsum("ij,bjhw->bihw", np.linalg.inv(TURN) @ moved @ TURN, picture - mean)
+low = theirs * wider
+far = np.einsum("ij,bjhw->bihw", np.linalg.solve(low, TURN)[1:], picture)
+less = 1 - 1 / np.sqrt(1 + np.maximum((far * far).sum(1, keepdims=True) - {free:g}, 0) / {most:g} ** 2)
+picture += wanted - np.einsum("ij,bjhw->bihw", np.linalg.solve(TURN, low)[:, 1:], far * less)"""
 
 _TEXT = """# {name}, as {kind}
 
@@ -96,11 +112,21 @@ picture. For tiles: cut pictures at multiples of {stride} pixels, see {encode} c
 side in the encoder and {decode} in the decoder, cut them off again, and use the statistics of the whole picture: the
 result is that of one piece. Gains and shifts may be given for every cell, `(batch, channels, h, w)`, for regions.
 
-The graphs were run on three pictures of odd sides: they differ from torch by {worst:.1g} at most.
+{palette}The graphs were run on three pictures of odd sides: they differ from torch by {worst:.1g} at most.
 
 ```python
 {example}
 ```
+"""
+_ABOUT_PALETTE = """**The palette** is behind the graphs: a result of this model is brought to its style's colors at
+last, by the last lines of the example. An affine map gives its RGB the mean and covariance of the colors of the style's
+picture (`color_mean` and `color_covariance` of the library's style files; one without them has no palette). In luma,
+B - Y and R - Y, what each of them is beyond its regression on those before it varies {gains} times as much
+as before at most. Chroma that is further from what the style has at that luma than {free:.3g} of the style's deviations
+is drawn in, to less than {most:g}. At a strength s below 1 either step is s of it and 1 - s of nothing; the library's s
+is `color_strength` times the finest level's alpha. The library counts pixels as far as they are visible and painted, and
+of a side beyond 512 pixels 16 bands of 32, evenly spread.
+
 """
 
 
@@ -112,11 +138,14 @@ def readme(config: ModelConfig, kind: str, worst: float) -> str:
     ]
     reach, origin = halo(config), moves(config)
     takes = ", and `origin`, row and column of the first cell in the whole picture, two int64" if origin else ""
+    turn = ", ".join("[" + ", ".join(f"{x:g}" for x in row) + "]" for row in OPPONENT)
     example = _EXAMPLE.format(
         load=_LOAD[kind],
         count=len(config.levels),
         origin=' | {"origin": np.zeros(2, np.int64)}' if origin else "",
+        palette=_PALETTE.format(turn=turn, ridge=RIDGE, gains=GAINS, free=FREE, most=MOST) if config.palette else "",
     )
+    least, *_, most = map("{:g}".format, GAINS)
     return _TEXT.format(
         name=config.name,
         kind={"onnx": "ONNX", "openvino": "OpenVINO", "tensorrt": "TensorRT"}[kind],
@@ -124,6 +153,9 @@ def readme(config: ModelConfig, kind: str, worst: float) -> str:
         smallest=config.min_size,
         levels="\n".join(levels),
         takes_origin=takes,
+        palette=_ABOUT_PALETTE.format(gains=f"{least}, {most} and {most}", free=FREE**0.5, most=MOST)
+        if config.palette
+        else "",
         stride=config.stride,
         encode=reach.encode,
         decode=reach.decode,

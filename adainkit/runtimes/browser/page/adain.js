@@ -2,7 +2,7 @@
 // page: `run(graph, inputs)` runs one of the three graphs, on tensors {data, dims}.
 
 import { Moments, cellMeans, mixed } from "./moments.js";
-import { keepLuma, matchColor } from "./colors.js";
+import { bringToPalette, colorsOf, keepLuma, matchColor } from "./colors.js";
 
 /** One thing that went wrong and what it is about, under the name of its text in strings.js. */
 export class Trouble extends Error {
@@ -28,6 +28,16 @@ export function planTiles(rows, columns, tile, halo) {
   return spans(rows, tile, halo).flatMap((row) => across.map((column) => ({ rows: row, columns: column })));
 }
 
+/** Which rows (or columns) of a picture its colors are measured in, first and end of each: as engine.bands. */
+export function measuredBands(length, stride) {
+  const [band, count] = [32, 16];
+  if (length <= count * band) return [[0, length]];
+  const whole = (pixels) => Math.floor(pixels / stride) * stride;
+  const step = whole(Math.floor((length - band) / (count - 1)));
+  const first = whole(Math.floor((length - (count - 1) * step - band) / 2));
+  return Array.from({ length: count }, (_, i) => [first + i * step, first + i * step + band]);
+}
+
 /** A rectangle of a tensor `(1, C, h, w)`. */
 export function crop({ data, dims }, top, left, height, width) {
   const [, channels, high, wide] = dims;
@@ -48,21 +58,28 @@ export class Stylizer {
     Object.assign(this, { facts, run, cells: Math.max(1, Math.floor(tile / facts.stride)), known: new WeakMap() });
   }
 
-  /** Means and deviations of a style's picture: a shorter side beyond `size` is scaled down to it. */
+  /** A style's picture: means and deviations of `levels`, and its `colors`, null where results do not take them. A
+   * shorter side beyond `size` is scaled down to it. */
   async encodeStyle(picture, size = 512) {
     if (picture.empty) throw new Trouble("here.transparent");
     const short = Math.min(picture.width, picture.height);
     const sides = [picture.width, picture.height].map((side) => Math.max(1, halfEven((side * size) / short)));
-    const seen = await this.look(short > size ? picture.resized(...sides) : picture);
-    return seen.statistics.map(({ mean, std }) => ({ mean, std }));
+    const small = short > size ? picture.resized(...sides) : picture;
+    const { statistics } = await this.look(small);
+    const levels = statistics.map(({ mean, std }) => ({ mean, std }));
+    if (!this.facts.palette) return { levels, colors: null };
+    const { mean, covariance } = colorsOf((i, c) => small.shown(i, c), small, small.alpha);
+    return { levels, colors: { mean: Float32Array.from(mean), covariance: Float32Array.from(covariance.flat()) } };
   }
 
-  /** The weighted mean of styles. */
+  /** The weighted mean of styles; of their colors if all know them. */
   blend(styles, weights) {
-    return styles[0].map((_, level) => ({
-      mean: mixed(styles.map((style) => style[level].mean), weights),
-      std: mixed(styles.map((style) => style[level].std), weights),
-    }));
+    const mean = (parts) => (
+      Object.fromEntries(Object.keys(parts[0]).map((key) => [key, mixed(parts.map((part) => part[key]), weights)])));
+    return {
+      levels: styles[0].levels.map((_, i) => mean(styles.map(({ levels }) => levels[i]))),
+      colors: styles.every(({ colors }) => colors) ? mean(styles.map(({ colors }) => colors)) : null,
+    };
   }
 
   /** What is to be known of a content, whatever its style: statistics, and the counts behind them. `cover`, a plane as
@@ -90,7 +107,8 @@ export class Stylizer {
     return { picture, statistics, counts: counts ?? alpha };
   }
 
-  /** A content that was looked at, in a style: colors `(H, W, 3)` in [0, 1], float32. */
+  /** A content that was looked at, in a style: colors `(H, W, 3)` in [0, 1], float32. `strength`: of the `color` that
+   * is kept, or else of the style's. */
   async paint(seen, style, { alpha = 1, color = "none", strength = 1, cover = null, step = async () => {} } = {}) {
     const { picture } = seen;
     const maps = await this.maps(seen.statistics, style, alpha);
@@ -99,9 +117,13 @@ export class Stylizer {
       await this.paintTile(picture, tile, maps, output);
       await step();
     }
-    const shares = { strength, weight: seen.counts };
-    if (color === "luma") keepLuma(output, picture, shares);
-    else if (color === "match") matchColor(output, picture, shares);
+    const weight = seen.counts;
+    if (color === "luma") keepLuma(output, picture, { strength });
+    else if (color === "match") matchColor(output, picture, { strength, weight });
+    else if (style.colors && strength * alpha) {
+      const bands = cover ? undefined : [picture.height, picture.width].map((side) => measuredBands(side, this.facts.stride));
+      bringToPalette(output, picture, style.colors, { strength: strength * alpha, weight, bands });
+    }
     if (cover) this.outside(output, picture, cover);
     return output;
   }
@@ -176,7 +198,7 @@ export class Stylizer {
     statistics.forEach(({ mean, std }, i) => {
       Object.assign(inputs, {
         [`content_mean${i}`]: vector(mean), [`content_std${i}`]: vector(std),
-        [`style_mean${i}`]: vector(style[i].mean), [`style_std${i}`]: vector(style[i].std),
+        [`style_mean${i}`]: vector(style.levels[i].mean), [`style_std${i}`]: vector(style.levels[i].std),
       });
     });
     return this.run("maps", inputs);

@@ -1,6 +1,10 @@
-// The content's colors for the result, as adainkit.runtimes.arrays keeps them. `output` is `(H, W, 3)` and is changed.
+// The content's colors for the result, or the style's, as in adainkit.runtimes.arrays. `output` is `(H, W, 3)` and is changed.
 
 const LUMA = [0.299, 0.587, 0.114];
+const OPPONENT = [LUMA, [-LUMA[0], -LUMA[1], 1 - LUMA[2]], [1 - LUMA[0], -LUMA[1], -LUMA[2]]]; // luma, B - Y, R - Y
+const FROM_OPPONENT = [[1, 0, 1], [1, -LUMA[2] / LUMA[1], -LUMA[0] / LUMA[1]], [1, 1, 0]]; // and back
+const GAINS = [1.6, 2, 2];
+const [FREE, MOST] = [2, 2.5];
 const RIDGE = (1 / 1020) ** 2;
 const LIVELY = 2;
 const TINY = 1.1754943508222875e-38;
@@ -36,34 +40,73 @@ export function keepLuma(output, picture, { strength }) {
 
 /** The result with the mean and covariance of the content's colors, each pixel as far as `weight` counts it. */
 export function matchColor(output, picture, { strength, weight }) {
-  const pixels = picture.width * picture.height;
-  const [own, wanted] = [(i, c) => output[3 * i + c], (i, c) => picture.shown(i, c)].map((at) => spread(at, pixels, weight));
-  const matrix = product(wanted.factor, inverse(own.factor));
-  const offset = matrix.map((row, i) => wanted.mean[i] - row.reduce((sum, x, j) => sum + x * own.mean[j], 0));
-  each(output, picture, strength, (rgb) => matrix.map((row, i) => row[0] * rgb[0] + row[1] * rgb[1] + row[2] * rgb[2] + offset[i]));
+  const [own, wanted] = [(i, c) => output[3 * i + c], (i, c) => picture.shown(i, c)].map((at) => colorsOf(at, picture, weight));
+  const factor = ({ covariance }) => cholesky(ridged(covariance));
+  const map = affine(product(factor(wanted), inverse(factor(own))), own.mean, wanted.mean);
+  each(output, picture, strength, (rgb) => map.map((row) => applied(row, rgb)));
 }
 
-/** Mean, and the lower triangle whose square is the covariance. */
-function spread(at, pixels, weight) {
-  const [mean, covariance] = [[0, 0, 0], [[0, 0, 0], [0, 0, 0], [0, 0, 0]]];
-  let total = 0;
-  for (let i = 0; i < pixels; i += 1) {
-    const share = weight ? weight[i] : 1;
-    total += share;
-    for (let c = 0; c < 3; c += 1) mean[c] += at(i, c) * share;
+/** The result brought to a style's colors; its own ones are measured in `bands`, each pixel as far as `weight` says. */
+export function bringToPalette(output, { width, height }, colors, { strength, weight, bands }) {
+  const own = colorsOf((i, c) => output[3 * i + c], { width, height }, weight, bands);
+  if (!own.total) return;
+  const wanted = [0, 1, 2].map((row) => colors.covariance.slice(3 * row, 3 * row + 3));
+  const lows = [own.covariance, wanted].map((each) => cholesky(ridged(product(product(OPPONENT, each), transposed(OPPONENT)))));
+  const scaled = (low, factors) => low.map((row) => row.map((x, k) => x * factors[k]));
+  const [spread, wider] = lows.map((low) => low.map((row, k) => row[k]));
+  const gains = spread.map((x, k) => Math.min(wider[k] / x, GAINS[k]));
+  const moved = product(scaled(lows[1], gains.map((x, k) => x / wider[k])), inverse(scaled(lows[0], spread.map((x) => 1 / x))));
+  const whole = affine(product(product(FROM_OPPONENT, moved), OPPONENT), own.mean, colors.mean);
+  const map = whole.map((row, k) => row.map((x, j) => strength * x + (j === k ? 1 - strength : 0)));
+  const seen = affine(product(inverse(lows[1]), OPPONENT), colors.mean, [0, 0, 0]).slice(1);
+  const back = product(FROM_OPPONENT, lows[1]).map((row) => row.slice(1));
+  for (let i = 0; i < 3 * width * height; i += 3) {
+    const rgb = [output[i], output[i + 1], output[i + 2]];
+    const moved = map.map((row) => applied(row, rgb));
+    const [blue, red] = seen.map((row) => applied(row, moved)); // chroma beyond the style's, in its deviations
+    const beyond = Math.max(blue * blue + red * red - FREE, 0);
+    const less = strength * (1 / Math.sqrt(1 + beyond / MOST ** 2) - 1);
+    for (let c = 0; c < 3; c += 1) output[i + c] = clamp(moved[c] + less * (back[c][0] * blue + back[c][1] * red), 0, 1);
   }
-  for (let c = 0; c < 3; c += 1) mean[c] /= Math.max(total, TINY);
-  for (let i = 0; i < pixels; i += 1) {
-    const share = weight ? weight[i] : 1;
-    for (let a = 0; a < 3; a += 1) {
-      for (let b = 0; b <= a; b += 1) covariance[a][b] += (at(i, a) - mean[a]) * (at(i, b) - mean[b]) * share;
+}
+
+/** Sum of weights, mean and covariance of the colors `at(pixel, channel)` of a picture, or of what lies in `bands` of
+ * both its rows and columns. */
+export function colorsOf(at, { width, height }, weight, bands = [[[0, height]], [[0, width]]]) {
+  const [mean, covariance] = [[0, 0, 0], [[0, 0, 0], [0, 0, 0], [0, 0, 0]]];
+  const rgb = [0, 0, 0];
+  let total = 0;
+  const [rows, columns] = bands;
+  for (const [[top, bottom], [left, right]] of rows.flatMap((row) => columns.map((column) => [row, column]))) {
+    for (let y = top; y < bottom; y += 1) {
+      for (let i = y * width + left; i < y * width + right; i += 1) {
+        const share = weight ? weight[i] : 1;
+        total += share;
+        for (let a = 0; a < 3; a += 1) {
+          rgb[a] = at(i, a);
+          mean[a] += rgb[a] * share;
+          for (let b = 0; b <= a; b += 1) covariance[a][b] += rgb[a] * rgb[b] * share;
+        }
+      }
     }
   }
   for (let a = 0; a < 3; a += 1) {
-    for (let b = 0; b <= a; b += 1) covariance[a][b] = covariance[a][b] / Math.max(total, TINY) + (a === b ? RIDGE : 0);
+    mean[a] /= Math.max(total, TINY);
+    for (let b = 0; b <= a; b += 1) {
+      covariance[a][b] = covariance[b][a] = covariance[a][b] / Math.max(total, TINY) - mean[a] * mean[b];
+    }
   }
-  return { mean, factor: cholesky(covariance) };
+  return { total, mean, covariance };
 }
+
+/** Rows of a matrix, each followed by the offset by which it maps one mean to the other. */
+function affine(matrix, from, to) { return matrix.map((row, i) => [...row, to[i] - applied([...row, 0], from)]); }
+
+function applied(row, rgb) { return row[0] * rgb[0] + row[1] * rgb[1] + row[2] * rgb[2] + row[3]; }
+
+function ridged(covariance) { return covariance.map((row, a) => Array.from(row, (x, b) => x + (a === b ? RIDGE : 0))); }
+
+function transposed(matrix) { return matrix[0].map((_, column) => matrix.map((row) => row[column])); }
 
 function cholesky(matrix) {
   const lower = [[0, 0, 0], [0, 0, 0], [0, 0, 0]];

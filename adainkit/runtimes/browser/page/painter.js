@@ -55,7 +55,8 @@ async function begin({ wished, facts, tile }) {
   let at = 0;
   const next = (count) => numbers.subarray(at, at += count);
   for (const { name } of facts.presets) {
-    styles.set(name, facts.levels.map(({ channels }) => ({ mean: next(channels), std: next(channels) })));
+    const levels = facts.levels.map(({ channels }) => ({ mean: next(channels), std: next(channels) }));
+    styles.set(name, { levels, colors: facts.palette ? { mean: next(3), covariance: next(9) } : null });
   }
   const engine = await loadEngine(wished, async ({ run }) => {
     stylizer = new Stylizer(facts, run, tile);
