@@ -51,6 +51,7 @@ _RANGES = {
     "content_zoom": (0.01, 100),
     "style_zoom": (0.01, 100),
     "flat_share": (0, 1),
+    "palette_share": (0, 1),
     "content_dark_share": (0, 1),
     "style_hue_share": (0, 1),
     "style_invert_share": (0, 1),
@@ -118,6 +119,7 @@ class TrainConfig:
     code: int | None = (
         None  # how many numbers sum a style up; None: 256 where the decoder has a word with a map, else 0
     )
+    palette: bool = LITE.palette  # results are brought to their styles' colors: `ModelConfig`
     freeze_encoder: bool = False  # a decoder for an encoder that is there: its styles stay valid
     # how long, and on what sizes
     stages: tuple[Stage, ...] = (Stage(2000, 128, 8), Stage(7000, 160, 4), Stage(5850, 224, 4))
@@ -155,6 +157,7 @@ class TrainConfig:
     noise_share: float = 0.25  # of every batch, at least one picture
     noise_sigma: float = 2.0  # of 255
     noise_shift: int = 0  # up to so many pixels
+    palette_share: float = 0.0  # of every batch's results: they are brought to their styles' colors and judged then
     reconstruction_weight: float = 4.0
     reconstruction_share: float = 0.2  # of every batch: alpha 0, judged by reconstruction alone
     reconstruction_steps: int = 0  # warm-up: of the first steps, all samples are reconstructions

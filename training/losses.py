@@ -27,6 +27,7 @@ __all__ = [
     "STYLE_NORMS",
     "calm_loss",
     "color_loss",
+    "color_moments",
     "content_loss",
     "covariance_loss",
     "excess_loss",
@@ -116,14 +117,14 @@ def color_loss(result: Tensor, style: Tensor, pool: int = 4) -> Tensor:
     Features of edges can have a style's statistics where its masses of color are missing; this sees the masses alone.
     Sizes of the two may differ.
     """
-    (m, c), (n, d) = (_color_moments(F.avg_pool2d(x.float(), pool)) for x in (result, style))
+    (m, c), (n, d) = (color_moments(F.avg_pool2d(x.float(), pool)) for x in (result, style))
     variance = d.diagonal(dim1=1, dim2=2).sum(1)
     # a floor of 1 % of a full swing's variance: a style of one color must not outweigh all others
     shift = (m - n).square().sum(1) / (variance + 0.01)
     return (shift + (c - d).square().sum((1, 2)) / (d.square().sum((1, 2)) + 0.01**2)).mean()
 
 
-def _color_moments(picture: Tensor) -> tuple[Tensor, Tensor]:
+def color_moments(picture: Tensor) -> tuple[Tensor, Tensor]:
     """Mean `(B, 3)` and covariance `(B, 3, 3)` of the pixels."""
     with torch.autocast(picture.device.type, enabled=False):
         x = picture.flatten(2)

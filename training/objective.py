@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
+from adainkit.look.color import ColorStatistics, palette_map
 from adainkit.net.adain import moments
 from adainkit.net.config import ModelConfig
 from adainkit.net.layers import Canvas
@@ -17,9 +18,18 @@ from .config import TrainConfig
 from .criterion import Criterion, Levels
 from .looks import look_at
 from .loss_network import LossNetwork
-from .losses import reconstruction_loss
+from .losses import color_moments, reconstruction_loss
 
-__all__ = ["Objective", "draw_place", "encode_both", "has_canvas", "noise_gain", "restyle", "stylize_batch"]
+__all__ = [
+    "Objective",
+    "draw_place",
+    "encode_both",
+    "has_canvas",
+    "noise_gain",
+    "restyle",
+    "stylize_batch",
+    "with_palette",
+]
 
 
 def stylize_batch(model: AdaINModel, content: Tensor, style: Tensor, alpha: Tensor) -> Tensor:
@@ -44,6 +54,14 @@ def restyle(model: AdaINModel, features: Levels, styles: Levels, alpha: Tensor, 
     content, style = ([(m.mean, m.std) for m in map(moments, levels)] for levels in (features, styles))
     maps = model.maps(content, style, [alpha] * len(features))
     return model.decode(features, maps) if place is None else model.decode(features, maps, (place[0], place[1]))
+
+
+def with_palette(result: Tensor, style: Tensor) -> Tensor:
+    """Results `(B, 3, H, W)` with the palette of their styles, as the engine gives it to them; not clamped."""
+    one = torch.ones(len(result), device=result.device)
+    own, theirs = (ColorStatistics(one, *color_moments(x.float().clamp(0, 1))) for x in (result, style))
+    with torch.autocast(result.device.type, enabled=False):
+        return palette_map(own, theirs).applied(result.float().clamp(0, 1).flatten(2)).view_as(result)
 
 
 def draw_place(model: AdaINModel, device: torch.device) -> Tensor | None:
@@ -93,19 +111,31 @@ class Objective(nn.Module):
         place = draw_place(self.model, content.device)
         output = restyle(self.model, *levels, alpha, place)[..., : content.shape[2], : content.shape[3]]
         parts = {}
+        if matched := round(c.palette_share * styled):
+            painted = with_palette(output[:matched], style[:matched])
+            output = torch.cat([painted, output[matched:]])
         if styled:
             known = ([f[:styled] for f in of_content], [f[:styled] for f in of_style]) if self.shared else None
             pictures = (x[:styled] for x in (output, content, style))
             parts = self.criterion(*pictures, turn=turn, looks=looks, known=known)
             if c.noise_weight:
-                parts["noise"] = self._noise(content, [f[:styled] for f in levels[1]], output, looks, place)
+                parts["noise"] = self._noise(
+                    content, style, [f[:styled] for f in levels[1]], output, looks, place, matched
+                )
         if plain:
             parts["reconstruction"] = reconstruction_loss(output[styled:], content[styled:])
         total = torch.stack([getattr(c, f"{name}_weight") * value for name, value in parts.items()]).sum()
         return total, {name: value.detach() for name, value in parts.items()}
 
     def _noise(
-        self, content: Tensor, styles: Levels, output: Tensor, looks: Tensor | None, place: Tensor | None
+        self,
+        content: Tensor,
+        paintings: Tensor,
+        styles: Levels,
+        output: Tensor,
+        looks: Tensor | None,
+        place: Tensor | None,
+        matched: int,
     ) -> Tensor:
         """The gain of noise (compound form, Wu et al. 2020): results of noisy, shifted copies against results shifted
         afterwards, of the first pictures of the batch."""
@@ -117,4 +147,7 @@ class Objective(nn.Module):
         features = self.model.encode(pictures + noise)
         alpha = torch.ones(count, 1, device=content.device)
         other = restyle(self.model, features, [f[:count] for f in styles], alpha, place)
-        return noise_gain(results, other[..., : content.shape[2], : content.shape[3]], noise)
+        other = other[..., : content.shape[2], : content.shape[3]]
+        if matched := min(count, matched):
+            other = torch.cat([with_palette(other[:matched], paintings[:matched]), other[matched:]])
+        return noise_gain(results, other, noise)

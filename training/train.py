@@ -43,7 +43,7 @@ from .feeds import Feed, LoaderFeed, StoreFeed, make_feed
 from .journal import Journal
 from .looks import draw_looks
 from .loss_network import LAYERS, LossNetwork
-from .objective import Objective, has_canvas, stylize_batch
+from .objective import Objective, has_canvas, stylize_batch, with_palette
 from .pace import Pace
 from .processes import Processes
 from .schedule import Schedule
@@ -305,6 +305,10 @@ class Trainer:
                 for a in (1.0, 0.5, 0.0)
             ]
             shots = [s.clamp(0, 1) for s in shots]
+            if model.config.palette:
+                shots[:2] = [
+                    s.lerp(with_palette(s, style), a).clamp(0, 1) for s, a in zip(shots, (1.0, 0.5), strict=False)
+                ]
             seen, c, s = (self.teachers[0](x)[: len(LAYERS)] for x in (shots[0], content, style))
             figures = {
                 "content": losses.content_loss(seen[-1], c[-1]),
@@ -448,7 +452,7 @@ def _build(config: TrainConfig, init: Path | None, vgg: str | Path | None) -> tu
 def _architecture(config: TrainConfig) -> ModelConfig:
     mapped = any("map" in WORDS[name].needs for name, _ in read_words(config.decoder))
     code = (LITE.code if mapped else 0) if config.code is None else config.code
-    return ModelConfig(config.name, config.encoder, config.decoder, config.gain_cap, code)
+    return ModelConfig(config.name, config.encoder, config.decoder, config.gain_cap, code, config.palette)
 
 
 def _split(folders: Sequence[str | Path], every: int) -> tuple[list[Path], list[Path]]:

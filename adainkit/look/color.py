@@ -80,6 +80,12 @@ class ColorMap:
     offset: Tensor
     bound: ChromaBound | None = None
 
+    def applied(self, x: Tensor) -> Tensor:
+        """Of colors `(B, 3, N)`, float32; not clamped, differentiable."""
+        matrix, offset = (t.to(x.device, torch.float32) for t in (self.matrix, self.offset))
+        moved = _affine(x, matrix, offset)
+        return moved if self.bound is None else self.bound.applied(moved)
+
 
 @dataclass(frozen=True, eq=False)
 class ChromaBound:
@@ -111,8 +117,8 @@ class ChromaBound:
         parts = (self.seen, self.center, self.back, self.strength[:, None, None])
         seen, center, back, strength = (t.to(x.device, torch.float32) for t in parts)
         far = _affine(x, seen, center)
-        length = far.square().sum(1, keepdim=True)
-        share = (length.sub_(self.FREE).clamp_min_(0) / self.MOST**2).add_(1).rsqrt_()
+        beyond = (far.square().sum(1, keepdim=True) - self.FREE).clamp_min(0)
+        share = (1 + beyond / self.MOST**2).rsqrt()
         return x + _affine(far * (strength * (share - 1)), back, torch.zeros_like(back[:, :, 0]))
 
 
@@ -194,7 +200,10 @@ def palette_map(result: ColorStatistics, style: ColorStatistics, strength: float
     """The map that brings a result's colors to the style's palette, `strength` of the way: see `toward`, and for the
     rare colors that a style does not have `ChromaBound`. One that changes nothing for a result without any weight."""
     matrix, offset = toward(result.mean, result.covariance, style.mean, style.covariance)
-    share, same = strength * (result.weight > 0).double(), torch.eye(3, dtype=matrix.dtype)
+    share, same = (
+        strength * (result.weight > 0).to(matrix.dtype),
+        torch.eye(3, dtype=matrix.dtype, device=matrix.device),
+    )
     softer = same + share[:, None, None] * (matrix - same)
     return ColorMap(softer, share[:, None] * offset, ChromaBound.of(style, share))
 
@@ -227,11 +236,8 @@ def _factor(covariance: Tensor) -> tuple[Tensor, Tensor]:
 def apply_map(x: Tensor, color_map: ColorMap) -> Tensor:
     """Map ``(B, 3, H, W)`` RGB and clamp it to [0, 1]; same shape, dtype and device back (computed in float32)."""
     _check(x, "x")
-    matrix, offset = (t.to(x.device, torch.float32) for t in (color_map.matrix, color_map.offset))
     with torch.autocast(x.device.type, enabled=False):
-        moved = _affine(x.float().flatten(2), matrix, offset)
-        if color_map.bound is not None:
-            moved = color_map.bound.applied(moved)
+        moved = color_map.applied(x.float().flatten(2))
     return moved.clamp_(0, 1).view(-1, *x.shape[1:]).to(x.dtype)
 
 
