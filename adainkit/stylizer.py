@@ -21,7 +21,7 @@ from .batch.pipeline import END, Outcome, run_pipeline
 from .engine.content_statistics import ContentStatistics, check_binding
 from .engine.file_to_file import fits_whole, stream_file
 from .engine.film import check_film_size, stylize_film
-from .engine.held import held_colors, sample_of
+from .engine.held import Samples, held_colors
 from .engine.memory import ordinary_tensors
 from .engine.two_pass import Executor, TileSize
 from .engine.whole import Content, encode_picture, joined_pictures, render, without_pixels
@@ -279,18 +279,18 @@ class Stylizer:
         """
         Controls(scale=scale)
         merged: list[Moments] = []
-        samples: list[Tensor] = []
+        samples = Samples()
         for image in images:
             content = self.encode_content(image, scale=scale, tile=tile, max_pixels=max_pixels, progress=progress)
             with ordinary_tensors():
                 for found in zip(*map(split_moments, content.statistics), strict=True):
                     # at once: what is kept of every picture, small as it is, holds the heap apart, which then grows
                     merged = [merge_moments(pair) for pair in zip(merged, found, strict=True)] if merged else [*found]
-                samples += sample_of(content.picture, scale)
+                samples.add(content.picture, scale)
             del content, found  # before the next one is made
         if not merged:
             raise ImageError("statistics of at least one picture are expected, got none")
-        return ContentStatistics(merged, self.digest, float(scale), samples)
+        return ContentStatistics(merged, self.digest, float(scale), samples.kept)
 
     def stylize(
         self,

@@ -244,7 +244,7 @@ def test_pictures_of_one_size_together_are_those_of_one_by_one(here: Path):
     assert files_below("one") == files_below("many")
     for name in files_below("one"):
         with Image.open(f"one/{name}") as a, Image.open(f"many/{name}") as b:
-            assert max(high for _, high in ImageChops.difference(a, b).getextrema()) <= 1
+            assert max(high for _, high in ImageChops.difference(a, b).getextrema()) <= 2  # a palette may double
 
 
 def test_errors_of_the_options_are_raised_before_any_picture(here: Path):

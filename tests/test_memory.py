@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from adainkit.engine.available import available_memory
+from adainkit.engine.pages import keep_pages
 
 GIB = 1 << 30
 
@@ -91,3 +96,46 @@ def test_more_used_than_allowed_is_nothing(tmp_path: Path) -> None:
 
 def test_this_machine_has_some() -> None:
     assert available_memory() > 1 << 20
+
+
+_FAULTS = """
+import resource, sys, threading
+from adainkit.engine.pages import keep_pages
+kept = keep_pages() if sys.argv[1] == "keep" else None
+import numpy as np
+from adainkit import Style, Stylizer
+def work():
+    picture, style = np.zeros((800, 900, 3), np.uint8), Style.preset("ember")
+    for number in range(7):
+        if number == 4:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        stylizer.stylize(picture, style)
+    print(kept, (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) // 3)
+stylizer = Stylizer(device="cpu", dtype="float32", runtime="torch")
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_memory_that_is_kept_is_no_new_page() -> None:
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "GLIBC_"))}
+
+    def told(word: str) -> tuple[str, int]:
+        command = [sys.executable, "-c", _FAULTS, word]
+        done = subprocess.run(command, env=plain, check=True, capture_output=True, text=True)
+        kept, faults = done.stdout.split()
+        return kept, int(faults)
+
+    (kept, few), (_, many) = told("keep"), told("no")
+    assert kept == "True"
+    assert many > 1000
+    assert few < 0.1 * many
+
+
+@pytest.mark.parametrize("name", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
+def test_what_the_environment_says_of_memory_stays(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "glibc.malloc.arena_max=2" if name.startswith("GLIBC") else "2")
+    monkeypatch.setattr("adainkit.engine.pages.ctypes", None)
+    assert not keep_pages()

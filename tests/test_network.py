@@ -340,7 +340,7 @@ def test_other_json_is_a_model_error(text: str, message: str) -> None:
 
 
 def test_the_json_has_every_field_by_name() -> None:
-    assert set(json.loads(LITE.to_json())) == {"name", "encoder", "decoder", "gain_cap", "code"}
+    assert set(json.loads(LITE.to_json())) == {"name", "encoder", "decoder", "gain_cap", "code", "palette"}
 
 
 @configs

@@ -75,6 +75,7 @@ def model_card(model: AdaINModel, size: int, presets: Sequence[Preset]) -> str:
             f"decoder  {config.decoder}",
             f"gain cap {config.gain_cap}",
             *([f"code     {config.code}"] if config.code else []),
+            *(["palette  the style's, by look.color.palette_map"] if config.palette else []),
             "```",
             "",
             "## Figures",

@@ -18,6 +18,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
+from ..engine.pages import keep_pages
 from ..errors import AdaINKitError
 from . import cluster, editors, export, film, grid, info, model3d, serve, stylize
 from .arguments import UsageError, parse_arguments
@@ -28,6 +29,8 @@ __all__ = ["main"]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (default: the process's own); the exit code. `SystemExit` for usage and --help."""
+    if argv is None:  # the process is ours
+        keep_pages()
     arguments = sys.argv[1:] if argv is None else argv
     as_json = "--json" in arguments
     try:

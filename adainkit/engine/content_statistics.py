@@ -13,10 +13,11 @@ from ..look.color import ColorStatistics
 from ..net.adain import Moments, merge_moments
 from .finish import Measured
 
-__all__ = ["ContentStatistics", "check_binding"]
+__all__ = ["SAMPLES", "ContentStatistics", "check_binding"]
 
-_SAMPLES = 16  # that are kept, and how many of a running mean
-_LIVE = 5
+SAMPLES = 16
+"""Samples that are kept at most."""
+_LIVE = 5  # of a running mean
 
 
 class ContentStatistics(tuple[Moments, ...]):
@@ -45,7 +46,7 @@ class ContentStatistics(tuple[Moments, ...]):
         made = super().__new__(cls, levels)
         made.digest, made.scale, made.parts, made._known = digest, scale, tuple(parts), {}
         made.samples = tuple(samples)
-        while len(made.samples) > _SAMPLES:
+        while len(made.samples) > SAMPLES:
             made.samples = made.samples[::2]
         return made
 

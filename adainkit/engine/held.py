@@ -15,25 +15,36 @@ from ..look.guided import working_size
 from ..look.masks import resize
 from ..net.adain import Moments
 from ..style import Style
-from .content_statistics import ContentStatistics
+from .content_statistics import SAMPLES, ContentStatistics
 from .finish import Finish, Measured, shown
 from .two_pass import Executor
 from .whole import paint
 
-__all__ = ["held_colors", "sample_of"]
+__all__ = ["Samples", "held_colors"]
 
 _SIDE = 192  # pixels of a sample's shorter side
 
 
-def sample_of(picture: Picture, scale: float) -> list[Tensor]:
-    """A small copy of each of a batch, as the network sees it at this scale."""
-    size = working_size(picture.height, picture.width, scale)
-    less = max(1.0, min(size) / _SIDE)
-    alpha = torch.ones_like(picture.rgb[:, :1]) if picture.alpha is None else picture.alpha
-    smaller = [max(1, round(side / less)) for side in size]
-    small = resize(torch.cat([shown(picture), alpha.to(picture.rgb.dtype)], 1).float(), smaller)
-    whole = (small * 255).round().to("cpu", torch.uint8)
-    return [whole[i : i + 1] for i in range(len(whole))]
+class Samples:
+    """Small copies of pictures as the network sees them, for `ContentStatistics`: of many, some at equal distances."""
+
+    def __init__(self) -> None:
+        self.kept: list[Tensor] = []
+        self._seen, self._every = 0, 1
+
+    def add(self, picture: Picture, scale: float) -> None:
+        """A picture, or a batch of them, that is stylized at this scale."""
+        size = working_size(picture.height, picture.width, scale)
+        less = max(1.0, min(size) / _SIDE)
+        smaller, count = [max(1, round(side / less)) for side in size], len(picture.rgb)
+        alphas = torch.ones_like(picture.rgb[:, :1]) if picture.alpha is None else picture.alpha
+        for rgb, alpha in zip(shown(picture).chunk(count), alphas.chunk(count), strict=True):
+            if self._seen % self._every == 0:
+                small = resize(torch.cat([rgb, alpha.to(rgb.dtype)], 1).float(), smaller)
+                self.kept.append((small * 255).round().to("cpu", torch.uint8))
+            self._seen += 1
+            if len(self.kept) > SAMPLES:
+                self.kept, self._every = self.kept[::2], 2 * self._every
 
 
 def held_colors(

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from ..engine.pages import keep_pages
 from ..errors import AdaINKitError
 from ..store.weights import models, resolve
 from .settings import Settings, SettingsError, is_loopback, platform_of
@@ -37,6 +38,7 @@ def run(
     """Serve until SIGTERM or Ctrl-C, which let the requests that are there end. `started(address)` is called when the
     socket listens, `ending()` when a signal comes. `SettingsError` for a place where strangers would be let in,
     `WeightsError` for a model that there is not."""
+    keep_pages()
     settings = for_platform(settings)
     if settings.model not in models():
         resolve(settings.model)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ..engine.pages import keep_pages
+
 __all__ = ["main"]
 
 log = logging.getLogger("adainkit.worker")
@@ -26,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         state.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{state}.lock", timeout=_LOCK_SECONDS):
+            keep_pages()
             from ..session import Session  # loads torch: not where another worker is there already
             from .engine import Engine
             from .server import Server
