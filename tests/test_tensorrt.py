@@ -256,16 +256,16 @@ def test_the_command_and_the_doctor_know_it(
 ) -> None:
     monkeypatch.setattr(export, "find_device", lambda _: CPU)
     Image.fromarray(picture(40, 40)).save(tmp_path / "a.png")
-    for command in (
-        ["export", "lite", "--to", "tensorrt", "-o", str(tmp_path / "out")],
-        ["stylize", str(tmp_path / "a.png"), "iris", "--runtime", "tensorrt", "--device", "cpu"],
-    ):
+    export_it = ["export", "lite", "--to", "tensorrt", "-o", str(tmp_path / "out")]
+    paint_it = ["stylize", str(tmp_path / "a.png"), "iris", "--runtime", "tensorrt", "--device", "cpu"]
+    wanted = {"export where an NVIDIA GPU is": export_it, "computes on an NVIDIA GPU, not on cpu": paint_it}
+    for told, command in wanted.items():
         assert main(command) == 1
-        assert "export where an NVIDIA GPU is" in capsys.readouterr().err
+        assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    told = {finding.name: finding for finding in examine()}["tensorrt"]
-    assert (told.status, "is not installed" in told.value, "not needed" in told.value) == ("ok", True, True)
+    found = {finding.name: finding for finding in examine()}["tensorrt"]
+    assert (found.status, "is not installed" in found.value, "not needed" in found.value) == ("ok", True, True)
     tensorrt_stand_in.install(monkeypatch)
     assert "11.4.0.106, for --runtime tensorrt" in {f.name: f for f in examine()}["tensorrt"].value
 

@@ -76,9 +76,13 @@ def export_model(
 def _network(model: AdaINModel, kind: str) -> CompiledNetwork:
     if kind == "tensorrt":
         device = find_device("auto")
-        if device.type != "cuda":
-            raise AdaINKitError("TensorRT's engines are made on the GPU that they are for; export where an NVIDIA GPU is")
-        engine, precision = find_runtime("tensorrt", device, "auto", model.config)
+        try:
+            engine, precision = find_runtime("tensorrt", device, "auto", model.config)
+        except AdaINKitError as error:
+            if device.type == "cuda":
+                raise
+            told = "TensorRT's engines are made on the GPU that they are for; export where an NVIDIA GPU is"
+            raise AdaINKitError(told) from error
         return CompiledNetwork(copy.deepcopy(model).to(device), engine, precision, cache=cache_dir() / engine)
     engine = "onnxruntime" if kind == "onnx" and here("onnxruntime") else "openvino"
     return CompiledNetwork(model, engine, threads=torch.get_num_threads())
