@@ -186,14 +186,14 @@ def test_a_mask_measures_what_it_covers(lite: Stylizer) -> None:
 @settings(max_examples=300)
 def test_a_large_picture_is_measured_in_bands(length: int, stride: int) -> None:
     bands = measured_bands(length, stride)
-    if length <= 512:
+    if length <= 256 or (stride > 16 and length < 16 + 15 * stride):
         assert bands == [slice(0, length)]
         return
     assert len(bands) == 16
-    assert all(band.stop - band.start == 32 and band.start % stride == 0 for band in bands)
+    assert all(band.stop - band.start == 16 and band.start % stride == 0 for band in bands)
     gaps = {other.start - one.start for one, other in pairwise(bands)}
     assert len(gaps) == 1
-    assert min(gaps) >= 32, "no row counts twice"
+    assert min(gaps) >= 16, "no row counts twice"
     assert bands[0].start >= 0
     assert 0 <= length - bands[-1].stop < max(gaps) / 2 + 16 * stride
 

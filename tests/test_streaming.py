@@ -64,7 +64,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="module")
 def _colors_in_bands() -> Iterator[None]:
-    """Colors are measured in bands from 24 pixels a side on, not from 512."""
+    """Colors are measured in bands from 24 pixels a side on, not from 256."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("adainkit.engine.bands._BAND", 8)
         patch.setattr("adainkit.engine.bands._BANDS", 3)

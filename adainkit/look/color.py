@@ -118,9 +118,10 @@ class ChromaBound:
         parts = (self.seen, self.center, self.back, self.strength[:, None, None])
         seen, center, back, strength = (t.to(x.device, torch.float32) for t in parts)
         far = _affine(x, seen, center)
-        beyond = (far.square().sum(1, keepdim=True) - self.FREE).clamp_min(0)
-        share = (1 + beyond / self.MOST**2).rsqrt()
-        return x + _affine(far * (strength * (share - 1)), back, torch.zeros_like(back[:, :, 0]))
+        blue, red = far[:, :1], far[:, 1:]
+        beyond = (torch.addcmul(blue.square(), red, red) - self.FREE).clamp_min(0)
+        share = strength * ((1 + beyond / self.MOST**2).rsqrt() - 1)
+        return x + _affine(far * share, back, torch.zeros_like(back[:, :, 0]))
 
 
 def color_statistics(x: Tensor, weight: Tensor | None = None) -> ColorStatistics:
@@ -143,9 +144,12 @@ def color_statistics(x: Tensor, weight: Tensor | None = None) -> ColorStatistics
 
 def _strip_statistics(x: Tensor, weight: Tensor | None) -> ColorStatistics:
     x = x.float().flatten(2)
-    w = torch.ones_like(x[:, :1]) if weight is None else weight.to(x.device, torch.float32).flatten(2)
-    count = w.sum(2)
-    mean = (x * w).sum(2) / count.clamp_min(torch.finfo(torch.float32).tiny)
+    if weight is None:
+        w, count, mean = x.new_ones(()), x.new_full((len(x), 1), x.shape[2]), x.mean(2)
+    else:
+        w = weight.to(x.device, torch.float32).flatten(2)
+        count = w.sum(2)
+        mean = (x * w).sum(2) / count.clamp_min(torch.finfo(torch.float32).tiny)
     d = x - mean[:, :, None]
     if x.device.type == "cpu":
         with torch.autocast("cpu", enabled=False):

@@ -125,7 +125,7 @@ B - Y and R - Y, what each of them is beyond its regression on those before it v
 as before at most. Chroma that is further from what the style has at that luma than {free:.3g} of the style's deviations
 is drawn in, to less than {most:g}. At a strength s below 1 either step is s of it and 1 - s of nothing; the library's s
 is `color_strength` times the finest level's alpha. The library counts pixels as far as they are visible and painted,
-and of a side beyond 512 pixels 16 bands of 32, evenly spread.
+and of a side beyond 256 pixels 16 bands of 16, evenly spread.
 
 """
 

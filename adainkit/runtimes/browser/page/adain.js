@@ -30,10 +30,10 @@ export function planTiles(rows, columns, tile, halo) {
 
 /** Which rows (or columns) of a picture its colors are measured in, first and end of each: as engine.bands. */
 export function measuredBands(length, stride) {
-  const [band, count] = [32, 16];
-  if (length <= count * band) return [[0, length]];
+  const [band, count] = [16, 16];
   const whole = (pixels) => Math.floor(pixels / stride) * stride;
   const step = whole(Math.floor((length - band) / (count - 1)));
+  if (length <= count * band || step < band) return [[0, length]];
   const first = whole(Math.floor((length - (count - 1) * step - band) / 2));
   return Array.from({ length: count }, (_, i) => [first + i * step, first + i * step + band]);
 }
