@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ImageError
+from ..net.layers import no_autocast
 from ..style import PALETTE, Style, has_palette
 
 __all__ = [
@@ -147,7 +148,7 @@ def _strip_statistics(x: Tensor, weight: Tensor | None) -> ColorStatistics:
     mean = (x * w).sum(2) / count.clamp_min(torch.finfo(torch.float32).tiny)
     d = x - mean[:, :, None]
     if x.device.type == "cpu":
-        with torch.autocast("cpu", enabled=False):
+        with no_autocast("cpu"):
             m2 = (d if weight is None else d * w) @ d.mT
     else:  # sums of products: TF32 would take a matmul down to 10 bits
         m2 = torch.stack([(d * w * d[:, i : i + 1]).sum(2) for i in range(3)], 1)
@@ -236,7 +237,7 @@ def _factor(covariance: Tensor) -> tuple[Tensor, Tensor]:
 def apply_map(x: Tensor, color_map: ColorMap) -> Tensor:
     """Map ``(B, 3, H, W)`` RGB and clamp it to [0, 1]; same shape, dtype and device back (computed in float32)."""
     _check(x, "x")
-    with torch.autocast(x.device.type, enabled=False):
+    with no_autocast(x.device.type):
         moved = color_map.applied(x.float().flatten(2))
     return moved.clamp_(0, 1).view(-1, *x.shape[1:]).to(x.dtype)
 
