@@ -16,6 +16,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from adainkit.engine.bands import measured_bands
+from adainkit.engine.held import held_colors
 from adainkit.look.color import (
     GAINS,
     ChromaBound,
@@ -27,6 +28,7 @@ from adainkit.look.color import (
     palette_of,
     toward,
 )
+from adainkit.look.controls import Controls
 from adainkit.net.config import LITE, VGG19
 from adainkit.net.model import AdaINModel
 from adainkit.style import PALETTE, Style
@@ -301,3 +303,55 @@ def test_statistics_that_are_merged_mixed_or_sent_keep_their_samples(lite: Styli
     assert len(running.samples) == 5
     many = lite.content_statistics([frames[0]] * 40)
     assert len(many.samples) <= 16
+
+
+def test_what_is_known_of_samples_is_one_model_s_and_one_style_s(lite: Stylizer, tmp_path: Path) -> None:
+    frames, content = [blobs(72, 96, seed) for seed in range(2)], blobs(72, 96, 8)
+    style = lite.encode_style(blobs(60, 60, 9))
+    held = lite.content_statistics(frames)
+    lite.stylize(content, style, content_statistics=held)
+    (known,) = held._known.values()
+    lite.stylize(content, style.save(tmp_path / "a.safetensors"), content_statistics=held)
+    assert next(iter(held._known.values())) is known, "a style that is read anew is told nothing anew"
+    assert not pickle.loads(pickle.dumps(held))._known
+    other = Stylizer("lite", device="cpu", dtype="float32", cache=None)
+    with torch.no_grad():
+        for name, value in other.model.named_parameters():
+            if name.startswith("decoder") and name.endswith("bias"):
+                value.add_(0.02)
+    assert other.digest == lite.digest, "the same encoder"
+    expected = other.stylize(content, style, content_statistics=lite.content_statistics(frames))
+    assert torch.equal(other.stylize(content, style, content_statistics=held), expected)
+
+
+def test_threads_may_ask_one_another_s_statistics(lite: Stylizer) -> None:
+    held = lite.content_statistics([blobs(72, 96, 1)])
+
+    class Key:
+        """One between whose look-ups, once it is known, another thread asks."""
+
+        asked = 0
+
+        def __hash__(self) -> int:
+            self.asked += 1
+            if self.asked == 4:
+                held.colors("another's", lambda _: [])
+            return 1
+
+    key = Key()
+    for _ in range(2):
+        assert held.colors(key, lambda _: []) == []
+
+
+def test_a_frame_without_a_visible_pixel_has_no_colors(lite: Stylizer) -> None:
+    style, frame = lite.encode_style(blobs(60, 60, 9)), blobs(72, 96, 1)
+    one = lite.content_statistics([torch.cat([frame, torch.ones_like(frame[:, :1])], 1)])
+    nothing = lite.content_statistics([torch.cat([frame, torch.zeros_like(frame[:, :1])], 1)])
+    of_one, of_both = (
+        held_colors(lite.executor(), each, [[style]], Controls()) for each in (one, one.mixed(nothing, 0.5))
+    )
+    assert of_one is not None
+    assert of_both is not None
+    (found,), (mixed,) = of_one, of_both
+    torch.testing.assert_close(mixed.covariance, found.covariance, atol=2e-3, rtol=0)
+    torch.testing.assert_close(mixed.mean, found.mean, atol=0.03, rtol=0)
