@@ -209,6 +209,18 @@ def test_bands_tell_as_much_as_the_whole(lite: Stylizer, monkeypatch: pytest.Mon
     assert float((found - exact).abs().mean()) < 0.01
 
 
+def test_what_is_visible_between_bands_is_measured(lite: Stylizer) -> None:
+    style, content = lite.encode_style(blobs(60, 60, 2)), torch.zeros(1, 4, 1500, 1500)
+    _, one, other, *_ = measured_bands(1500)
+    there = (..., slice(one.stop, other.start), slice(one.stop, other.start))
+    side = other.start - one.stop
+    content[there] = torch.cat([blobs(side, side, 1, 0, 0.3), torch.ones(1, 1, side, side)], 1)
+    found = lite.stylize(content, style)[:, :3][there]
+    torch.testing.assert_close(
+        color_statistics(found).mean, style.tensors["color_mean"][None].double(), atol=0.01, rtol=0
+    )
+
+
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (4, 4), (7, 31)])
 def test_a_map_is_the_same_in_every_layout(layout: torch.memory_format, size: tuple[int, int]) -> None:

@@ -92,9 +92,10 @@ class Finish:
         """Whether `colors` looks at the content."""
         return self.controls.color is not None
 
-    def bands(self, height: int, width: int, masked: bool) -> Bands:
-        """Where `measure` looks. Masks may be small, and the content's colors are matched as they are: everywhere."""
-        if masked or self.needs_content:
+    def bands(self, height: int, width: int, *weights: object) -> Bands:
+        """Where `measure` looks. What masks or alpha, the `weights` that are not None, leave may be small, and the
+        content's colors are matched as they are: everywhere."""
+        if self.needs_content or any(weight is not None for weight in weights):
             return [slice(0, height)], [slice(0, width)]
         return measured_bands(height, self.stride), measured_bands(width, self.stride)
 

@@ -121,7 +121,7 @@ export class Stylizer {
     if (color === "luma") keepLuma(output, picture, { strength });
     else if (color === "match") matchColor(output, picture, { strength, weight });
     else if (style.colors && strength * alpha) {
-      const bands = cover ? undefined : [picture.height, picture.width].map((side) => measuredBands(side, this.facts.stride));
+      const bands = weight ? undefined : [picture.height, picture.width].map((side) => measuredBands(side, this.facts.stride));
       bringToPalette(output, picture, style.colors, { strength: strength * alpha, weight, bands });
     }
     if (cover) this.outside(output, picture, cover);
