@@ -194,10 +194,10 @@ def test_a_large_picture_is_measured_in_bands(length: int, stride: int) -> None:
     assert len(bands) == 16
     assert all(band.stop - band.start == 32 and band.start % stride == 0 for band in bands)
     gaps = {other.start - one.start for one, other in pairwise(bands)}
-    assert len(gaps) == 1
+    assert max(gaps) - min(gaps) <= stride
     assert min(gaps) >= 32, "no row counts twice"
-    assert bands[0].start >= 0
-    assert 0 <= length - bands[-1].stop < max(gaps) / 2 + 16 * stride
+    assert bands[0].start == 0
+    assert 0 <= length - bands[-1].stop < stride, "borders count as all does"
 
 
 def test_bands_tell_as_much_as_the_whole(lite: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,6 +207,14 @@ def test_bands_tell_as_much_as_the_whole(lite: Stylizer, monkeypatch: pytest.Mon
     exact = lite.stylize(content, style)
     assert not torch.equal(found, exact)
     assert float((found - exact).abs().mean()) < 0.01
+
+
+def test_a_picture_with_a_frame_is_measured_with_it(lite: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    content, style = torch.full((1, 3, 631, 631), 0.1), lite.encode_style(blobs(60, 60, 2))
+    content[:, :, 60:-60, 60:-60] = blobs(511, 511, 1, 0.4, 0.9)
+    found = lite.stylize(content, style)
+    monkeypatch.setattr("adainkit.engine.bands._BANDS", 1000)
+    assert float((found - lite.stylize(content, style)).abs().mean()) < 0.015
 
 
 def test_what_is_visible_between_bands_is_measured(lite: Stylizer) -> None:

@@ -32,10 +32,8 @@ export function planTiles(rows, columns, tile, halo) {
 export function measuredBands(length, stride) {
   const [band, count] = [32, 16];
   if (length <= count * band) return [[0, length]];
-  const whole = (pixels) => Math.floor(pixels / stride) * stride;
-  const step = whole(Math.floor((length - band) / (count - 1)));
-  const first = whole(Math.floor((length - (count - 1) * step - band) / 2));
-  return Array.from({ length: count }, (_, i) => [first + i * step, first + i * step + band]);
+  const first = (i) => Math.floor(((length - band) * i) / ((count - 1) * stride)) * stride;
+  return Array.from({ length: count }, (_, i) => [first(i), first(i) + band]);
 }
 
 /** A rectangle of a tensor `(1, C, h, w)`. */
