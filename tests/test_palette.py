@@ -6,6 +6,7 @@ import pickle
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from adainkit.engine.bands import measured_bands
 from adainkit.engine.held import held_colors
@@ -126,6 +128,22 @@ def test_it_can_be_trained_through() -> None:
     assert result.grad is not None
     assert bool(torch.isfinite(result.grad).all())
     assert float(result.grad.abs().sum()) > 0
+
+
+def test_nothing_is_brought_to_the_device_in_training() -> None:
+    called: set[str] = set()
+
+    class Listening(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            called.add(func.overloadpacket.__name__)
+            return func(*args, **(kwargs or {}))
+
+    result, style = blobs(20, 20, 3).requires_grad_(), blobs(20, 20, 4)
+    with Listening():
+        with_palette(result, style).square().sum().backward()
+    assert "linalg_cholesky_ex" in called
+    waiting = {"lift_fresh", "lift_fresh_copy", "_linalg_solve_ex", "_linalg_check_errors", "_local_scalar_dense"}
+    assert not called & waiting, "a step is recorded as a CUDA graph"
 
 
 # ---- pictures ----

@@ -39,7 +39,7 @@ _RIDGE = (1 / 1020) ** 2
 GAINS = (1.6, 2.0, 2.0)
 """How many times as much a result's luma and its two chromas may vary when they are brought to a style's palette."""
 _OPPONENT = (LUMA, (-LUMA[0], -LUMA[1], 1 - LUMA[2]), (1 - LUMA[0], -LUMA[1], -LUMA[2]))  # luma, B - Y, R - Y
-_EYE = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+_FROM_OPPONENT = ((1.0, 0.0, 1.0), (1.0, -LUMA[2] / LUMA[1], -LUMA[0] / LUMA[1]), (1.0, 1.0, 0.0))
 _LIVELY = 2  # times its chroma that a brighter result may have: more makes the noise of shadows visible
 _STRIP = 1 << 18  # pixels per step of the statistics: bounds their memory to some tens of megabytes
 
@@ -108,10 +108,10 @@ class ChromaBound:
     @classmethod
     def of(cls, style: ColorStatistics, strength: Tensor) -> ChromaBound:
         """That of a style's colors."""
-        turn, low = _factor(style.covariance)
+        turn, back, low = _factor(style.covariance)
         whiten = torch.linalg.solve_triangular(low, turn.expand_as(low), upper=False)[:, 1:]
         center = -(whiten @ style.mean[:, :, None])[:, :, 0]
-        return cls(whiten, center, torch.linalg.solve(turn, low)[:, :, 1:], strength)
+        return cls(whiten, center, (back @ low)[:, :, 1:], strength)
 
     def applied(self, x: Tensor) -> Tensor:
         """Of colors `(B, 3, N)`, float32."""
@@ -218,20 +218,27 @@ def toward(mean: Tensor, covariance: Tensor, other: Tensor, wanted: Tensor) -> t
     and shadows as cold, as theirs. That is Cholesky's map (`match_map`), but that no gain exceeds `GAINS`: what hardly
     varies is noise.
     """
-    turn, low = _factor(covariance)
-    lows = [low, _factor(wanted)[1]]
+    turn, back, low = _factor(covariance)
+    lows = [low, _factor(wanted)[2]]
     spreads = [low.diagonal(dim1=1, dim2=2) for low in lows]
     own, theirs = (low / spread[:, None] for low, spread in zip(lows, spreads, strict=True))
-    gains = torch.minimum(spreads[1] / spreads[0], turn.new_tensor(GAINS))
+    gains = torch.minimum(spreads[1] / spreads[0], _filled(turn, GAINS))
     moved = torch.linalg.solve_triangular(own, theirs * gains[:, None], upper=False, left=False)
-    matrix = torch.linalg.solve(turn, moved @ turn)
+    matrix = back @ moved @ turn
     return matrix, other - (matrix @ mean[:, :, None])[:, :, 0]
 
 
-def _factor(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """The turn from RGB to luma, B - Y and R - Y, and the Cholesky factor of a covariance `(B, 3, 3)` there."""
-    turn, one = (torch.tensor(m, dtype=covariance.dtype, device=covariance.device) for m in (_OPPONENT, _EYE))
-    return turn, torch.linalg.cholesky_ex(turn @ covariance @ turn.T + _RIDGE * one)[0]
+def _factor(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The turn from RGB to luma, B - Y and R - Y, the one back, and the Cholesky factor of a covariance `(B, 3, 3)`
+    there. Nothing is brought to the device or waits for it: a training step is recorded as a CUDA graph."""
+    turn, back = (torch.stack([_filled(covariance, row) for row in m]) for m in (_OPPONENT, _FROM_OPPONENT))
+    ridge = _RIDGE * torch.eye(3, dtype=covariance.dtype, device=covariance.device)
+    return turn, back, torch.linalg.cholesky_ex(turn @ covariance @ turn.T + ridge)[0]
+
+
+def _filled(like: Tensor, values: Sequence[float]) -> Tensor:
+    """Numbers of Python as a tensor, made where `like` is."""
+    return torch.stack([like.new_full((), value) for value in values])
 
 
 def apply_map(x: Tensor, color_map: ColorMap) -> Tensor:
