@@ -281,6 +281,21 @@ def test_a_style_of_before_has_the_network_s_colors(lite: Stylizer) -> None:
         torch.testing.assert_close(mixed.tensors[name], wanted)
 
 
+def test_beside_a_style_of_before_others_keep_their_palettes(lite: Stylizer) -> None:
+    style, content = lite.encode_style(blobs(60, 60, 1)), blobs(40, 48, 2)[0]
+    old = Style(style.means, style.stds, style.digest)
+    one, other = lite.stylize_batch([content, content], [style, old])
+    torch.testing.assert_close(one, lite.stylize(content, style), atol=1e-5, rtol=0)
+    torch.testing.assert_close(other, lite.stylize(content, old), atol=1e-5, rtol=0)
+    left = torch.zeros(40, 48)
+    left[:, :24] = 1
+    found = lite.stylize(content, None, regions=[(left, style), (1 - left, old)])
+    whole = lite.stylize(content, style, mask=left)
+    torch.testing.assert_close(found[:, :, :16], whole[:, :, :16], atol=0.05, rtol=0)
+    without = lite.stylize(content, None, regions=[(left, style), (1 - left, old)], color_strength=0)
+    torch.testing.assert_close(found[:, :, 24:], without[:, :, 24:], atol=1e-6, rtol=0)
+
+
 def test_a_cached_style_of_before_is_encoded_again(tmp_path: Path) -> None:
     stylizer, painting = Stylizer("lite", device="cpu", dtype="float32"), blobs(60, 60, 1)
     style = stylizer.encode_style(painting)

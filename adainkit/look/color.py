@@ -189,20 +189,20 @@ def palette_tensors(colors: ColorStatistics) -> dict[str, Tensor]:
     return {name: value.mean(0).float() for name, value in zip(PALETTE, found, strict=True)}
 
 
-def palette_of(style: Style) -> ColorStatistics | None:
-    """A style's colors, of a batch of one; None if it does not know them."""
+def palette_of(style: Style) -> ColorStatistics:
+    """A style's colors, of a batch of one; without any weight if it does not know them."""
     if not has_palette(style):
-        return None
+        return ColorStatistics(*(torch.zeros(1, *shape, dtype=torch.float64) for shape in ((), (3,), (3, 3))))
     mean, covariance = (style.tensors[name][None].double() for name in PALETTE)
     return ColorStatistics(torch.ones(1, dtype=torch.float64), mean, covariance)
 
 
 def palette_map(result: ColorStatistics, style: ColorStatistics, strength: float = 1.0) -> ColorMap:
     """The map that brings a result's colors to the style's palette, `strength` of the way: see `toward`, and for the
-    rare colors that a style does not have `ChromaBound`. One that changes nothing for a result without any weight."""
+    rare colors that a style does not have `ChromaBound`. One that changes nothing where either has no weight."""
     matrix, offset = toward(result.mean, result.covariance, style.mean, style.covariance)
     share, same = (
-        strength * (result.weight > 0).to(matrix.dtype),
+        strength * ((result.weight > 0) & (style.weight > 0)).to(matrix.dtype),
         torch.eye(3, dtype=matrix.dtype, device=matrix.device),
     )
     softer = same + share[:, None, None] * (matrix - same)
