@@ -1,5 +1,6 @@
 """What results are judged by: several loss networks, scales, looks, the calm loss and the gain of noise."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,20 @@ def test_the_gain_of_noise_is_a_ratio_and_of_an_identity_one() -> None:
     x, noise = torch.rand(1, 3, 16, 16), torch.randn(1, 3, 16, 16)
     assert noise_gain(x, x + noise, noise).item() == pytest.approx(1, rel=1e-5)
     assert noise_gain(x, x - 3 * noise, noise).item() == pytest.approx(3, rel=1e-5)
+
+
+def test_results_are_judged_with_palettes_where_the_model_gives_them(files: list[Path]) -> None:
+    config = load_config(None, {**BASE, "palette_share": 1.0})
+    content, style, _ = triple(2)
+    losses = {}
+    for palette, share in ((True, 1.0), (True, 0.0), (False, 1.0), (False, 0.0)):
+        torch.manual_seed(0)
+        model = AdaINModel(ModelConfig("tiny", config.encoder, config.decoder, config.gain_cap, palette=palette))
+        settings = dataclasses.replace(config, palette_share=share)
+        objective = Objective(settings, model, [LossNetwork(file, config.deep) for file in files])
+        losses[palette, share] = objective(content, style)[0].item()
+    assert losses[True, 1.0] != losses[True, 0.0]
+    assert losses[False, 1.0] == losses[False, 0.0], "begun with a model that gives no palettes"
 
 
 def test_noise_is_a_part_of_the_loss_and_its_gradient_lowers_it(files: list[Path]) -> None:

@@ -139,3 +139,42 @@ def test_what_the_environment_says_of_memory_stays(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(name, "glibc.malloc.arena_max=2" if name.startswith("GLIBC") else "2")
     monkeypatch.setattr("adainkit.engine.pages.ctypes", None)
     assert not keep_pages()
+
+
+class _Library:
+    """A C library that takes no `forbidden` options."""
+
+    def __init__(self, *forbidden: tuple[int, int]) -> None:
+        self.forbidden = forbidden
+        self.set: dict[int, int] = {}
+
+    def gnu_get_libc_version(self) -> bytes:
+        return b"2.31"
+
+    def mallopt(self, option: int, value: int) -> int:
+        allowed = (option, value) not in self.forbidden
+        if allowed:
+            self.set[option] = value
+        return int(allowed)
+
+
+def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith(("MALLOC_", "GLIBC_"))]:
+        monkeypatch.delenv(name)
+
+
+def test_an_older_c_library_keeps_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = _Library((-3, 33 << 20))
+    _plain(monkeypatch)
+    monkeypatch.setattr("adainkit.engine.pages.ctypes.CDLL", lambda name: library)
+    assert keep_pages()
+    assert library.set == {-3: 32 << 20, -1: 256 << 20, -8: 1}
+
+
+def test_a_system_without_a_c_library_of_its_own_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def windows(name: str | None) -> None:
+        raise TypeError("argument of type 'NoneType' is not iterable")  # of ctypes.CDLL there
+
+    _plain(monkeypatch)
+    monkeypatch.setattr("adainkit.engine.pages.ctypes.CDLL", windows)
+    assert not keep_pages()

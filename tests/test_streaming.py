@@ -421,13 +421,14 @@ def test_windows_of_a_mask_are_those_of_the_resized_one(h: int, w: int, height: 
     torch.testing.assert_close(part, whole[:, :, top:, left:], atol=1e-5, rtol=0)
 
 
-def test_a_mask_of_ones_is_no_mask_and_one_of_zeros_the_content(tmp_path: Path) -> None:
-    x = picture(50, 40, 3)
+@pytest.mark.parametrize("name", ["tiny", "with palette"])
+def test_a_mask_of_ones_is_no_mask_and_one_of_zeros_the_content(tmp_path: Path, name: str) -> None:
+    stylizer, x = STYLIZERS[name], picture(50, 40, 3)
     write_tiff(tmp_path / "a.tif", x)
     for value in (0, 255):
         write_tiff(tmp_path / "m.tif", np.full((9, 7, 1), value, np.uint8))
-        _, streamed = both(STYLIZERS["tiny"], tmp_path / "a.tif", tmp_path, tile=16, mask=tmp_path / "m.tif")
-        expected = x if value == 0 else both(STYLIZERS["tiny"], tmp_path / "a.tif", tmp_path, tile=16)[1]
+        _, streamed = both(stylizer, tmp_path / "a.tif", tmp_path, tile=16, mask=tmp_path / "m.tif")
+        expected = x if value == 0 else both(stylizer, tmp_path / "a.tif", tmp_path, tile=16)[1]
         assert np.array_equal(streamed, expected)
 
 

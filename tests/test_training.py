@@ -478,6 +478,16 @@ def test_pictures_are_turned_upright_and_large_ones_shrunk_on_load(tmp_path: Pat
     assert opened.size == (144, 96)  # 300 x 200 upright, its shorter side 48 px times 2
 
 
+def test_a_run_of_before_palettes_may_go_on_with_them(teacher: Path, pictures, tmp_path: Path) -> None:
+    trainer(teacher, pictures, tmp_path / "run", palette=False).checkpoint()
+    with pytest.raises(ConfigError, match=r"palette was False.*--allow-changes"):
+        trainer(teacher, pictures, tmp_path / "run", palette=True).resume()
+    gone_on = trainer(teacher, pictures, tmp_path / "run", palette=True)
+    gone_on.allow_changes = True
+    gone_on.resume()
+    assert gone_on.changes == ["up to step 0: palette was False"]
+
+
 def test_a_checkpoint_of_another_architecture_or_a_damaged_one_is_named(
     teacher: Path, pictures, tmp_path: Path
 ) -> None:

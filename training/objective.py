@@ -111,7 +111,8 @@ class Objective(nn.Module):
         place = draw_place(self.model, content.device)
         output = restyle(self.model, *levels, alpha, place)[..., : content.shape[2], : content.shape[3]]
         parts = {}
-        if matched := round(c.palette_share * styled):
+        matched = round(c.palette_share * styled) if self.model.config.palette else 0
+        if matched:
             painted = with_palette(output[:matched], style[:matched])
             output = torch.cat([painted, output[matched:]])
         if styled:

@@ -342,7 +342,8 @@ class Trainer:
         if path is None:
             return
         state = checkpoints.read(path, self.device)
-        if state["architecture"] != self.model.config.to_json():
+        before = ModelConfig.from_json(state["architecture"])
+        if dataclasses.replace(before, palette=self.model.config.palette) != self.model.config:  # no weights are of it
             raise ConfigError(f"{path}: is of another architecture; give the same model settings, or another --out")
         self._compare(path, json.loads(state["settings"]), state["changes"], state["step"])
         self.engine.load(state)

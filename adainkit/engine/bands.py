@@ -9,9 +9,8 @@ _BAND, _BANDS = 16, 16  # pixels, and how many of them along a side: 256 places 
 
 def measured_bands(length: int, stride: int = 8) -> list[slice]:
     """Which rows (or columns) of a picture its colors are measured in: all up to 256; of more as many, in 16 bands,
-    evenly spread, that begin on multiples of `stride`."""
-    step = (length - _BAND) // (_BANDS - 1) // stride * stride
-    if length <= _BANDS * _BAND or step < _BAND:
+    spread from one end to the other, that begin on multiples of `stride`."""
+    if length <= _BANDS * _BAND or (length - _BAND) // ((_BANDS - 1) * stride) * stride < _BAND:
         return [slice(0, length)]
-    first = (length - (_BANDS - 1) * step - _BAND) // 2 // stride * stride
-    return [slice(start, start + _BAND) for start in range(first, first + _BANDS * step, step)]
+    starts = ((length - _BAND) * i // ((_BANDS - 1) * stride) * stride for i in range(_BANDS))
+    return [slice(start, start + _BAND) for start in starts]

@@ -50,8 +50,8 @@ class ContentStatistics(tuple[Moments, ...]):
             made.samples = made.samples[::2]
         return made
 
-    def __getnewargs__(self) -> tuple[object, ...]:
-        return tuple(self), self.digest, self.scale, self.samples, self.parts
+    def __reduce__(self) -> tuple[type[ContentStatistics], tuple[object, ...]]:  # what is known is told anew
+        return ContentStatistics, (tuple(self), self.digest, self.scale, self.samples, self.parts)
 
     def together(self, other: ContentStatistics) -> ContentStatistics:
         """Those of the pictures of both."""
@@ -84,12 +84,11 @@ class ContentStatistics(tuple[Moments, ...]):
     def colors(self, key: Hashable, measured: Callable[[ContentStatistics], Measured]) -> Measured:
         """What `measured` says of these, or of their parts; kept for the last `key`."""
         if not self.parts:
-            if key not in self._known:
+            found = self._known.get(key)
+            if found is None:
                 found = measured(self)
-                self._known.clear()
-                self._known[key] = found
-                return found
-            return self._known[key]
+                self._known = {key: found}  # at once: other threads look at it
+            return found
         regions = zip(*(part.colors(key, measured) for part, _ in self.parts), strict=True)
         shares = [share for _, share in self.parts]
         return [_mean(found, [s for s in shares if s is not None]) for found in regions]
@@ -101,13 +100,13 @@ class ContentStatistics(tuple[Moments, ...]):
 
 
 def _mean(found: Sequence[ColorStatistics], shares: Sequence[float]) -> ColorStatistics:
-    """The mean of both by their shares; without any, one behind the other."""
+    """The mean of both by their shares, what has no weight left out; without any, one behind the other."""
     if not shares:
         return ColorStatistics.stacked(found)
     pairs = zip(found, shares, strict=True)
     return reduce(
         ColorStatistics.merge,
-        (ColorStatistics(torch.full_like(c.weight, s), c.mean, c.covariance * s) for c, s in pairs),
+        (ColorStatistics(s * (c.weight > 0).double(), c.mean, c.covariance * s) for c, s in pairs),
     )
 
 

@@ -30,6 +30,7 @@ log = logging.getLogger("adainkit")
 # Bytes per pixel of a picture that is kept whole, but for its features: RGB before and after as float32, the same
 # once more for premixed, matched or masked colors, and a dozen for what Pillow decodes and encodes.
 _WHOLE = 48
+_SOME = 1 << 20  # pixels of masks that are looked at at once
 _SEGMENT = 1 << 26  # bytes of a TIFF's strip or tile that are decoded at once, however small the budget is
 _SIDES = {"JPEG": 65500, "WEBP": 16383, "GIF": 65535}  # what these formats, or Pillow's writers of them, can count
 
@@ -80,7 +81,7 @@ def stream_file(
         info, (height, width) = facts_to_write(strips.like.info, strip, record), (strips.height, strips.width)
         if max(height, width) > _SIDES.get(kind, height + width):
             raise ImageError(f"{target}: {kind} has no room for {width} x {height} pixels; write TIFF or PNG")
-        covers = CoverWindows(plan, height, width, max_pixels=max_pixels, limit=limit) if plan.masks else None
+        covers = _covers(plan, height, width, max_pixels, limit)
         kind_of_work: type[StripWork] = TiledStrips if controls.scale == 1 else ScaledStrips
         work = kind_of_work(executor, strips, covers, controls, progress)
         try:
@@ -105,3 +106,19 @@ def stream_file(
         finally:
             if covers is not None:
                 covers.close()
+
+
+def _covers(plan: RegionPlan, height: int, width: int, max_pixels: int | None, limit: int) -> CoverWindows | None:
+    """As `RegionPlan.covers`: None where all of the picture is one region, a mask of ones too."""
+    if not plan.masks:
+        return None
+    covers, rows = CoverWindows(plan, height, width, max_pixels=max_pixels, limit=limit), max(1, _SOME // width)
+    try:
+        bounds = ((top, min(height, top + rows), 0, width) for top in range(0, height, rows))
+        if len(covers) > 1 or not all(bool((covers.window(*box) == 1).all()) for box in bounds):
+            return covers
+    except BaseException:
+        covers.close()
+        raise
+    covers.close()
+    return None

@@ -70,12 +70,11 @@ class Finish:
     @classmethod
     def of(cls, controls: Controls, styles_of: Sequence[Sequence[Style]], config: ModelConfig) -> Finish:
         """For regions in these styles, by a model of this architecture."""
-        found = [[palette_of(style) for style in styles] for styles in styles_of]
-        colors = [[p for p in palettes if p is not None] for palettes in found]
-        known = all(len(some) == len(palettes) for some, palettes in zip(colors, found, strict=True))
-        if not config.palette or not known or controls.color or not controls.palette_strength:
+        if not config.palette or not controls.palette_strength:
             return cls(controls, (), config.stride)
-        return cls(controls, [ColorStatistics.stacked(some) for some in colors], config.stride)
+        found = [ColorStatistics.stacked([palette_of(style) for style in styles]) for styles in styles_of]
+        known = any(bool(palette.weight.any()) for palette in found)
+        return cls(controls, found if known else (), config.stride)
 
     @property
     def reach(self) -> int:
@@ -92,9 +91,10 @@ class Finish:
         """Whether `colors` looks at the content."""
         return self.controls.color is not None
 
-    def bands(self, height: int, width: int, masked: bool) -> Bands:
-        """Where `measure` looks. Masks may be small, and the content's colors are matched as they are: everywhere."""
-        if masked or self.needs_content:
+    def bands(self, height: int, width: int, *weights: object) -> Bands:
+        """Where `measure` looks. What masks or alpha, the `weights` that are not None, leave may be small, and the
+        content's colors are matched as they are: everywhere."""
+        if self.needs_content or any(weight is not None for weight in weights):
             return [slice(0, height)], [slice(0, width)]
         return measured_bands(height, self.stride), measured_bands(width, self.stride)
 

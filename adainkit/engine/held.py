@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Hashable, Sequence
 from functools import reduce
 
 import torch
@@ -68,4 +69,12 @@ def held_colors(
                 into.append(Finish(controls, finish.palettes[:1]).measure(output, rgb, None, alpha)[0])
         return [reduce(ColorStatistics.merge, parts) for parts in found]
 
-    return held.colors((tuple(map(tuple, styles_of)), tuple(alphas)), measured)
+    words = tuple(tuple(map(_words, styles)) for styles in styles_of)
+    return held.colors((weakref.ref(executor.model), words, tuple(alphas)), measured)
+
+
+def _words(style: Style) -> Hashable:
+    """What a style is to a model: a style that is read anew for every frame is still the same."""
+    return tuple(
+        (name, value.detach().float().cpu().numpy().tobytes()) for name, value in sorted(style.tensors.items())
+    )

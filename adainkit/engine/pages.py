@@ -8,7 +8,8 @@ from contextlib import suppress
 
 __all__ = ["keep_pages"]
 
-_KEPT = ((-3, 33 << 20), (-1, 256 << 20), (-8, 1))  # of malloc.h: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_ARENA_MAX
+_KEPT = ((-1, 256 << 20), (-8, 1))  # of malloc.h: M_TRIM_THRESHOLD, M_ARENA_MAX
+_MAPPED = ((-3, 33 << 20), (-3, 32 << 20))  # M_MMAP_THRESHOLD; of older glibc no more than 32 MiB
 
 
 def keep_pages() -> bool:
@@ -21,8 +22,9 @@ def keep_pages() -> bool:
     """
     if any(name.startswith("MALLOC_") for name in os.environ) or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return False
-    with suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError, TypeError):  # Windows has no library without a name
         library = ctypes.CDLL(None)
         if hasattr(library, "gnu_get_libc_version"):
-            return all(library.mallopt(option, value) for option, value in _KEPT)
+            done = [library.mallopt(option, value) for option, value in _KEPT]
+            return all(done) and any(library.mallopt(option, value) for option, value in _MAPPED)
     return False

@@ -113,7 +113,7 @@ class StripWork(ABC):
 
     def _measured(self, output: Tensor, own: Picture, part: Box) -> list[Measured]:
         """The colors of a part of the result, where it lies in the bands that are measured; none where it does not."""
-        bands = self.finish.bands(self.source.height, self.source.width, self.covers is not None)
+        bands = self.finish.bands(self.source.height, self.source.width, self.covers, self.source.like.alpha)
         rows, columns = _within(bands[0], *part[:2]), _within(bands[1], *part[2:])
         if not rows or not columns:
             return []
@@ -157,7 +157,7 @@ class TiledStrips(StripWork):
         self._pass, self._passes, self._done, self._cost, self._more = 0, 2, 0, 3, 0
 
     def _rows(self, styles: Sequence[Style], statistics: Sequence[Moments] | None) -> Iterator[np.ndarray[Any, Any]]:
-        bands = self.finish.bands(self.source.height, self.source.width, self.covers is not None)
+        bands = self.finish.bands(self.source.height, self.source.width, self.covers, self.source.like.alpha)
         measured = []
         if self.finish.matches and self.held is None:
             some = [tile.seeing(self.reach, self._grid) for tile in _crossed(bands, self.stride)]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ImageError
+from ..net.layers import no_autocast
 from ..style import PALETTE, Style, has_palette
 
 __all__ = [
@@ -39,7 +40,6 @@ GAINS = (1.6, 2.0, 2.0)
 """How many times as much a result's luma and its two chromas may vary when they are brought to a style's palette."""
 _OPPONENT = (LUMA, (-LUMA[0], -LUMA[1], 1 - LUMA[2]), (1 - LUMA[0], -LUMA[1], -LUMA[2]))  # luma, B - Y, R - Y
 _BACK = ((1.0, 0.0, 1.0), (1.0, -LUMA[2] / LUMA[1], -LUMA[0] / LUMA[1]), (1.0, 1.0, 0.0))  # the way back
-_EYE = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 _LIVELY = 2  # times its chroma that a brighter result may have: more makes the noise of shadows visible
 _STRIP = 1 << 18  # pixels per step of the statistics: bounds their memory to some tens of megabytes
 
@@ -152,7 +152,7 @@ def _strip_statistics(x: Tensor, weight: Tensor | None) -> ColorStatistics:
         mean = (x * w).sum(2) / count.clamp_min(torch.finfo(torch.float32).tiny)
     d = x - mean[:, :, None]
     if x.device.type == "cpu":
-        with torch.autocast("cpu", enabled=False):
+        with no_autocast("cpu"):
             m2 = (d if weight is None else d * w) @ d.mT
     else:  # sums of products: TF32 would take a matmul down to 10 bits
         m2 = torch.stack([(d * w * d[:, i : i + 1]).sum(2) for i in range(3)], 1)
@@ -193,20 +193,20 @@ def palette_tensors(colors: ColorStatistics) -> dict[str, Tensor]:
     return {name: value.mean(0).float() for name, value in zip(PALETTE, found, strict=True)}
 
 
-def palette_of(style: Style) -> ColorStatistics | None:
-    """A style's colors, of a batch of one; None if it does not know them."""
+def palette_of(style: Style) -> ColorStatistics:
+    """A style's colors, of a batch of one; without any weight if it does not know them."""
     if not has_palette(style):
-        return None
+        return ColorStatistics(*(torch.zeros(1, *shape, dtype=torch.float64) for shape in ((), (3,), (3, 3))))
     mean, covariance = (style.tensors[name][None].double() for name in PALETTE)
     return ColorStatistics(torch.ones(1, dtype=torch.float64), mean, covariance)
 
 
 def palette_map(result: ColorStatistics, style: ColorStatistics, strength: float = 1.0) -> ColorMap:
     """The map that brings a result's colors to the style's palette, `strength` of the way: see `toward`, and for the
-    rare colors that a style does not have `ChromaBound`. One that changes nothing for a result without any weight."""
+    rare colors that a style does not have `ChromaBound`. One that changes nothing where either has no weight."""
     matrix, offset = toward(result.mean, result.covariance, style.mean, style.covariance)
     share, same = (
-        strength * (result.weight > 0).to(matrix.dtype),
+        strength * ((result.weight > 0) & (style.weight > 0)).to(matrix.dtype),
         torch.eye(3, dtype=matrix.dtype, device=matrix.device),
     )
     softer = same + share[:, None, None] * (matrix - same)
@@ -226,7 +226,7 @@ def toward(mean: Tensor, covariance: Tensor, other: Tensor, wanted: Tensor) -> t
     lows = [low, _factor(wanted)[2]]
     spreads = [low.diagonal(dim1=1, dim2=2) for low in lows]
     own, theirs = (low / spread[:, None] for low, spread in zip(lows, spreads, strict=True))
-    gains = torch.minimum(spreads[1] / spreads[0], turn.new_tensor(GAINS))
+    gains = torch.minimum(spreads[1] / spreads[0], _filled(turn, GAINS))
     moved = torch.linalg.solve_triangular(own, theirs * gains[:, None], upper=False, left=False)
     matrix = back @ moved @ turn
     return matrix, other - (matrix @ mean[:, :, None])[:, :, 0]
@@ -234,9 +234,9 @@ def toward(mean: Tensor, covariance: Tensor, other: Tensor, wanted: Tensor) -> t
 
 def _factor(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The turn from RGB to luma, B - Y and R - Y, the way back, and the Cholesky factor of a covariance `(B, 3, 3)`
-    there; without a call that waits for a GPU, or that a CUDA graph could not hold."""
-    turn, back, one = (covariance.new_tensor(m) for m in (_OPPONENT, _BACK, _EYE))
-    c = turn @ covariance @ turn.T + _RIDGE * one
+    there. Nothing is brought to the device or waits for it: a training step is recorded as a CUDA graph."""
+    turn, back = (torch.stack([_filled(covariance, row) for row in m]) for m in (_OPPONENT, _BACK))
+    c = turn @ covariance @ turn.T + _RIDGE * torch.eye(3, dtype=covariance.dtype, device=covariance.device)
     a = c[:, 0, 0].sqrt()
     b, d = c[:, 1, 0] / a, c[:, 2, 0] / a
     e = (c[:, 1, 1] - b * b).clamp_min(_RIDGE / 4).sqrt()
@@ -246,10 +246,15 @@ def _factor(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return turn, back, torch.stack([a, none, none, b, e, none, d, f, g], 1).view(-1, 3, 3)
 
 
+def _filled(like: Tensor, values: Sequence[float]) -> Tensor:
+    """Numbers of Python as a tensor, made where `like` is."""
+    return torch.stack([like.new_full((), value) for value in values])
+
+
 def apply_map(x: Tensor, color_map: ColorMap) -> Tensor:
     """Map ``(B, 3, H, W)`` RGB and clamp it to [0, 1]; same shape, dtype and device back (computed in float32)."""
     _check(x, "x")
-    with torch.autocast(x.device.type, enabled=False):
+    with no_autocast(x.device.type):
         moved = color_map.applied(x.float().flatten(2))
     return moved.clamp_(0, 1).view(-1, *x.shape[1:]).to(x.dtype)
 

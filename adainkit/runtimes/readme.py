@@ -124,8 +124,8 @@ picture (`color_mean` and `color_covariance` of the library's style files; one w
 B - Y and R - Y, what each of them is beyond its regression on those before it varies {gains} times as much
 as before at most. Chroma that is further from what the style has at that luma than {free:.3g} of the style's deviations
 is drawn in, to less than {most:g}. At a strength s below 1 either step is s of it and 1 - s of nothing; the library's s
-is `color_strength` times the finest level's alpha. The library counts pixels as far as they are visible and painted,
-and of a side beyond 256 pixels 16 bands of 16, evenly spread.
+is `color_strength` times the finest level's alpha. The library counts pixels as far as they are visible and painted;
+where all are, of a side beyond 256 pixels 16 bands of 16, evenly spread.
 
 """
 

@@ -31,11 +31,10 @@ export function planTiles(rows, columns, tile, halo) {
 /** Which rows (or columns) of a picture its colors are measured in, first and end of each: as engine.bands. */
 export function measuredBands(length, stride) {
   const [band, count] = [16, 16];
-  const whole = (pixels) => Math.floor(pixels / stride) * stride;
-  const step = whole(Math.floor((length - band) / (count - 1)));
-  if (length <= count * band || step < band) return [[0, length]];
-  const first = whole(Math.floor((length - (count - 1) * step - band) / 2));
-  return Array.from({ length: count }, (_, i) => [first + i * step, first + i * step + band]);
+  const whole = (share) => Math.floor(share / ((count - 1) * stride)) * stride;
+  if (length <= count * band || whole(length - band) < band) return [[0, length]];
+  const first = (i) => whole((length - band) * i);
+  return Array.from({ length: count }, (_, i) => [first(i), first(i) + band]);
 }
 
 /** A rectangle of a tensor `(1, C, h, w)`. */
@@ -121,7 +120,7 @@ export class Stylizer {
     if (color === "luma") keepLuma(output, picture, { strength });
     else if (color === "match") matchColor(output, picture, { strength, weight });
     else if (style.colors && strength * alpha) {
-      const bands = cover ? undefined : [picture.height, picture.width].map((side) => measuredBands(side, this.facts.stride));
+      const bands = weight ? undefined : [picture.height, picture.width].map((side) => measuredBands(side, this.facts.stride));
       bringToPalette(output, picture, style.colors, { strength: strength * alpha, weight, bands });
     }
     if (cover) this.outside(output, picture, cover);
