@@ -141,7 +141,7 @@ def test_nothing_is_brought_to_the_device_in_training() -> None:
     result, style = blobs(20, 20, 3).requires_grad_(), blobs(20, 20, 4)
     with Listening():
         with_palette(result, style).square().sum().backward()
-    assert "linalg_cholesky_ex" in called
+    assert "baddbmm" in called
     waiting = {"lift_fresh", "lift_fresh_copy", "_linalg_solve_ex", "_linalg_check_errors", "_local_scalar_dense"}
     assert not called & waiting, "a step is recorded as a CUDA graph"
 
@@ -232,7 +232,7 @@ def test_a_picture_with_a_frame_is_measured_with_it(lite: Stylizer, monkeypatch:
     content[:, :, 60:-60, 60:-60] = blobs(511, 511, 1, 0.4, 0.9)
     found = lite.stylize(content, style)
     monkeypatch.setattr("adainkit.engine.bands._BANDS", 1000)
-    assert float((found - lite.stylize(content, style)).abs().mean()) < 0.015
+    assert float((found - lite.stylize(content, style)).abs().mean()) < 0.03
 
 
 def test_what_is_visible_between_bands_is_measured(lite: Stylizer) -> None:

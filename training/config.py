@@ -119,7 +119,7 @@ class TrainConfig:
     code: int | None = (
         None  # how many numbers sum a style up; None: 256 where the decoder has a word with a map, else 0
     )
-    palette: bool = LITE.palette  # results are brought to their styles' colors: `ModelConfig`
+    palette: bool = False  # results are brought to their styles' colors: `ModelConfig`
     freeze_encoder: bool = False  # a decoder for an encoder that is there: its styles stay valid
     # how long, and on what sizes
     stages: tuple[Stage, ...] = (Stage(2000, 128, 8), Stage(7000, 160, 4), Stage(5850, 224, 4))

@@ -23,7 +23,7 @@ _LIVE = 5  # of a running mean
 class ContentStatistics(tuple[Moments, ...]):
     """The moments of every AdaIN level, finest first; `digest` is the encoder's and `scale` that of the pictures.
 
-    `samples` are small copies of what was measured, `(1, 4, h, w)` uint8 RGB and alpha: what their results are like
+    `samples` are small copies of what was measured, `(1, 3 | 4, h, w)` uint8 RGB and alpha: what their results are like
     tells, once for all frames, how colors have to move (`held`). `parts`: those of which these are the mean,
     with their shares, or, as they are for each picture of a batch, without any.
     """
@@ -66,6 +66,10 @@ class ContentStatistics(tuple[Moments, ...]):
             parts = [Moments(torch.full_like(m.count, weight), m.mean, m.variance * weight) for m, weight in both]
             levels.append(merge_moments(parts))
         return ContentStatistics(levels, self.digest, self.scale, (), [(self, 1 - share), (other, share)])
+
+    def lighter(self) -> ContentStatistics:
+        """The same, of every second sample."""
+        return ContentStatistics(self, self.digest, self.scale, self.samples[::2])
 
     def settled(self) -> ContentStatistics:
         """The same, of the newest samples of all parts: a running mean does not remember for ever."""

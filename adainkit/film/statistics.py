@@ -110,7 +110,8 @@ def measure(
         return crew.stylizer.content_statistics([pixels], scale=scale, max_pixels=None)
 
     for number, scene, chosen in plan:
-        knots.append(Knot(number, scene, reduce(ContentStatistics.together, crew.each(measured, counted(chosen)))))
+        found = reduce(ContentStatistics.together, crew.each(measured, counted(chosen)))
+        knots.append(Knot(number, scene, found.lighter()))  # a film may have thousands of them
     return Measured(knots, cuts)
 
 
