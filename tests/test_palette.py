@@ -408,3 +408,10 @@ def test_a_frame_without_a_visible_pixel_has_no_colors(lite: Stylizer) -> None:
     (found,), (mixed,) = of_one, of_both
     torch.testing.assert_close(mixed.covariance, found.covariance, atol=2e-3, rtol=0)
     torch.testing.assert_close(mixed.mean, found.mean, atol=0.03, rtol=0)
+
+
+def test_an_alpha_that_hides_nothing_changes_nothing(lite: Stylizer) -> None:
+    photo = (blobs(300, 420, 1)[0].movedim(0, -1).numpy() * 255).astype(np.uint8)
+    opaque = np.dstack([photo, np.full(photo.shape[:2], 255, np.uint8)])
+    expected = lite.stylize(photo, "ember").astype(int)
+    assert np.abs(lite.stylize(opaque, "ember")[..., :3] - expected).max() <= 1

@@ -190,6 +190,16 @@ def test_streamed_equals_whole(
     assert_equal(streamed, whole, deep)
 
 
+def test_an_alpha_that_hides_nothing_is_streamed_as_without(tmp_path: Path) -> None:
+    stylizer, photo = STYLIZERS["with palette"], picture(60, 75, 3)
+    write_tiff(tmp_path / "plain.tif", photo)
+    write_tiff(tmp_path / "opaque.tif", np.dstack([photo, np.full(photo.shape[:2], 255, np.uint8)]))
+    whole, streamed = both(stylizer, tmp_path / "opaque.tif", tmp_path, tile=16)
+    assert_equal(streamed, whole, False)
+    expected, _ = both(stylizer, tmp_path / "plain.tif", tmp_path, tile=16)
+    assert_equal(streamed[..., :3], expected, False)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp"])
 @pytest.mark.parametrize("channels", [3, 4])
 def test_other_formats_are_streamed_as_well_and_upright(tmp_path: Path, suffix: str, channels: int) -> None:

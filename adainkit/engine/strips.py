@@ -69,6 +69,7 @@ class StripWork(ABC):
         self._grid, _ = executor.plan(picture, self.reach)
         self.tiles = self._plan(self.reach, executor.halo.encode)
         self._hidden: ColorStatistics | None = None  # what transparent pixels are taken for
+        self._clear = False  # whether there are any
 
     def result(
         self,
@@ -104,16 +105,22 @@ class StripWork(ABC):
             if self.progress is not None:
                 self.progress("stylize", 0, total)
             picture = self.source.window(*self._box(tile))
+            assert picture.alpha is not None  # as the source has it
             part = color_statistics(picture.rgb, picture.alpha)
+            self._clear = self._clear or bool((picture.alpha < 1).any())
             colors = part if colors is None else colors.merge(part)
         return colors
 
     def _shown(self, picture: Picture) -> Tensor:
         return shown(picture, self._hidden)
 
+    def _where(self) -> Bands:
+        """Where colors are measured."""
+        return self.finish.bands(self.source.height, self.source.width, self.covers, True if self._clear else None)
+
     def _measured(self, output: Tensor, own: Picture, part: Box) -> list[Measured]:
         """The colors of a part of the result, where it lies in the bands that are measured; none where it does not."""
-        bands = self.finish.bands(self.source.height, self.source.width, self.covers, self.source.like.alpha)
+        bands = self._where()
         rows, columns = _within(bands[0], *part[:2]), _within(bands[1], *part[2:])
         if not rows or not columns:
             return []
@@ -157,15 +164,15 @@ class TiledStrips(StripWork):
         self._pass, self._passes, self._done, self._cost, self._more = 0, 2, 0, 3, 0
 
     def _rows(self, styles: Sequence[Style], statistics: Sequence[Moments] | None) -> Iterator[np.ndarray[Any, Any]]:
-        bands = self.finish.bands(self.source.height, self.source.width, self.covers, self.source.like.alpha)
-        measured = []
-        if self.finish.matches and self.held is None:
-            some = [tile.seeing(self.reach, self._grid) for tile in _crossed(bands, self.stride)]
+        measured, measures = list[Tile](), self.finish.matches and self.held is None
+        self._cost = 2 + (statistics is None)
+        self._more = 2 * sum(tile.cells for tile in self.tiles) if measures else 0  # at most
+        self._hidden = self._visible_colors(self._total)  # which also tells whether anything is transparent
+        if measures:
+            some = [tile.seeing(self.reach, self._grid) for tile in _crossed(self._where(), self.stride)]
             measured = some if len(some) > 1 else self.tiles
         self._passes = 1 + bool(measured) + (statistics is None)
-        self._cost = 2 + (statistics is None)
         self._more = 2 * sum(tile.cells for tile in measured)
-        self._hidden = self._visible_colors(self._total)
         by_region = self._statistics() if statistics is None else [statistics] * len(styles)
         alphas = self.controls.alphas(len(self.executor.model.config.levels))
         maps = [self.executor.modulate(s, [style], alphas) for s, style in zip(by_region, styles, strict=True)]

@@ -128,7 +128,8 @@ def _finished(output: Tensor, picture: Picture, covers: Tensor | None, finish: F
     output = finish.detail(output, content)
     maps = [] if held is None else finish.maps_of([held])
     if finish.matches and held is None:
-        bands = finish.bands(picture.height, picture.width, covers, picture.alpha)
+        clear = picture.alpha is not None and bool((picture.alpha < 1).any())
+        bands = finish.bands(picture.height, picture.width, covers, picture.alpha if clear else None)
         out, own = gathered(output, *bands), gathered(content, *bands)
         alpha = None if picture.alpha is None else gathered(picture.alpha, *bands)
         maps = finish.maps_of([finish.measure(out, own, covers, alpha)])

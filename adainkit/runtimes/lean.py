@@ -181,7 +181,8 @@ class LeanStylizer:
         maps = self._modulated(found, chosen, alphas)
         output = self._painted(features, maps, rgb.shape[2:], tile)
         palette = chosen.palette if self.config.palette else None
-        bands = [] if counts is not None else [measured_bands(side, self.config.stride) for side in rgb.shape[2:]]
+        some = cover is not None or (visible is not None and bool((visible < 1).any()))
+        bands = [] if some else [measured_bands(side, self.config.stride) for side in rgb.shape[2:]]
         output = _colored(output, rgb, controls, palette, counts, bands)
         if cover is not None:
             output = np.where(cover > 0, _between(picture.rgb, output, cover), picture.rgb)
