@@ -205,10 +205,8 @@ def palette_map(result: ColorStatistics, style: ColorStatistics, strength: float
     """The map that brings a result's colors to the style's palette, `strength` of the way: see `toward`, and for the
     rare colors that a style does not have `ChromaBound`. One that changes nothing where either has no weight."""
     matrix, offset = toward(result.mean, result.covariance, style.mean, style.covariance)
-    share, same = (
-        strength * ((result.weight > 0) & (style.weight > 0)).to(matrix.dtype),
-        torch.eye(3, dtype=matrix.dtype, device=matrix.device),
-    )
+    share = strength * ((result.weight > 0) & (style.weight > 0)).to(matrix.dtype)
+    same = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
     softer = same + share[:, None, None] * (matrix - same)
     return ColorMap(softer, share[:, None] * offset, ChromaBound.of(style, share))
 
