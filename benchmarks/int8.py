@@ -1,8 +1,8 @@
 """A trial of INT8: `python -m benchmarks int8`, convolutions quantized by ONNX Runtime's tools and run by OpenVINO.
 
-Only convolutions are: never maps, statistics, sums, the encoder's first and the decoder's last layer, nor the canvas.
-Each form is compared with float32 in the same run; `ONEDNN_MAX_CPU_ISA=AVX512_CORE_VNNI` holds all of them down to a
-processor that multiplies bytes and no bfloat16.
+Only convolutions are: never maps, statistics, sums, the encoder's first and the decoder's last layer, nor a canvas's or
+strokes'. Each form is compared with float32 in the same run; `ONEDNN_MAX_CPU_ISA=AVX512_CORE_VNNI` holds all of them
+down to a processor that multiplies bytes and no bfloat16.
 """
 
 from __future__ import annotations
@@ -98,11 +98,13 @@ def _inputs(
 
 def _left_out(graph: Any, half: str) -> list[str]:
     """Convolutions that stay as they are: the first of the encoder; of the decoder the last, those of its border, and
-    the canvases'."""
+    those of canvases and strokes."""
     sizes = {t.name: tuple(t.dims) for t in graph.graph.initializer}
     makers = {name: node.op_type for node in graph.graph.node for name in node.output}
+    led = {name for node in graph.graph.node if node.op_type == "Mul" for name in node.input}
     convs = [node for node in graph.graph.node if node.op_type == "Conv"]
-    odd = [n for n in convs if sizes[n.input[1]][2:] in ((1, 2), (2, 1)) or makers.get(n.input[0]) == "Gather"]
+    odd = [n for n in convs if sizes[n.input[1]][2:] in ((1, 2), (2, 1)) or makers.get(n.input[0]) in ("Gather", "Mul")]
+    odd += [n for n in convs if n.output[0] in led and sizes[n.input[1]][2:] == (1, 1)]
     return [n.name for n in (*odd, convs[0] if half == "encoder" else convs[-1])]
 
 

@@ -15,7 +15,7 @@ from test_runtimes import CONFIGS, ENGINES, model_of, picture
 from adainkit import AdaINKitError, AdaINModel, ModelError, Stylizer
 from adainkit.cli.entry import main
 from adainkit.net.head import StyleHead
-from adainkit.net.layers import Canvas
+from adainkit.net.layers import Canvas, Strokes
 from adainkit.runtimes import export, head
 from adainkit.runtimes.arrays import EPS
 from adainkit.store.weights import load_model
@@ -45,7 +45,7 @@ def test_the_example_in_the_readme_is_the_library(
         Image.fromarray(picture(*size, seed)).save(tmp_path / "out" / f"{name}.png")
     code = re.search(r"```python\n(.*?)```", (tmp_path / "out" / "README.md").read_text(), re.DOTALL)
     assert code is not None
-    assert len(code[1].splitlines()) <= 39  # a third of them are the palette
+    assert len(code[1].splitlines()) <= 42  # a third of them are the palette
     here = Path.cwd()
     os.chdir(tmp_path / "out")
     try:
@@ -96,7 +96,7 @@ def test_constants_are_those_of_the_network() -> None:
 
     assert (head.BOUND, head.MOST, EPS) == (StyleHead.BOUND, StyleHead.MOST, adain.EPS)
     assert (arrays.LUMA, arrays.RIDGE, arrays.LIVELY) == (color.LUMA, color._RIDGE, color._LIVELY)
-    assert (arrays.GAINS, arrays.OPPONENT) == (color.GAINS, color._OPPONENT)
+    assert (arrays.GAINS, arrays.VIVID, arrays.OPPONENT) == (color.GAINS, color.VIVID, color._OPPONENT)
     assert list(arrays.PALETTE) == list(PALETTE)
     assert arrays.FEW_CELLS == regions.FEW_CELLS
-    assert layers._PERIOD == Canvas.PERIOD
+    assert layers._PERIOD == Canvas.PERIOD == Strokes.PERIOD

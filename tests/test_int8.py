@@ -46,7 +46,7 @@ def test_convolutions_are_quantized_but_for_those_that_must_not_be(monkeypatch: 
     encoder, decoder = made
     # All but the first, whose weights see colors: those of res6, down8 and conv10.
     assert Counter(quantized(encoder).values()) == {(6, 6, 3, 3): 2, (8, 6, 3, 3): 1, (10, 8, 3, 3): 1}
-    # Those of mod10, conv8, mod6 and shuffle4, and the merges'; no canvas, nothing of the border, and not the last one.
+    # Those of mod10, conv8, mod6, shuffle4 and merges; none of canvas, strokes or border, and not the last one.
     kernels = {(6, 6, 3, 3): 2, (6, 8, 1, 1): 1, (8, 8, 3, 3): 1, (8, 10, 1, 1): 1, (10, 10, 3, 3): 2, (16, 6, 3, 3): 1}
     assert Counter(quantized(decoder).values()) == kernels
     off = abs(bytes_of.stylize(pictures[0], styles[0]) - exact.stylize(pictures[0], styles[0]))

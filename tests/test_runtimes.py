@@ -26,7 +26,7 @@ CONFIGS = [
     ModelConfig(
         "three",
         "unshuffle conv6 res6 tap down8 tap pool conv10 tap",
-        "canvas2 mod10 merge conv8 merge canvas3 mod6 shuffle4 rgb",
+        "canvas2 mod10 merge conv8 merge canvas3 mod6 strokes2 shuffle4 rgb",
         16,
         8,
     ),

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from adainkit.errors import ModelError
 from adainkit.net.adain import AffineMap, moments
 from adainkit.net.config import VGG19, Level, ModelConfig
-from adainkit.net.layers import Canvas, Modulated
+from adainkit.net.layers import Canvas, Modulated, Strokes
 from adainkit.net.model import AdaINModel
 from adainkit.style import Style
 from adainkit.stylizer import Stylizer
@@ -141,6 +141,44 @@ def test_a_canvas_lies_still_in_the_picture() -> None:
         torch.testing.assert_close(window, whole[:, :, 126:135, 60:68])
         torch.testing.assert_close(whole[:, :, :22], whole[:, :, Canvas.PERIOD :])
     assert whole.std() > 0.1
+
+
+def test_strokes_lie_still_and_go_where_they_are_led() -> None:
+    torch.manual_seed(0)
+    layer, ones = Strokes(4, 6), torch.ones(1, 4)
+    affine = AffineMap(ones * 0, ones, ones * 0)
+    x = torch.randn(1, 4, 150, 140)
+    with torch.no_grad():
+        whole = layer(x, affine, (0, 0))
+        window = layer(x[:, :, 126:135, 60:68], affine, (126, 60))
+        torch.testing.assert_close(window, whole[:, :, 126:135, 60:68])
+        led = torch.einsum("bkhw,khw->bkhw", layer.lead(x), layer.field.repeat(1, 2, 2)[:, :150, :140])
+        torch.testing.assert_close(whole, x + layer.mix(led))
+        torch.testing.assert_close(layer(x, AffineMap(ones * 0, ones * 0, ones * 0), (0, 0)), x)
+
+
+def test_the_field_of_strokes_is_drawn_out_in_its_directions() -> None:
+    field = Strokes.drawn(6)
+    torch.testing.assert_close(field.std((1, 2)), torch.ones(6), atol=1e-3, rtol=0)
+    torch.testing.assert_close(field.mean((1, 2)), torch.zeros(6), atol=1e-5, rtol=0)
+    for own, angle in zip(field, torch.arange(6) * torch.pi / 6, strict=True):
+        way = [(round(4 * float(a.sin())), round(4 * float(a.cos()))) for a in (angle, angle + torch.pi / 2)]
+        along, across = ((own * own.roll(step, (0, 1))).mean() for step in way)
+        assert along > 0.5 > 0.2 > abs(across), "cells of a stroke are alike, those beside it are not"
+
+
+def test_strokes_are_open_as_far_as_alpha_says() -> None:
+    torch.manual_seed(0)
+    config = ModelConfig("stroked", "unshuffle conv6 tap", "mod6 strokes3 shuffle4 rgb", code=4)
+    model = AdaINModel(config).eval()
+    x = torch.rand(1, 3, 32, 40)
+    c = [moments(f) for f in model.encode(x)]
+    tensors = model.style_tensors([], c)
+    for alpha in (0.0, 0.4, 1.0):
+        own = model.modulate(c, [tensors], [alpha])[-1]
+        torch.testing.assert_close(own.gain, torch.full_like(own.gain, alpha), msg="of a picture's own style, too")
+    other = model.modulate(c, [model.style_tensors([], [moments(f) for f in model.encode(x**3)])], [1.0])[-1]
+    assert (other.gain - 1).abs().max() > 1e-4, "a style may have more of them or less"
 
 
 def test_a_style_head_s_model_is_written_and_read(stylizer: Stylizer, tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def test_settings_are_checked_and_written_out_in_full(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(config.to_yaml())
     assert load_config(tmp_path / "config.yaml") == config
     packaged = sorted((Path(export.__file__).parent / "configs").glob("*.yaml"))
-    assert [path.stem for path in packaged] == ["classic", "few-shot", "first-look", "guide", "lite"]
+    assert [path.stem for path in packaged] == ["classic", "few-shot", "first-look", "guide", "lite", "strokes"]
     for path in packaged:
         text = path.read_text()
         assert all(f"\n{field.name}:" in text for field in dataclasses.fields(TrainConfig)), f"not whole: {path}"

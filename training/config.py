@@ -62,6 +62,11 @@ _RANGES = {
     "noise_share": (0, 1),
     "noise_sigma": (0, 255),
     "noise_shift": (0, 64),
+    "brush_radius": (1, 32),
+    "brush_passes": (0, 8),
+    "brush_reach": (0, 256),
+    "brush_strokes": (0, 1),
+    "brush_noise": (0, 255),
     "ripple_octaves": (1, 8),
     "ripple_smooth": (1e-6, _INF),
     "workers": (0, _INF),
@@ -157,6 +162,12 @@ class TrainConfig:
     noise_share: float = 0.25  # of every batch, at least one picture
     noise_sigma: float = 2.0  # of 255
     noise_shift: int = 0  # up to so many pixels
+    brush_weight: float = 0.0  # results as the model of init paints them, drawn with a brush: see `brush`
+    brush_radius: float = 4.0  # pixels
+    brush_passes: int = 2
+    brush_reach: int = 32  # pixels from which colors that it spilled are taken back; 0: they stay
+    brush_strokes: float = 0.016  # what strokes that follow forms add, a deviation; 0: none
+    brush_noise: float = 5.0  # of 255, at most, in half of the contents, and not in what is wanted of them
     palette_share: float = 0.0  # of every batch's results: they are brought to their styles' colors and judged then
     reconstruction_weight: float = 4.0
     reconstruction_share: float = 0.2  # of every batch: alpha 0, judged by reconstruction alone

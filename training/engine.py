@@ -59,7 +59,13 @@ class Engine:
     @property
     def _can_record(self) -> bool:
         c = self.config
-        return c.cuda_graphs and self.device.type == "cuda" and self._flagged and self.processes == 1
+        return (
+            c.cuda_graphs
+            and self.device.type == "cuda"
+            and self._flagged
+            and self.processes == 1
+            and not c.brush_weight
+        )
 
     def step(
         self, step: int, rate: float, inputs: Mapping[str, Tensor], render: Render, key: object, plain: int, turn: int

@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from adainkit.look.color import ColorStatistics, palette_map
 from adainkit.net.adain import moments
 from adainkit.net.config import ModelConfig
-from adainkit.net.layers import Canvas
+from adainkit.net.layers import Canvas, Strokes
 from adainkit.net.model import AdaINModel
 
+from .brush import painted, stroked
 from .config import TrainConfig
 from .criterion import Criterion, Levels
 from .looks import look_at
 from .loss_network import LossNetwork
-from .losses import color_moments, reconstruction_loss
+from .losses import color_moments, drawing_loss, reconstruction_loss
 
 __all__ = [
     "Objective",
@@ -65,8 +66,8 @@ def with_palette(result: Tensor, style: Tensor) -> Tensor:
 
 
 def draw_place(model: AdaINModel, device: torch.device) -> Tensor | None:
-    """A random place of the crops in a large picture, row and column `(2,)` in cells, for a decoder with a canvas;
-    None, and nothing is drawn, for one without."""
+    """A random place of the crops in a large picture, row and column `(2,)` in cells, for a decoder with a canvas or
+    strokes; None, and nothing is drawn, for one without."""
     return torch.randint(Canvas.PERIOD, (2,), device=device) if has_canvas(model.config) else None
 
 
@@ -84,6 +85,7 @@ class Objective(nn.Module):
     """The loss of one batch and its parts. The last `plain` samples are judged as reconstructions at alpha 0.
 
     `shared`: `teachers` is the model's own frozen encoder with one level, relu4_1, so that nothing is encoded twice.
+    `guide`: the model whose results, drawn with a brush, are wanted where `brush_weight` counts.
     """
 
     def __init__(
@@ -92,8 +94,10 @@ class Objective(nn.Module):
         model: AdaINModel,
         teachers: LossNetwork | Sequence[LossNetwork],
         shared: bool = False,
+        guide: AdaINModel | None = None,
     ) -> None:
         super().__init__()
+        self.guide = guide
         self.config, self.model, self.criterion, self.shared = config, model, Criterion(config, teachers), shared
 
     def forward(
@@ -105,8 +109,9 @@ class Objective(nn.Module):
         alpha = torch.ones(n, 1, device=content.device)
         alpha[styled:] = 0
         encode = self.criterion.teachers[0] if self.shared else self.model.encode
+        seen = self._noisy(content, styled) if self.guide is not None else content
         with torch.no_grad() if c.freeze_encoder else nullcontext():
-            of_content, of_style = encode_both(encode, content, style)
+            of_content, of_style = encode_both(encode, seen, style)
         levels = [(f[-1:] if self.shared else f) for f in (of_content, of_style)]
         place = draw_place(self.model, content.device)
         output = restyle(self.model, *levels, alpha, place)[..., : content.shape[2], : content.shape[3]]
@@ -123,10 +128,37 @@ class Objective(nn.Module):
                 parts["noise"] = self._noise(
                     content, style, [f[:styled] for f in levels[1]], output, looks, place, matched
                 )
+        if self.guide is not None:
+            parts["brush"] = drawing_loss(output, self._drawn(content, style, alpha, styled, place))
         if plain:
             parts["reconstruction"] = reconstruction_loss(output[styled:], content[styled:])
         total = torch.stack([getattr(c, f"{name}_weight") * value for name, value in parts.items()]).sum()
         return total, {name: value.detach() for name, value in parts.items()}
+
+    def _noisy(self, content: Tensor, styled: int) -> Tensor:
+        """Half of the first `styled` contents with noise, to the deviation of `brush_noise` at most."""
+        sigma = (
+            (2 * torch.rand(styled, 1, 1, 1, device=content.device) - 1).clamp_min(0) * self.config.brush_noise / 255
+        )
+        noisy = content[:styled] + sigma * torch.randn_like(content[:styled])
+        return torch.cat([noisy, content[styled:]])
+
+    @torch.no_grad()
+    def _drawn(self, content: Tensor, style: Tensor, alpha: Tensor, styled: int, place: Tensor | None) -> Tensor:
+        """What is wanted of each: the guide's result as a brush draws it, at alpha 0 the content."""
+        c, wanted = self.config, content.float().clone()
+        if styled == 0:
+            return wanted
+        results = stylize_batch(self.guide, content[:styled], style[:styled], alpha[:styled])  # type: ignore[arg-type]
+        with torch.autocast(content.device.type, enabled=False):
+            results = painted(results, content[:styled], c.brush_radius, c.brush_passes, c.brush_reach)
+            for step, layer in zip(self.model.config.decoding, self.model.decoder.layers, strict=True):
+                if isinstance(layer, Strokes) and c.brush_strokes and place is not None:
+                    cell = step.before.stride
+                    origin = place * (self.model.config.stride // cell)
+                    results = stroked(results, layer.field, (origin[0], origin[1]), c.brush_strokes, cell)
+        wanted[:styled] = results
+        return wanted
 
     def _noise(
         self,

@@ -8,6 +8,7 @@ curves.png and, with every checkpoint, model.safetensors. With `--minutes N` a r
 from __future__ import annotations
 
 import argparse
+import copy
 import dataclasses
 import hashlib
 import json
@@ -48,6 +49,7 @@ from .pace import Pace
 from .processes import Processes
 from .schedule import Schedule
 from .sheet import save_sheet
+from .strokes import with_strokes
 from .telling import Telling
 from .vgg import fill_encoder, read_vgg
 
@@ -110,6 +112,10 @@ class Trainer:
         torch.manual_seed(config.seed)
         begin = resolve(init or config.init) if init or config.init else None
         config, self.model = _build(config, begin, vgg)
+        guide = self._guide() if config.brush_weight else None
+        if config.brush_weight and config.brush_strokes:
+            self.model = with_strokes(self.model)
+            config = dataclasses.replace(config, decoder=self.model.config.decoder)
         if teacher is None and not (config.freeze_encoder and vgg):
             raise ConfigError("no loss network: give --teacher FILE, or --teacher torchvision to download VGG-19")
         sources = _as_list(vgg if teacher is None else teacher)
@@ -129,7 +135,7 @@ class Trainer:
         self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
         self.model = self.model.to(self.device, memory_format=self.memory_format).train()
         self.teachers = [t.to(self.device, memory_format=self.memory_format) for t in self.teachers]
-        self.objective: nn.Module = Objective(config, self.model, self.teachers, self._shares(teacher))
+        self.objective: nn.Module = Objective(config, self.model, self.teachers, self._shares(teacher), guide)
         if config.compile:
             self.objective = torch.compile(self.objective)  # type: ignore[assignment]
         if self.processes.count > 1:
@@ -262,7 +268,7 @@ class Trainer:
 
     def _step(self, feed: Feed) -> None:
         """One step, which waits for nothing."""
-        if self.config.noise_weight or has_canvas(self.model.config):
+        if self.config.noise_weight or self.config.brush_weight or has_canvas(self.model.config):
             # a step's noise, and its place on the canvas, are functions of seed and step, too
             torch.manual_seed(hash((self.config.seed, self.step)))
         looks = self._looks()
@@ -372,6 +378,10 @@ class Trainer:
                 log.warning("%s could not be read and was passed over", name)
         return path
 
+    def _guide(self) -> AdaINModel:
+        """The model as it is now, for ever: results are wanted as a brush draws its own."""
+        return copy.deepcopy(self.model).eval().requires_grad_(False).to(self.device)
+
     @cached_property
     def _manifests(self) -> dict[str, str]:
         sides = (("content", self.content), ("style", self.style))
@@ -408,7 +418,13 @@ class Trainer:
             teacher is None
             and len(self.model.config.levels) == 1
             and self.config.scales == (1,)
-            and not (self.config.look_shift or self.config.look_flip or self.config.noise_weight or self.config.deep)
+            and not (
+                self.config.look_shift
+                or self.config.look_flip
+                or self.config.noise_weight
+                or self.config.deep
+                or self.config.brush_weight
+            )
             and all(stage.crop % _SHARED_STRIDE == 0 for stage in self.config.stages)
         )
 
@@ -440,6 +456,8 @@ def _build(config: TrainConfig, init: Path | None, vgg: str | Path | None) -> tu
         model.metadata = {}
         config = dataclasses.replace(config, **dataclasses.asdict(model.config))
     else:
+        if config.brush_weight:
+            raise ConfigError("brush_weight: a model of random weights paints nothing to draw after; give --init")
         model = AdaINModel(_architecture(config))
     if vgg is not None:
         fill_encoder(model.encoder, read_vgg(vgg))

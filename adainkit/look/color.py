@@ -38,6 +38,9 @@ LUMA = (0.299, 0.587, 0.114)
 _RIDGE = (1 / 1020) ** 2
 GAINS = (1.6, 2.0, 2.0)
 """How many times as much a result's luma and its two chromas may vary when they are brought to a style's palette."""
+VIVID = (1.25, 1.4, 1.4)
+"""How many times as much as a style's luma and its two chromas a result's vary then, the mean of chroma included. Eyes
+choose that over the style's own strength, which smooth areas of a small result do not reach (EXPERIMENTS.md)."""
 _OPPONENT = (LUMA, (-LUMA[0], -LUMA[1], 1 - LUMA[2]), (1 - LUMA[0], -LUMA[1], -LUMA[2]))  # luma, B - Y, R - Y
 _BACK = ((1.0, 0.0, 1.0), (1.0, -LUMA[2] / LUMA[1], -LUMA[0] / LUMA[1]), (1.0, 1.0, 0.0))  # the way back
 _LIVELY = 2  # times its chroma that a brighter result may have: more makes the noise of shadows visible
@@ -90,7 +93,7 @@ class ColorMap:
 
 @dataclass(frozen=True, eq=False)
 class ChromaBound:
-    """How far colors may be from those of a style, of a batch, in float64 on the CPU.
+    """How far colors may be from those of a style, as vivid as `toward` makes them, of a batch, in float64 on the CPU.
 
     ``seen @ rgb + center``, `(B, 2, 3)` and `(B, 2)`, is what a color's chroma is beyond the style's regression of
     chroma on luma, in deviations of the style's own. What is longer than `sqrt(2)` there is drawn in, so that nothing
@@ -109,8 +112,9 @@ class ChromaBound:
     def of(cls, style: ColorStatistics, strength: Tensor) -> ChromaBound:
         """That of a style's colors."""
         turn, back, low = _factor(style.covariance)
+        low = _filled(turn, VIVID)[:, None] * low
         whiten = torch.linalg.solve_triangular(low, turn.expand_as(low), upper=False)[:, 1:]
-        center = -(whiten @ style.mean[:, :, None])[:, :, 0]
+        center = -(whiten @ _vivid(style.mean, turn, back)[:, :, None])[:, :, 0]
         return cls(whiten, center, (back @ low)[:, :, 1:], strength)
 
     def applied(self, x: Tensor) -> Tensor:
@@ -213,7 +217,7 @@ def palette_map(result: ColorStatistics, style: ColorStatistics, strength: float
 
 def toward(mean: Tensor, covariance: Tensor, other: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     """Matrix `(B, 3, 3)` and offset `(B, 3)` of the affine map from RGB of a `mean` `(B, 3)` and `covariance`
-    `(B, 3, 3)` to the mean `other` and the covariance `wanted`; any device, differentiable.
+    `(B, 3, 3)` to the mean `other` and the covariance `wanted`, made `VIVID`; any device, differentiable.
 
     In luma, B - Y and R - Y, in this order: what each of them is beyond its regression on those before it is scaled
     until it varies as the other's, and the other's regression put in the place of its own. So lights become as warm,
@@ -226,8 +230,13 @@ def toward(mean: Tensor, covariance: Tensor, other: Tensor, wanted: Tensor) -> t
     own, theirs = (low / spread[:, None] for low, spread in zip(lows, spreads, strict=True))
     gains = torch.minimum(spreads[1] / spreads[0], _filled(turn, GAINS))
     moved = torch.linalg.solve_triangular(own, theirs * gains[:, None], upper=False, left=False)
-    matrix = back @ moved @ turn
-    return matrix, other - (matrix @ mean[:, :, None])[:, :, 0]
+    matrix = back @ (_filled(turn, VIVID)[:, None] * moved) @ turn
+    return matrix, _vivid(other, turn, back) - (matrix @ mean[:, :, None])[:, :, 0]
+
+
+def _vivid(mean: Tensor, turn: Tensor, back: Tensor) -> Tensor:
+    """A style's mean color `(B, 3)`, as colorful as its vivid colors are, and as light as before."""
+    return mean @ (back @ (_filled(turn, (1, *VIVID[1:]))[:, None] * turn)).T
 
 
 def _factor(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:

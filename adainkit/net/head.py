@@ -21,8 +21,9 @@ class StyleHead(nn.Module):
     """Channel statistics become a code of `config.code` numbers, and the difference of two codes the decoder's maps.
 
     The maps are a function of `code(style) - code(content)` that is 0 at 0, times alpha: alpha 0, and a picture in its
-    own style, leave the decoder as it is. Only means and deviations go in: they are merged over tiles, weighed by masks
-    and blended between styles like those of AdaIN, and a style needs to hold nothing else.
+    own style, leave the decoder as it is; but strokes (`Word.lift`) are open as far as alpha says in every style. Only
+    means and deviations go in: they are merged over tiles, weighed by masks and blended between styles like those of
+    AdaIN, and a style needs to hold nothing else.
     """
 
     WIDTH = 512
@@ -49,7 +50,7 @@ class StyleHead(nn.Module):
             nn.SiLU(),
             nn.Linear(wide, config.code, bias=False),
         )
-        self._rests = [step.row.rest for step in config.mapped]
+        self._rests = [(step.row.rest, step.row.lift) for step in config.mapped]
         self._widths = [step.before.channels for step in config.mapped]
         self._levels = [config.level_of(step.before) for step in config.mapped]
         self._numbers = [2 * level.channels for level in config.levels]
@@ -85,9 +86,9 @@ class StyleHead(nn.Module):
         moved = self.MOST * torch.tanh(self.maps(self.code(wanted) - self.code(given)) / self.MOST)
         found = []
         parts = torch.split(moved, [2 * width for width in self._widths], 1)
-        for part, rest, level in zip(parts, self._rests, self._levels, strict=True):
+        for part, (rest, lift), level in zip(parts, self._rests, self._levels, strict=True):
             gain, shift = (alphas[level] * part).chunk(2, 1)
-            found.append(AffineMap(torch.zeros_like(gain), rest + gain, shift))
+            found.append(AffineMap(torch.zeros_like(gain), rest + alphas[level] * lift + gain, shift))
         return found
 
     def _follow(self, described: Tensor) -> None:

@@ -5,6 +5,7 @@ Padding is by reflection everywhere, so that an affine map of the input folds in
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -23,6 +24,7 @@ __all__ = [
     "Rgb",
     "Shuffle",
     "Smooth",
+    "Strokes",
     "Unshuffle",
     "Up",
     "no_autocast",
@@ -123,11 +125,55 @@ class Canvas(nn.Module):
         self.register_buffer("field", noise.half().float().to(self.conv.weight.device))
 
     def forward(self, x: Tensor, affine: AffineMap, origin: tuple[int | Tensor, int | Tensor]) -> Tensor:
-        rows, columns = (
-            (torch.arange(-1, n + 1, device=x.device) + first) % self.PERIOD
-            for first, n in zip(origin, x.shape[2:], strict=True)
-        )
-        marks = self.conv(self.field[:, rows][:, :, columns][None])
+        return _add(_modulated(self.conv(_seen(self.field, x, origin, 1)), affine), x)
+
+
+def _seen(field: Tensor, x: Tensor, origin: tuple[int | Tensor, int | Tensor], margin: int = 0) -> Tensor:
+    """What `x` sees, with a margin around it, of a field `(K, P, P)` that repeats in the picture: `(1, K, h, w)`."""
+    rows, columns = (
+        (torch.arange(-margin, n + margin, device=x.device) + first) % len(field[0])
+        for first, n in zip(origin, x.shape[2:], strict=True)
+    )
+    return field[:, rows][:, :, columns][None]
+
+
+class Strokes(nn.Module):
+    """`x + gain * mix(lead(x) * field) + shift`: brush strokes that follow forms. The field is noise that lies still in
+    the picture, `directions` channels, each drawn out in its own one (line integral convolution, Cabral & Leedom 1993,
+    for so many directions at once); `lead` says which of them counts where. See `Canvas` for `origin`."""
+
+    PERIOD = 128
+    LENGTH, WIDTH = 8.0, 0.55
+    """Cells from a stroke's middle to its ends, and the deviation of a Gaussian across it."""
+
+    def __init__(self, channels: int, directions: int) -> None:
+        super().__init__()
+        self.lead = nn.Conv2d(channels, directions, 1)
+        self.mix = nn.Conv2d(directions, channels, 1, bias=False)
+        with torch.no_grad():
+            self.mix.weight.mul_(0.1)  # a layer starts close to the identity
+        self.field: Tensor
+        self.register_buffer("field", self.drawn(directions).half().float().to(self.lead.weight.device))
+
+    @classmethod
+    def drawn(cls, directions: int) -> Tensor:
+        """`(directions, PERIOD, PERIOD)`, mean 0 and deviation 1, the first across, then clockwise."""
+        seeded = torch.Generator().manual_seed(directions)
+        noise = torch.fft.fft2(torch.randn(cls.PERIOD, cls.PERIOD, generator=seeded, dtype=torch.float64, device="cpu"))
+        cells = torch.fft.fftfreq(cls.PERIOD, 1 / cls.PERIOD, dtype=torch.float64, device="cpu")
+        fields = []
+        for angle in torch.arange(directions, dtype=torch.float64, device="cpu") * (math.pi / directions):
+            along = cells * angle.cos() + cells[:, None] * angle.sin()
+            across = cells[:, None] * angle.cos() - cells * angle.sin()
+            brush = (1 + torch.cos((along / cls.LENGTH).clamp(-1, 1) * math.pi)) * torch.exp(
+                -0.5 * (across / cls.WIDTH).square()
+            )
+            field = torch.fft.ifft2(noise * torch.fft.fft2(brush)).real
+            fields.append((field - field.mean()) / field.std())
+        return torch.stack(fields).float()
+
+    def forward(self, x: Tensor, affine: AffineMap, origin: tuple[int | Tensor, int | Tensor]) -> Tensor:
+        marks = self.mix(self.lead(x) * _seen(self.field, x, origin))
         return _add(_modulated(marks, affine), x)
 
 

@@ -16,6 +16,7 @@ its layer in `layers.py`). Checks, strides, halos and memory are derived from it
 | `shuffleN` | 3x3 convolution to 4N channels, ReLU, pixel shuffle to N channels, mean of 2x2 | 2 |
 | `modN` | `x + conv(relu(conv(x) * gain + shift))` at N channels, gains and shifts by the style | 1 |
 | `canvasK` | `x + gain * conv(field) + shift`, K channels of noise that lies still in the picture | 1 |
+| `strokesK` | `x + gain * mix(lead(x) * field) + shift`, K channels of noise, each drawn out in one direction | 1 |
 | `merge` | 1x1 convolution to the width of the next finer level, bilinear x2, plus that level's features | 2 |
 | `rgb` | 3x3 convolution to 3 channels, in float32 whatever the rest runs in; the last word | 1 |
 
@@ -80,6 +81,8 @@ class Word:
     picture, in cells in front of the layer. Decoders only."""
     rest: float = 1
     """The gain of its map at alpha 0, where the shift is 0."""
+    lift: float = 0
+    """What comes to that gain at alpha 1, before what a style asks for."""
 
 
 WORDS: dict[str, Word] = {
@@ -148,6 +151,16 @@ WORDS: dict[str, Word] = {
         decodes=True,
         needs=("map", "origin"),
         rest=0,
+    ),
+    "strokes": Word(
+        lambda before, after: _layers().Strokes(before, after),
+        numbered=True,
+        channels=lambda before, number: before,
+        holds=2,
+        decodes=True,
+        needs=("map", "origin"),
+        rest=0,
+        lift=1,
     ),
     "rgb": Word(lambda before, after: _layers().Rgb(before), _near(1), channels=lambda before, number: 3, decodes=True),
 }

@@ -63,6 +63,9 @@ def head_maps(
         width, alpha = word.before.channels, alphas[config.level_of(word.before)]
         for name in ("gain", "shift"):
             ends = (graph.constant([v]) for v in (start, start + width, 1))
-            part = graph.node("Mul", graph.node("Slice", moved, *ends), alpha)
+            part = graph.node("Slice", moved, *ends)
+            if name == "gain" and word.row.lift:
+                part = graph.node("Add", part, number(word.row.lift))
+            part = graph.node("Mul", part, alpha)
             yield name, graph.node("Add", part, number(word.row.rest)) if name == "gain" else part, width
             start += width

@@ -14,7 +14,7 @@ from .graph import Array, Graph
 __all__ = ["Layer", "Map", "build", "shuffle_then_rgb"]
 
 GRAY = np.float32(0.5)
-_PERIOD = 128  # cells after which a canvas repeats, `net.layers.Canvas.PERIOD`
+_PERIOD = 128  # cells after which a canvas and strokes repeat, as in `net.layers`
 
 
 @dataclass(frozen=True)
@@ -156,20 +156,34 @@ def _modulated(layer: Layer, x: str) -> str:
     return layer.node("Add", layer.conv(hidden, "second.conv", relu=False), x)
 
 
-def _canvas(layer: Layer, x: str) -> str:
+def _field(layer: Layer, x: str, margin: int) -> str:
+    """What `x` sees, with a margin around it, of its layer's field, which repeats in the picture."""
     graph = layer.graph
     field = graph.constant(layer.tensors["field"][None], layer.low)
     sides = layer.sides(x)
     for axis in (0, 1):
-        zero, one, two, period = (graph.constant(np.array(v)) for v in (0, 1, 2, _PERIOD))
+        zero, one, more, both, period = (graph.constant(np.array(v)) for v in (0, 1, margin, 2 * margin, _PERIOD))
         index = graph.constant(np.array(axis))
-        count = layer.node("Add", layer.node("Gather", sides, index), two)  # a cell more at both sides
+        count = layer.node("Add", layer.node("Gather", sides, index), both)
         first = layer.node("Mul", layer.node("Gather", layer.origin, index), graph.constant(np.array(layer.scale)))
-        first = layer.node("Sub", first, one)
+        first = layer.node("Sub", first, more)
         where = layer.node("Add", layer.node("Range", zero, count, one), first)
         field = layer.node("Gather", field, layer.node("Mod", where, period), axis=2 + axis)
-    marks = layer.node("Conv", field, layer.weight("conv.weight"))
+    return field
+
+
+def _canvas(layer: Layer, x: str) -> str:
+    marks = layer.node("Conv", _field(layer, x, 1), layer.weight("conv.weight"))
     return layer.narrow(layer.node("Add", layer.mapped(marks), layer.wide(x)))
+
+
+def _strokes(layer: Layer, x: str) -> str:
+    graph, wide = layer.graph, layer.wide(x)  # all of it: engines round what they join at other places
+    lead = layer.node("Conv", wide, *(graph.constant(layer.tensors[f"lead.{name}"]) for name in ("weight", "bias")))
+    led = layer.node("Mul", lead, layer.wide(_field(layer, x, 0)))
+    assert layer.map is not None
+    marks = layer.node("Conv", led, graph.constant(layer.tensors["mix.weight"]))
+    return layer.narrow(layer.node("Add", graph.mapped(marks, layer.map.gain, layer.map.shift), wide))
 
 
 def _rgb(layer: Layer, x: str) -> str:
@@ -187,6 +201,7 @@ _WORDS: dict[str, Callable[[Layer, str], str]] = {
     "shuffle": _shuffle,
     "mod": _modulated,
     "canvas": _canvas,
+    "strokes": _strokes,
     "merge": _merge,
     "rgb": _rgb,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..net.config import ModelConfig
 from ..net.demands import halo
-from .arrays import FREE, GAINS, MOST, OPPONENT, RIDGE
+from .arrays import FREE, GAINS, MOST, OPPONENT, RIDGE, VIVID
 from .coders import moves
 from .graph import OPSET
 from .tensorrt_engine import BATCH, SIDE
@@ -84,9 +84,12 @@ def colors(x):
     return mean[:, None, None], low / np.diag(low), np.diag(low)
 
 (mean, own, spread), (wanted, theirs, wider) = colors(picture), colors(style)
-moved = theirs * np.minimum(wider / spread, {gains}) @ np.linalg.inv(own)
+vivid = np.diag([{vivid}])
+moved = vivid @ theirs * np.minimum(wider / spread, {gains}) @ np.linalg.inv(own)
 picture = np.einsum("ij,bjhw->bihw", np.linalg.inv(TURN) @ moved @ TURN, picture - mean)
-low = theirs * wider
+low = vivid @ theirs * wider
+vivid[0, 0] = 1  # the mean stays as light as it is
+wanted = np.einsum("ij,jhw->ihw", np.linalg.inv(TURN) @ vivid @ TURN, wanted)
 far = np.einsum("ij,bjhw->bihw", np.linalg.solve(low, TURN)[1:], picture)
 less = 1 - 1 / np.sqrt(1 + np.maximum((far * far).sum(1, keepdims=True) - {free:g}, 0) / {most:g} ** 2)
 picture += wanted - np.einsum("ij,bjhw->bihw", np.linalg.solve(TURN, low)[:, 1:], far * less)"""
@@ -122,10 +125,11 @@ _ABOUT_PALETTE = """**The palette** is behind the graphs: a result of this model
 last, by the last lines of the example. An affine map gives its RGB the mean and covariance of the colors of the style's
 picture (`color_mean` and `color_covariance` of the library's style files; one without them has no palette). In luma,
 B - Y and R - Y, what each of them is beyond its regression on those before it varies {gains} times as much
-as before at most. Chroma that is further from what the style has at that luma than {free:.3g} of the style's deviations
-is drawn in, to less than {most:g}. At a strength s below 1 either step is s of it and 1 - s of nothing; the library's s
-is `color_strength` times the finest level's alpha. The library counts pixels as far as they are visible and painted;
-where all are, of a side beyond 256 pixels 16 bands of 16, evenly spread.
+as before at most; then luma is made to vary {light:g} times as much around its mean, and chroma is made {chroma:g}
+times what it is. Chroma that is further from what the style, made vivid so, has at that luma than {free:.3g} of its
+deviations is drawn in, to less than {most:g}. At a strength s below 1 either step is s of it and 1 - s of nothing; the
+library's s is `color_strength` times the finest level's alpha. The library counts pixels as far as they are visible
+and painted; where all are, of a side beyond 256 pixels 16 bands of 16, evenly spread.
 
 """
 
@@ -143,7 +147,11 @@ def readme(config: ModelConfig, kind: str, worst: float) -> str:
         load=_LOAD[kind],
         count=len(config.levels),
         origin=' | {"origin": np.zeros(2, np.int64)}' if origin else "",
-        palette=_PALETTE.format(turn=turn, ridge=RIDGE, gains=GAINS, free=FREE, most=MOST) if config.palette else "",
+        palette=_PALETTE.format(
+            turn=turn, ridge=RIDGE, gains=GAINS, vivid=", ".join(map(str, VIVID)), free=FREE, most=MOST
+        )
+        if config.palette
+        else "",
     )
     least, *_, most = map("{:g}".format, GAINS)
     return _TEXT.format(
@@ -153,7 +161,9 @@ def readme(config: ModelConfig, kind: str, worst: float) -> str:
         smallest=config.min_size,
         levels="\n".join(levels),
         takes_origin=takes,
-        palette=_ABOUT_PALETTE.format(gains=f"{least}, {most} and {most}", free=FREE**0.5, most=MOST)
+        palette=_ABOUT_PALETTE.format(
+            light=VIVID[0], chroma=VIVID[1], gains=f"{least}, {most} and {most}", free=FREE**0.5, most=MOST
+        )
         if config.palette
         else "",
         stride=config.stride,

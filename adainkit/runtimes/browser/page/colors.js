@@ -4,6 +4,7 @@ const LUMA = [0.299, 0.587, 0.114];
 const OPPONENT = [LUMA, [-LUMA[0], -LUMA[1], 1 - LUMA[2]], [1 - LUMA[0], -LUMA[1], -LUMA[2]]]; // luma, B - Y, R - Y
 const FROM_OPPONENT = [[1, 0, 1], [1, -LUMA[2] / LUMA[1], -LUMA[0] / LUMA[1]], [1, 1, 0]]; // and back
 const GAINS = [1.6, 2, 2];
+const VIVID = [1.25, 1.4, 1.4];
 const [FREE, MOST] = [2, 2.5];
 const RIDGE = (1 / 1020) ** 2;
 const LIVELY = 2;
@@ -56,10 +57,14 @@ export function bringToPalette(output, { width, height }, colors, { strength, we
   const [spread, wider] = lows.map((low) => low.map((row, k) => row[k]));
   const gains = spread.map((x, k) => Math.min(wider[k] / x, GAINS[k]));
   const moved = product(scaled(lows[1], gains.map((x, k) => x / wider[k])), inverse(scaled(lows[0], spread.map((x) => 1 / x))));
-  const whole = affine(product(product(FROM_OPPONENT, moved), OPPONENT), own.mean, colors.mean);
+  const vivid = (rows) => rows.map((row, k) => row.map((x) => x * VIVID[k]));
+  const [light, ...chroma] = OPPONENT.map((row) => applied([...row, 0], colors.mean));
+  const mean = FROM_OPPONENT.map((row) => applied([...row, 0], [light, chroma[0] * VIVID[1], chroma[1] * VIVID[2]]));
+  const whole = affine(product(product(FROM_OPPONENT, vivid(moved)), OPPONENT), own.mean, mean);
   const map = whole.map((row, k) => row.map((x, j) => strength * x + (j === k ? 1 - strength : 0)));
-  const seen = affine(product(inverse(lows[1]), OPPONENT), colors.mean, [0, 0, 0]).slice(1);
-  const back = product(FROM_OPPONENT, lows[1]).map((row) => row.slice(1));
+  const low = vivid(lows[1]);
+  const seen = affine(product(inverse(low), OPPONENT), mean, [0, 0, 0]).slice(1);
+  const back = product(FROM_OPPONENT, low).map((row) => row.slice(1));
   for (let i = 0; i < 3 * width * height; i += 3) {
     const rgb = [output[i], output[i + 1], output[i + 2]];
     const moved = map.map((row) => applied(row, rgb));

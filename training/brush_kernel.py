@@ -1,0 +1,143 @@
+"""The inner loops of `brush.brushed`, compiled by numba: one picture, row by row, on all cores."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+
+__all__ = ["filtered"]
+
+_F = np.float32
+_SECTORS = 8
+_HALF = _F(math.sqrt(0.5))
+SHARPNESS = _F(1000)
+"""A sector counts as `1 / (1 + (SHARPNESS * variance) ** 4)`, of RGB together: less from a deviation of 3 % on."""
+
+
+@numba.njit(fastmath=True, inline="always")
+def _positive(a: Any) -> Any:
+    return a if a > _F(0) else _F(0)
+
+
+@numba.njit(fastmath=True, error_model="numpy")
+def _add_row(red, green, blue, cosine, sine, along, across, dx, dy, near, steep, sums, width):  # type: ignore[no-untyped-def]
+    """Adds the pixels of a row, which lie `(dx, dy)` beside those of `sums`, to their sectors: weight, RGB, squares.
+
+    Written out, without a loop over the sectors, so that pixels side by side are computed at once.
+    """
+    for x in range(width):
+        u = (dx * cosine[x] + dy * sine[x]) * along[x]
+        v = (dy * cosine[x] - dx * sine[x]) * across[x]
+        far = u * u + v * v
+        fall = _F(1) - far * _F(0.5)
+        fall = fall * fall
+        fall = fall * fall
+        fall = fall * fall
+        share = fall if far <= _F(1) else _F(0)
+        r, g, b = red[x], green[x], blue[x]
+        square = r * r + g * g + b * b
+        up, right = near - steep * u * u, near - steep * v * v
+        z0, z2, z4, z6 = _positive(u + right), _positive(v + up), _positive(right - u), _positive(up - v)
+        p, q = _HALF * (u + v), _HALF * (v - u)
+        up, right = near - steep * p * p, near - steep * q * q
+        z1, z3, z5, z7 = _positive(p + right), _positive(q + up), _positive(right - p), _positive(up - q)
+        z0, z1, z2, z3, z4, z5, z6, z7 = z0 * z0, z1 * z1, z2 * z2, z3 * z3, z4 * z4, z5 * z5, z6 * z6, z7 * z7
+        share = share / (z0 + z1 + z2 + z3 + z4 + z5 + z6 + z7 + _F(1e-9))
+        z0, z1, z2, z3 = z0 * share, z1 * share, z2 * share, z3 * share
+        z4, z5, z6, z7 = z4 * share, z5 * share, z6 * share, z7 * share
+        sums[0, x] += z0
+        sums[1, x] += z0 * r
+        sums[2, x] += z0 * g
+        sums[3, x] += z0 * b
+        sums[4, x] += z0 * square
+        sums[5, x] += z1
+        sums[6, x] += z1 * r
+        sums[7, x] += z1 * g
+        sums[8, x] += z1 * b
+        sums[9, x] += z1 * square
+        sums[10, x] += z2
+        sums[11, x] += z2 * r
+        sums[12, x] += z2 * g
+        sums[13, x] += z2 * b
+        sums[14, x] += z2 * square
+        sums[15, x] += z3
+        sums[16, x] += z3 * r
+        sums[17, x] += z3 * g
+        sums[18, x] += z3 * b
+        sums[19, x] += z3 * square
+        sums[20, x] += z4
+        sums[21, x] += z4 * r
+        sums[22, x] += z4 * g
+        sums[23, x] += z4 * b
+        sums[24, x] += z4 * square
+        sums[25, x] += z5
+        sums[26, x] += z5 * r
+        sums[27, x] += z5 * g
+        sums[28, x] += z5 * b
+        sums[29, x] += z5 * square
+        sums[30, x] += z6
+        sums[31, x] += z6 * r
+        sums[32, x] += z6 * g
+        sums[33, x] += z6 * b
+        sums[34, x] += z6 * square
+        sums[35, x] += z7
+        sums[36, x] += z7 * r
+        sums[37, x] += z7 * g
+        sums[38, x] += z7 * b
+        sums[39, x] += z7 * square
+
+
+@numba.njit(parallel=True, fastmath=True, error_model="numpy")
+def filtered(around, cosine, sine, drawn, margin, radius):  # type: ignore[no-untyped-def]
+    """`(3, H, W)` of `around` `(3, H + 2 * margin, W + 2 * margin)`; the others, `(H, W)`, are of `brush._outlines`."""
+    height, width = cosine.shape
+    result = np.empty((3, height, width), _F)
+    near = _F(2 / radius)  # how far a sector reaches over the point that it begins in
+    steep = _F((near + math.cos(math.pi / _SECTORS)) / math.sin(math.pi / _SECTORS) ** 2)
+    for y in numba.prange(height):
+        sums = np.zeros((5 * _SECTORS, width), _F)
+        along, across, longest = np.empty(width, _F), np.empty(width, _F), _F(1)
+        for x in range(width):
+            stretch = _F(1) + drawn[y, x]
+            along[x], across[x] = _F(1) / (_F(radius) * stretch), stretch / _F(radius)
+            longest = max(longest, stretch)
+        reach = min(math.ceil(radius * longest), margin)
+        for dy in range(-reach, reach + 1):
+            for dx in range(-reach, reach + 1):
+                if dx * dx + dy * dy <= (radius * longest) ** 2:
+                    line, first = y + margin + dy, margin + dx
+                    red, green, blue = around[:, line, first : first + width]
+                    _add_row(
+                        red,
+                        green,
+                        blue,
+                        cosine[y],
+                        sine[y],
+                        along,
+                        across,
+                        _F(dx),
+                        _F(dy),
+                        near,
+                        steep,
+                        sums,
+                        width,
+                    )
+        for x in range(width):
+            total = _F(0)
+            r, g, b = _F(0), _F(0), _F(0)
+            for sector in range(_SECTORS):
+                one = _F(1) / (sums[5 * sector, x] + _F(1e-9))
+                red, green, blue = (
+                    sums[5 * sector + 1, x] * one,
+                    sums[5 * sector + 2, x] * one,
+                    sums[5 * sector + 3, x] * one,
+                )
+                spread = _positive(sums[5 * sector + 4, x] * one - red * red - green * green - blue * blue)
+                edge = (SHARPNESS * spread) ** 2
+                weight = _F(1) / (_F(1) + edge * edge)
+                r, g, b, total = r + weight * red, g + weight * green, b + weight * blue, total + weight
+            result[0, y, x], result[1, y, x], result[2, y, x] = r / total, g / total, b / total
+    return result
