@@ -45,7 +45,7 @@ def test_the_example_in_the_readme_is_the_library(
         Image.fromarray(picture(*size, seed)).save(tmp_path / "out" / f"{name}.png")
     code = re.search(r"```python\n(.*?)```", (tmp_path / "out" / "README.md").read_text(), re.DOTALL)
     assert code is not None
-    assert len(code[1].splitlines()) <= 42  # a third of them are the palette
+    assert len(code[1].splitlines()) <= 50  # half of them are the palette
     here = Path.cwd()
     os.chdir(tmp_path / "out")
     try:
@@ -96,7 +96,8 @@ def test_constants_are_those_of_the_network() -> None:
 
     assert (head.BOUND, head.MOST, EPS) == (StyleHead.BOUND, StyleHead.MOST, adain.EPS)
     assert (arrays.LUMA, arrays.RIDGE, arrays.LIVELY) == (color.LUMA, color._RIDGE, color._LIVELY)
-    assert (arrays.GAINS, arrays.VIVID, arrays.OPPONENT) == (color.GAINS, color.VIVID, color._OPPONENT)
+    assert (arrays.GAINS, arrays.VIVID, arrays.ROOM) == (color.GAINS, color.VIVID, color._ROOM)
+    assert arrays.OPPONENT == color._OPPONENT
     assert list(arrays.PALETTE) == list(PALETTE)
     assert arrays.FEW_CELLS == regions.FEW_CELLS
     assert layers._PERIOD == Canvas.PERIOD == Strokes.PERIOD

@@ -12,7 +12,7 @@ from skimage import data
 
 import adainkit
 from adainkit import Stylizer
-from adainkit.look.color import GAINS
+from adainkit.look.color import GAINS, VIVID
 
 PRESETS = ("calanque", "engraving", "ember", "nebula", "woodcut", "stained-glass")
 Pixels = NDArray[np.uint8]
@@ -58,7 +58,7 @@ def test_no_line_lies_along_the_border(stylizer: Stylizer, preset: str, color: t
     for lines in (luma.mean(0), luma.mean(1)):
         middle = lines[16:-16]
         edges = np.array([lines[0], lines[1], lines[-2], lines[-1]])
-        assert np.abs(edges - middle.mean()).max() <= 3 * middle.std() + 3 * GAINS[0]
+        assert np.abs(edges - middle.mean()).max() <= 3 * middle.std() + 3 * GAINS[0] * VIVID[0]
 
 
 def test_noise_grows_little(stylizer: Stylizer, photographs: list[Pixels]) -> None:

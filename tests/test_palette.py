@@ -48,12 +48,25 @@ def blobs(height: int, width: int, seed: int, low: float = 0.0, high: float = 1.
     return low + (high - low) * wide
 
 
-def vivid(colors: ColorStatistics) -> ColorStatistics:
-    """A style's colors as results get them."""
+def vivid(colors: ColorStatistics, share: float | None = None) -> ColorStatistics:
+    """A style's colors as results get them: as much more vivid as leaves its channels room, by a search."""
+    if share is None:
+        shares = [k / 1000 for k in range(1001)]
+        return next((vivid(colors, k) for k in reversed(shares) if fits(colors, k)), colors)
+    factors = [1 + share * (factor - 1) for factor in VIVID]
     turn = torch.tensor(_OPPONENT, dtype=torch.float64)
-    whole = turn.inverse() @ torch.diag(torch.tensor(VIVID, dtype=torch.float64)) @ turn
-    chroma = turn.inverse() @ torch.diag(torch.tensor((1, *VIVID[1:]), dtype=torch.float64)) @ turn
-    return ColorStatistics(colors.weight, colors.mean @ chroma.T, whole @ colors.m2 @ whole.T)
+    whole, tint = (
+        turn.inverse() @ torch.diag(torch.tensor(f, dtype=torch.float64)) @ turn for f in (factors, (1, *factors[1:]))
+    )
+    return ColorStatistics(colors.weight, colors.mean @ tint.T, whole @ colors.m2 @ whole.T)
+
+
+def fits(colors: ColorStatistics, share: float) -> bool:
+    """Whether a share of it is no more than a straight line between none and all of it allows."""
+    extents = [
+        (c.mean[0] - 0.5).abs() + 1.5 * c.covariance[0].diagonal().sqrt() for c in (vivid(colors, 0), vivid(colors, 1))
+    ]
+    return share == 0 or bool((extents[0] + share * (extents[1] - extents[0]) <= 0.5 + 1e-9).all())
 
 
 def away(result: Tensor, colors: ColorStatistics) -> float:
@@ -80,11 +93,27 @@ def test_a_result_gets_the_mean_and_covariance_of_the_palette(one: int, other: i
     matrix, offset = toward(own.mean, own.covariance, wanted.mean, wanted.covariance)
     moved = torch.einsum("bij,bjhw->bihw", matrix, result.double()) + offset[:, :, None, None]
     found = color_statistics(moved)
-    torch.testing.assert_close(found.mean, vivid(wanted).mean, atol=1e-5, rtol=0)
-    gain = luma(moved).std() / luma(result).std() / VIVID[0]
-    assert gain <= GAINS[0] + 1e-3
-    if gain < GAINS[0] - 1e-3:  # no cap was met in luma: its deviation is the palette's
-        assert float(luma(moved).std()) == pytest.approx(VIVID[0] * float(luma(style).std()), rel=0.02)
+    torch.testing.assert_close(found.mean, vivid(wanted).mean, atol=1e-3, rtol=0)
+    bright = torch.tensor(_OPPONENT[0], dtype=torch.float64)
+    more = ((bright @ vivid(wanted).covariance @ bright) / (bright @ wanted.covariance @ bright)).sqrt()
+    gain = luma(moved).std() / luma(result).std() / more
+    assert gain <= GAINS[0] + 5e-3
+    if gain < GAINS[0] - 5e-3:  # no cap was met in luma: its deviation is the palette's
+        assert float(luma(moved).std()) == pytest.approx(float(more) * float(luma(style).std()), rel=0.02)
+
+
+def test_a_palette_is_made_vivid_as_far_as_there_is_room() -> None:
+    calm = color_statistics(0.5 + 0.3 * (blobs(40, 50, 2) - 0.5))
+    assert fits(calm, 1)
+    found = vivid(calm)
+    bright = torch.tensor(_OPPONENT, dtype=torch.float64)
+    ratios = ((bright @ found.covariance[0] @ bright.T) / (bright @ calm.covariance[0] @ bright.T)).diagonal().sqrt()
+    torch.testing.assert_close(ratios, torch.tensor([1.3, 1.45, 1.45], dtype=torch.float64))
+    torch.testing.assert_close(bright[0] @ found.mean[0], bright[0] @ calm.mean[0])
+    glaring = color_statistics((torch.rand(1, 3, 40, 50) > 0.5).float())
+    matrix, offset = toward(glaring.mean, glaring.covariance, glaring.mean, glaring.covariance)
+    torch.testing.assert_close(matrix, torch.eye(3, dtype=torch.float64)[None], atol=1e-6, rtol=0)
+    torch.testing.assert_close(offset, torch.zeros_like(offset), atol=1e-6, rtol=0)
 
 
 def test_without_a_cap_it_is_exact() -> None:
@@ -92,7 +121,7 @@ def test_without_a_cap_it_is_exact() -> None:
     found = replace(palette_map(color_statistics(result), color_statistics(style)), bound=None)
     moved = apply_map(result, found)
     torch.testing.assert_close(
-        color_statistics(moved).covariance, vivid(color_statistics(style)).covariance, atol=2e-5, rtol=0
+        color_statistics(moved).covariance, vivid(color_statistics(style)).covariance, atol=2e-4, rtol=0
     )
 
 
@@ -164,8 +193,8 @@ def test_results_come_to_their_styles_colors(lite: Stylizer, photos: dict[str, n
     assert len(paintings) > 2
     for painting in paintings:
         style = lite.encode_style(painting)
+        assert palette_of(style).weight > 0
         colors = vivid(palette_of(style))
-        assert colors is not None
         plain, half, full = (lite.stylize(content, style, color_strength=s) for s in (0, 0.5, 1))
         assert away(full, colors) < away(half, colors) < away(plain, colors)
         assert away(full, colors) < 0.6 * away(plain, colors)
@@ -192,8 +221,8 @@ def test_regions_and_pictures_of_a_batch_have_palettes_of_their_own(lite: Styliz
     left[:, :64] = 1
     found = lite.stylize(content, None, regions=[(left, styles[0]), (1 - left, styles[1])])
     for part, style in ((found[..., :64], styles[0]), (found[..., 64:], styles[1])):
+        assert palette_of(style).weight > 0
         colors = vivid(palette_of(style))
-        assert colors is not None
         torch.testing.assert_close(color_statistics(part).mean, colors.mean, atol=0.05, rtol=0)
     pair = torch.cat([content, content.flip(3)])
     together = lite.stylize_batch(list(pair), styles)
@@ -207,8 +236,8 @@ def test_a_mask_measures_what_it_covers(lite: Stylizer) -> None:
     left[:, :64] = 1
     found = lite.stylize(content, style, mask=left)
     assert torch.equal(found[..., 64:], content[..., 64:])
+    assert palette_of(style).weight > 0
     colors = vivid(palette_of(style))
-    assert colors is not None
     torch.testing.assert_close(color_statistics(found[..., :64]).mean, colors.mean, atol=0.03, rtol=0)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,9 @@ from torch import Tensor
 
 from adainkit.look.color import luma
 
-__all__ = ["brushed", "dehalo", "painted", "stroked"]
+from .config import ConfigError
+
+__all__ = ["brushed", "dehalo", "load_kernel", "painted", "stroked"]
 
 _MOST = 2
 """How many times as long as its radius a brush is along an outline."""
@@ -44,8 +47,8 @@ def painted(result: Tensor, content: Tensor, radius: float = 4.0, passes: int = 
 
 def dehalo(result: Tensor, content: Tensor, reach: int = 32, flat: float = 2e-3, step: int = 4) -> Tensor:
     """`result` `(B, 3, H, W)` with its luma, and with the chroma that is, around each pixel, an affine function of the
-    content's RGB: a guided filter (He, Sun & Tang 2013) of `reach` pixels on either side, on every `step`th pixel (He &
-    Sun 2015). What a network spills over an outline is no function of what lies there.
+    content's RGB; clamped to [0, 1]. A guided filter (He, Sun & Tang 2013) of `reach` pixels on either side, on every
+    `step`th pixel (He & Sun 2015). What a network spills over an outline is no function of what lies there.
 
     `flat`: variance of the content up to which it is taken for one color.
     """
@@ -95,14 +98,9 @@ def brushed(x: Tensor, radius: float = 4.0) -> Tensor:
     polynomial weights of Kyprianidis, Semmo, Kang & Doellner 2010.
 
     Computed on the CPU, whatever the device. `radius`: pixels of a brush where there is no outline; along one it is up
-    to twice as long, and half as wide. `ModuleNotFoundError` without numba.
+    to twice as long, and half as wide. Runs in as many threads as torch. `ConfigError` without numba.
     """
-    try:
-        from .brush_kernel import filtered
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            'brush_weight needs numba; run pip install "adainkit[train]"', name="numba"
-        ) from error
+    filtered = load_kernel()
     pictures = x.detach().float().cpu()
     cosine, sine, drawn = _outlines(pictures)
     margin = math.ceil(_MOST * radius)
@@ -114,6 +112,18 @@ def brushed(x: Tensor, radius: float = 4.0) -> Tensor:
         for a, c, s, d in zip(around, cosine, sine, drawn, strict=True)
     ]
     return torch.from_numpy(np.stack(done)).to(x.device)
+
+
+def load_kernel() -> Any:
+    """The filter of one picture, which is compiled when it is first called. `ConfigError` where numba cannot be had."""
+    try:
+        import numba
+
+        from .brush_kernel import filtered
+    except ImportError as error:
+        raise ConfigError(f'brush_passes needs numba ({error}); run pip install "adainkit[train]"') from error
+    numba.set_num_threads(max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)))
+    return filtered
 
 
 def _outlines(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -116,6 +116,8 @@ class Objective(nn.Module):
         place = draw_place(self.model, content.device)
         output = restyle(self.model, *levels, alpha, place)[..., : content.shape[2], : content.shape[3]]
         parts = {}
+        if self.guide is not None:
+            parts["brush"] = drawing_loss(output, self._drawn(content, style, alpha, styled, place))
         matched = round(c.palette_share * styled) if self.model.config.palette else 0
         if matched:
             painted = with_palette(output[:matched], style[:matched])
@@ -123,13 +125,11 @@ class Objective(nn.Module):
         if styled:
             known = ([f[:styled] for f in of_content], [f[:styled] for f in of_style]) if self.shared else None
             pictures = (x[:styled] for x in (output, content, style))
-            parts = self.criterion(*pictures, turn=turn, looks=looks, known=known)
+            parts |= self.criterion(*pictures, turn=turn, looks=looks, known=known)
             if c.noise_weight:
                 parts["noise"] = self._noise(
                     content, style, [f[:styled] for f in levels[1]], output, looks, place, matched
                 )
-        if self.guide is not None:
-            parts["brush"] = drawing_loss(output, self._drawn(content, style, alpha, styled, place))
         if plain:
             parts["reconstruction"] = reconstruction_loss(output[styled:], content[styled:])
         total = torch.stack([getattr(c, f"{name}_weight") * value for name, value in parts.items()]).sum()
@@ -143,6 +143,7 @@ class Objective(nn.Module):
         noisy = content[:styled] + sigma * torch.randn_like(content[:styled])
         return torch.cat([noisy, content[styled:]])
 
+    @torch.compiler.disable
     @torch.no_grad()
     def _drawn(self, content: Tensor, style: Tensor, alpha: Tensor, styled: int, place: Tensor | None) -> Tensor:
         """What is wanted of each: the guide's result as a brush draws it, at alpha 0 the content."""
@@ -157,7 +158,7 @@ class Objective(nn.Module):
                     cell = step.before.stride
                     origin = place * (self.model.config.stride // cell)
                     results = stroked(results, layer.field, (origin[0], origin[1]), c.brush_strokes, cell)
-        wanted[:styled] = results
+        wanted[:styled] = results.clamp(0, 1)
         return wanted
 
     def _noise(

@@ -10,7 +10,8 @@
 # of packages that the machine lacks; in data/large must be no picture related to one that is held out. Results go to
 # $OUT (default: out): log.txt, log.jsonl, config.yaml, model.safetensors, checks.txt, benchmarks.json, sheet.png,
 # curves.png; every two minutes and at the end.
-# CONFIG (default: lite) is the recipe, INIT a model file to begin with, EVERY the seconds between two copies,
+# CONFIG (default: lite) is the recipe (strokes needs wheels of numba and llvmlite, too: its filter runs on the CPU,
+# without CUDA graphs), INIT a model file to begin with, EVERY the seconds between two copies,
 # PROOF the seconds of the proof, TESTS more arguments of pytest, BENCH those of python -m benchmarks, which may take
 # BENCH_SECONDS on BENCH_DEVICE.
 set -eu

@@ -35,6 +35,8 @@ from .sheet import fit, save_sheet
 __all__ = ["descend", "main", "picture_figures"]
 
 log = logging.getLogger("adainkit.training")
+_OF_NETWORKS = ("brush_weight", "noise_weight", "reconstruction_weight")
+"""Losses that judge a network, not a picture by itself."""
 
 
 def descend(
@@ -86,6 +88,8 @@ def picture_figures(result: Tensor, content: Tensor) -> dict[str, float]:
 def _run(args: argparse.Namespace, config: TrainConfig) -> None:
     teachers = [LossNetwork(source, config.deep).to(args.device) for source in args.teacher]
     criterion = Criterion(config, teachers).requires_grad_(False)
+    if not any(v for k, v in vars(config).items() if k.endswith("_weight") and k not in _OF_NETWORKS):
+        raise ConfigError(f"{args.config}: its losses judge no picture by itself, so there is nothing to probe")
     columns: dict[str, list[Tensor]] = {"content": [], "style": [], "optimum": []}
     rows = []
     if len(args.content) != len(args.style):

@@ -32,11 +32,13 @@ from tqdm import tqdm
 from adainkit.errors import AdaINKitError
 from adainkit.net.config import LITE, ModelConfig
 from adainkit.net.devices import find_device
+from adainkit.net.layers import Canvas, Strokes
 from adainkit.net.model import AdaINModel
 from adainkit.net.words import WORDS, read_words
 from adainkit.store.weights import resolve
 
 from . import checkpoints, losses
+from .brush import load_kernel
 from .config import EXECUTION, ConfigError, TrainConfig, load_config, packaged_names
 from .data import Batch, Batches, find_pictures, manifest_hash, split
 from .engine import Engine
@@ -112,10 +114,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         begin = resolve(init or config.init) if init or config.init else None
         config, self.model = _build(config, begin, vgg)
-        guide = self._guide() if config.brush_weight else None
-        if config.brush_weight and config.brush_strokes:
-            self.model = with_strokes(self.model)
-            config = dataclasses.replace(config, decoder=self.model.config.decoder)
+        config, guide = self._guided(config) if config.brush_weight else (config, None)
         if teacher is None and not (config.freeze_encoder and vgg):
             raise ConfigError("no loss network: give --teacher FILE, or --teacher torchvision to download VGG-19")
         sources = _as_list(vgg if teacher is None else teacher)
@@ -134,6 +133,8 @@ class Trainer:
             raise ConfigError("minutes: a run by the clock is one of a single process")
         self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
         self.model = self.model.to(self.device, memory_format=self.memory_format).train()
+        if guide is not None and self.model.decoder.head is not None:
+            self.model.decoder.head.eval()  # what it standardizes by stays, too
         self.teachers = [t.to(self.device, memory_format=self.memory_format) for t in self.teachers]
         self.objective: nn.Module = Objective(config, self.model, self.teachers, self._shares(teacher), guide)
         if config.compile:
@@ -378,9 +379,21 @@ class Trainer:
                 log.warning("%s could not be read and was passed over", name)
         return path
 
-    def _guide(self) -> AdaINModel:
-        """The model as it is now, for ever: results are wanted as a brush draws its own."""
-        return copy.deepcopy(self.model).eval().requires_grad_(False).to(self.device)
+    def _guided(self, config: TrainConfig) -> tuple[TrainConfig, AdaINModel]:
+        """The model as it is now, for ever, as which a brush draws; and the settings of the one that learns it: with
+        strokes, if they are wanted, and with its style head as it is."""
+        if config.brush_passes:
+            load_kernel()  # what is missing is told at once
+        guide = copy.deepcopy(self.model).eval().requires_grad_(False)
+        for layer in guide.decoder.layers:  # marks that lie in a picture would be learned at another place
+            for marks in {Canvas: ("conv",), Strokes: ("mix",)}.get(type(layer), ()):
+                getattr(layer, marks).weight.data.zero_()
+        if config.brush_strokes:
+            self.model = with_strokes(self.model)
+        if self.model.decoder.head is not None:
+            self.model.decoder.head.requires_grad_(False)
+        kind = torch.channels_last if config.channels_last else torch.contiguous_format
+        return dataclasses.replace(config, decoder=self.model.config.decoder), guide.to(self.device, memory_format=kind)
 
     @cached_property
     def _manifests(self) -> dict[str, str]:
@@ -390,6 +403,7 @@ class Trainer:
     def _compare(self, path: Path, before: dict[str, Any], changes: list[str], step: int) -> None:
         """Go on under other settings only if that was asked for, and then keep what they were before."""
         now = json.loads(json.dumps(self.settings))
+        before = {**json.loads(json.dumps(dataclasses.asdict(TrainConfig()))), **before}  # settings that came since
         found = [
             "pictures or networks were others" if k == "sources" else f"{k} was {before.get(k)}"
             for k in now

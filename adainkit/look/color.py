@@ -37,10 +37,13 @@ LUMA = (0.299, 0.587, 0.114)
 # factor.
 _RIDGE = (1 / 1020) ** 2
 GAINS = (1.6, 2.0, 2.0)
-"""How many times as much a result's luma and its two chromas may vary when they are brought to a style's palette."""
-VIVID = (1.25, 1.4, 1.4)
-"""How many times as much as a style's luma and its two chromas a result's vary then, the mean of chroma included. Eyes
-choose that over the style's own strength, which smooth areas of a small result do not reach (EXPERIMENTS.md)."""
+"""How many times as much a result's luma and its two chromas may vary when they are brought to a style's palette,
+before that is made vivid."""
+VIVID = (1.3, 1.45, 1.45)
+"""How many times as much as a style's luma and its two chromas a result's vary at last, the mean of chroma included,
+where there is room for it. Eyes choose that over the style's own strength (EXPERIMENTS.md)."""
+_ROOM = 1.5
+"""So many deviations of each channel around its mean are within [0, 1] when a palette is made vivid."""
 _OPPONENT = (LUMA, (-LUMA[0], -LUMA[1], 1 - LUMA[2]), (1 - LUMA[0], -LUMA[1], -LUMA[2]))  # luma, B - Y, R - Y
 _BACK = ((1.0, 0.0, 1.0), (1.0, -LUMA[2] / LUMA[1], -LUMA[0] / LUMA[1]), (1.0, 1.0, 0.0))  # the way back
 _LIVELY = 2  # times its chroma that a brighter result may have: more makes the noise of shadows visible
@@ -112,9 +115,10 @@ class ChromaBound:
     def of(cls, style: ColorStatistics, strength: Tensor) -> ChromaBound:
         """That of a style's colors."""
         turn, back, low = _factor(style.covariance)
-        low = _filled(turn, VIVID)[:, None] * low
+        vivid, mean = _vivid(style.mean, style.covariance, turn, back)
+        low = vivid[:, :, None] * low
         whiten = torch.linalg.solve_triangular(low, turn.expand_as(low), upper=False)[:, 1:]
-        center = -(whiten @ _vivid(style.mean, turn, back)[:, :, None])[:, :, 0]
+        center = -(whiten @ mean[:, :, None])[:, :, 0]
         return cls(whiten, center, (back @ low)[:, :, 1:], strength)
 
     def applied(self, x: Tensor) -> Tensor:
@@ -217,7 +221,7 @@ def palette_map(result: ColorStatistics, style: ColorStatistics, strength: float
 
 def toward(mean: Tensor, covariance: Tensor, other: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     """Matrix `(B, 3, 3)` and offset `(B, 3)` of the affine map from RGB of a `mean` `(B, 3)` and `covariance`
-    `(B, 3, 3)` to the mean `other` and the covariance `wanted`, made `VIVID`; any device, differentiable.
+    `(B, 3, 3)` to the mean `other` and the covariance `wanted`, both made `VIVID`; any device, differentiable.
 
     In luma, B - Y and R - Y, in this order: what each of them is beyond its regression on those before it is scaled
     until it varies as the other's, and the other's regression put in the place of its own. So lights become as warm,
@@ -230,13 +234,23 @@ def toward(mean: Tensor, covariance: Tensor, other: Tensor, wanted: Tensor) -> t
     own, theirs = (low / spread[:, None] for low, spread in zip(lows, spreads, strict=True))
     gains = torch.minimum(spreads[1] / spreads[0], _filled(turn, GAINS))
     moved = torch.linalg.solve_triangular(own, theirs * gains[:, None], upper=False, left=False)
-    matrix = back @ (_filled(turn, VIVID)[:, None] * moved) @ turn
-    return matrix, _vivid(other, turn, back) - (matrix @ mean[:, :, None])[:, :, 0]
+    vivid, brought = _vivid(other, wanted, turn, back)
+    matrix = back @ (vivid[:, :, None] * moved) @ turn
+    return matrix, brought - (matrix @ mean[:, :, None])[:, :, 0]
 
 
-def _vivid(mean: Tensor, turn: Tensor, back: Tensor) -> Tensor:
-    """A style's mean color `(B, 3)`, as colorful as its vivid colors are, and as light as before."""
-    return mean @ (back @ (_filled(turn, (1, *VIVID[1:]))[:, None] * turn)).T
+def _vivid(mean: Tensor, covariance: Tensor, turn: Tensor, back: Tensor) -> tuple[Tensor, Tensor]:
+    """By what luma and chromas of a palette are multiplied, `(B, 3)`: `VIVID`, or as much of it as there is room for in
+    every channel (deviations are convex in that share). And its mean color `(B, 3)` then, as light as before."""
+    most = _filled(turn, VIVID)
+    whole, tint = (back @ (factors[:, None] * turn) for factors in (most, _filled(turn, (1, *VIVID[1:]))))
+    spread = whole @ covariance @ whole.T
+    now, then = (
+        (m - 0.5).abs() + _ROOM * c.diagonal(dim1=1, dim2=2).clamp_min(0).sqrt()
+        for m, c in ((mean, covariance), (mean @ tint.T, spread))
+    )
+    share = ((0.5 - now) / (then - now).clamp_min(1e-6)).clamp(0, 1).amin(1, keepdim=True)
+    return 1 + share * (most - 1), torch.lerp(mean, mean @ tint.T, share)
 
 
 def _factor(covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:

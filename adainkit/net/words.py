@@ -156,7 +156,7 @@ WORDS: dict[str, Word] = {
         lambda before, after: _layers().Strokes(before, after),
         numbered=True,
         channels=lambda before, number: before,
-        holds=2,
+        holds=3,
         decodes=True,
         needs=("map", "origin"),
         rest=0,

@@ -29,7 +29,7 @@ __all__ = [
 EPS = 1e-5  # of `net.adain`; a test holds all of these equal
 FEW_CELLS = 16  # of `look.regions`
 LUMA, RIDGE, LIVELY = (0.299, 0.587, 0.114), (1 / 1020) ** 2, 2  # of `look.color`, as the next two
-GAINS, VIVID = (1.6, 2.0, 2.0), (1.25, 1.4, 1.4)
+GAINS, VIVID, ROOM = (1.6, 2.0, 2.0), (1.3, 1.45, 1.45), 1.5
 FREE, MOST = 2.0, 2.5  # of its `ChromaBound`
 OPPONENT = (LUMA, (-LUMA[0], -LUMA[1], 1 - LUMA[2]), (1 - LUMA[0], -LUMA[1], -LUMA[2]))
 PALETTE = ("color_mean", "color_covariance")  # of `style`
@@ -175,9 +175,8 @@ def bring_to_palette(
     spreads = [np.diag(low) for low in lows]
     gains = np.minimum(spreads[1] / spreads[0], GAINS)
     moved = lows[1] / spreads[1] * gains @ np.linalg.inv(lows[0] / spreads[0])
-    vivid = np.array(VIVID)[:, None]
+    vivid, wanted = _vivid(palette[0], covariances[1], turn)
     matrix = np.linalg.solve(turn, vivid * moved @ turn)
-    wanted = np.linalg.solve(turn, np.array([1, *VIVID[1:]]) * (turn @ palette[0]))
     offset = wanted - matrix @ own.mean
     colors = _moved(result, np.eye(3) + strength * (matrix - np.eye(3)), strength * offset)
     low = vivid * lows[1]
@@ -186,6 +185,17 @@ def bring_to_palette(
     share = 1 / np.sqrt(1 + np.maximum((far * far).sum(1) - FREE, 0) / np.float32(MOST**2))
     colors += _moved(far * (np.float32(strength) * (share - 1))[:, None], back, np.zeros(3))
     return np.clip(colors, 0, 1, out=colors).reshape(result.shape)
+
+
+def _vivid(mean: Array, covariance: Array, turn: Array) -> tuple[Array, Array]:
+    """`look.color._vivid`: factors `(3, 1)`, and the mean color."""
+    whole, tint = (np.linalg.solve(turn, np.array(factors)[:, None] * turn) for factors in (VIVID, (1, *VIVID[1:])))
+    now, then = (
+        abs(m - 0.5) + ROOM * np.sqrt(np.maximum(np.diag(c), 0))
+        for m, c in ((mean, covariance), (tint @ mean, whole @ covariance @ whole.T))
+    )
+    share = np.clip((0.5 - now) / np.maximum(then - now, 1e-6), 0, 1).min()
+    return 1 + share * (np.array(VIVID)[:, None] - 1), mean + share * (tint @ mean - mean)
 
 
 def _joined(x: Array, axis: int, parts: Sequence[slice]) -> Array:

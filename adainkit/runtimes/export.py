@@ -18,7 +18,7 @@ from ..net.devices import find_device
 from ..net.model import AdaINModel
 from ..store.weights import cache_dir
 from . import coders
-from .arrays import EPS, FREE, GAINS, MOST, OPPONENT, RIDGE, VIVID
+from .arrays import EPS, FREE, GAINS, MOST, OPPONENT, RIDGE, ROOM, VIVID
 from .choice import find_runtime
 from .engines import Program, here, openvino_core
 from .exported import EXPORTS, FACTS, GRAPHS, README, may_export
@@ -138,7 +138,7 @@ def check(network: CompiledNetwork, maps: Program) -> float:
     return worst
 
 
-_PALETTE = {"turn": OPPONENT, "ridge": RIDGE, "gains": GAINS, "vivid": VIVID, "free": FREE, "most": MOST}
+_PALETTE = {"turn": OPPONENT, "ridge": RIDGE, "gains": GAINS, "vivid": VIVID, "room": ROOM, "free": FREE, "most": MOST}
 
 
 def facts_of(model: AdaINModel) -> dict[str, Any]:

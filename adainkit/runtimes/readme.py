@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..net.config import ModelConfig
 from ..net.demands import halo
-from .arrays import FREE, GAINS, MOST, OPPONENT, RIDGE, VIVID
+from .arrays import FREE, GAINS, MOST, OPPONENT, RIDGE, ROOM, VIVID
 from .coders import moves
 from .graph import OPSET
 from .tensorrt_engine import BATCH, SIDE
@@ -81,18 +81,24 @@ TURN = np.array([{turn}])  # from RGB to luma, B - Y and R - Y
 def colors(x):
     mean, covariance = x[0].mean((1, 2), np.float64), np.cov(x[0].reshape(3, -1), bias=True)
     low = np.linalg.cholesky(TURN @ covariance @ TURN.T + np.eye(3) * {ridge:.7g})
-    return mean[:, None, None], low / np.diag(low), np.diag(low)
+    return mean, covariance, low / np.diag(low), np.diag(low)
 
-(mean, own, spread), (wanted, theirs, wider) = colors(picture), colors(style)
-vivid = np.diag([{vivid}])
-moved = vivid @ theirs * np.minimum(wider / spread, {gains}) @ np.linalg.inv(own)
-picture = np.einsum("ij,bjhw->bihw", np.linalg.inv(TURN) @ moved @ TURN, picture - mean)
-low = vivid @ theirs * wider
-vivid[0, 0] = 1  # the mean stays as light as it is
-wanted = np.einsum("ij,jhw->ihw", np.linalg.inv(TURN) @ vivid @ TURN, wanted)
+def extent(mean, covariance):
+    return abs(mean - 0.5) + {room} * np.diag(covariance) ** 0.5
+
+(mean, _, own, spread), (wanted, covariance, theirs, wider) = colors(picture), colors(style)
+back, vivid = np.linalg.inv(TURN), np.array([{vivid}])
+whole, tint = (back @ np.diag(factors) @ TURN for factors in (vivid, [1, *vivid[1:]]))
+now, then = extent(wanted, covariance), extent(tint @ wanted, whole @ covariance @ whole.T)
+share = ((0.5 - now) / np.maximum(then - now, 1e-6)).clip(0, 1).min()
+theirs = np.diag(1 + share * (vivid - 1)) @ theirs
+moved = back @ theirs * np.minimum(wider / spread, {gains}) @ np.linalg.inv(own) @ TURN
+picture = np.einsum("ij,bjhw->bihw", moved, picture - mean[:, None, None])
+low = theirs * wider
 far = np.einsum("ij,bjhw->bihw", np.linalg.solve(low, TURN)[1:], picture)
 less = 1 - 1 / np.sqrt(1 + np.maximum((far * far).sum(1, keepdims=True) - {free:g}, 0) / {most:g} ** 2)
-picture += wanted - np.einsum("ij,bjhw->bihw", np.linalg.solve(TURN, low)[:, 1:], far * less)"""
+picture -= np.einsum("ij,bjhw->bihw", (back @ low)[:, 1:], far * less)
+picture += (wanted + share * (tint @ wanted - wanted))[:, None, None]"""
 
 _TEXT = """# {name}, as {kind}
 
@@ -125,11 +131,12 @@ _ABOUT_PALETTE = """**The palette** is behind the graphs: a result of this model
 last, by the last lines of the example. An affine map gives its RGB the mean and covariance of the colors of the style's
 picture (`color_mean` and `color_covariance` of the library's style files; one without them has no palette). In luma,
 B - Y and R - Y, what each of them is beyond its regression on those before it varies {gains} times as much
-as before at most; then luma is made to vary {light:g} times as much around its mean, and chroma is made {chroma:g}
-times what it is. Chroma that is further from what the style, made vivid so, has at that luma than {free:.3g} of its
-deviations is drawn in, to less than {most:g}. At a strength s below 1 either step is s of it and 1 - s of nothing; the
-library's s is `color_strength` times the finest level's alpha. The library counts pixels as far as they are visible
-and painted; where all are, of a side beyond 256 pixels 16 bands of 16, evenly spread.
+as before at most. The style's colors are made vivid before: luma varies {light:g} times as much around its mean and
+chroma is {chroma:g} times what it is, or as much of that as leaves {room:g} deviations of each channel within [0, 1].
+Chroma that is further from what the style, made vivid so, has at that luma than {free:.3g} of its deviations is drawn
+in, to less than {most:g}. At a strength s below 1 either step is s of it and 1 - s of nothing; the library's s is
+`color_strength` times the finest level's alpha. The library counts pixels as far as they are visible and painted;
+where all are, of a side beyond 256 pixels 16 bands of 16, evenly spread.
 
 """
 
@@ -148,7 +155,13 @@ def readme(config: ModelConfig, kind: str, worst: float) -> str:
         count=len(config.levels),
         origin=' | {"origin": np.zeros(2, np.int64)}' if origin else "",
         palette=_PALETTE.format(
-            turn=turn, ridge=RIDGE, gains=GAINS, vivid=", ".join(map(str, VIVID)), free=FREE, most=MOST
+            turn=turn,
+            ridge=RIDGE,
+            gains=GAINS,
+            vivid=", ".join(map(str, VIVID)),
+            room=ROOM,
+            free=FREE,
+            most=MOST,
         )
         if config.palette
         else "",
@@ -162,7 +175,12 @@ def readme(config: ModelConfig, kind: str, worst: float) -> str:
         levels="\n".join(levels),
         takes_origin=takes,
         palette=_ABOUT_PALETTE.format(
-            light=VIVID[0], chroma=VIVID[1], gains=f"{least}, {most} and {most}", free=FREE**0.5, most=MOST
+            light=VIVID[0],
+            chroma=VIVID[1],
+            room=ROOM,
+            gains=f"{least}, {most} and {most}",
+            free=FREE**0.5,
+            most=MOST,
         )
         if config.palette
         else "",

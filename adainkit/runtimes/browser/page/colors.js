@@ -4,7 +4,8 @@ const LUMA = [0.299, 0.587, 0.114];
 const OPPONENT = [LUMA, [-LUMA[0], -LUMA[1], 1 - LUMA[2]], [1 - LUMA[0], -LUMA[1], -LUMA[2]]]; // luma, B - Y, R - Y
 const FROM_OPPONENT = [[1, 0, 1], [1, -LUMA[2] / LUMA[1], -LUMA[0] / LUMA[1]], [1, 1, 0]]; // and back
 const GAINS = [1.6, 2, 2];
-const VIVID = [1.25, 1.4, 1.4];
+const VIVID = [1.3, 1.45, 1.45];
+const ROOM = 1.5;
 const [FREE, MOST] = [2, 2.5];
 const RIDGE = (1 / 1020) ** 2;
 const LIVELY = 2;
@@ -57,9 +58,8 @@ export function bringToPalette(output, { width, height }, colors, { strength, we
   const [spread, wider] = lows.map((low) => low.map((row, k) => row[k]));
   const gains = spread.map((x, k) => Math.min(wider[k] / x, GAINS[k]));
   const moved = product(scaled(lows[1], gains.map((x, k) => x / wider[k])), inverse(scaled(lows[0], spread.map((x) => 1 / x))));
-  const vivid = (rows) => rows.map((row, k) => row.map((x) => x * VIVID[k]));
-  const [light, ...chroma] = OPPONENT.map((row) => applied([...row, 0], colors.mean));
-  const mean = FROM_OPPONENT.map((row) => applied([...row, 0], [light, chroma[0] * VIVID[1], chroma[1] * VIVID[2]]));
+  const [factors, mean] = vividOf(Array.from(colors.mean), wanted);
+  const vivid = (rows) => rows.map((row, k) => row.map((x) => x * factors[k]));
   const whole = affine(product(product(FROM_OPPONENT, vivid(moved)), OPPONENT), own.mean, mean);
   const map = whole.map((row, k) => row.map((x, j) => strength * x + (j === k ? 1 - strength : 0)));
   const low = vivid(lows[1]);
@@ -73,6 +73,18 @@ export function bringToPalette(output, { width, height }, colors, { strength, we
     const less = strength * (1 / Math.sqrt(1 + beyond / MOST ** 2) - 1);
     for (let c = 0; c < 3; c += 1) output[i + c] = clamp(moved[c] + less * (back[c][0] * blue + back[c][1] * red), 0, 1);
   }
+}
+
+/** By what luma and chromas of a palette are multiplied, as far as there is room for it, and its mean color then. */
+function vividOf(mean, covariance) {
+  const [whole, tint] = [VIVID, [1, VIVID[1], VIVID[2]]].map((factors) =>
+    product(FROM_OPPONENT, OPPONENT.map((row, k) => row.map((x) => x * factors[k]))));
+  const tinted = tint.map((row) => applied([...row, 0], mean));
+  const spread = product(product(whole, covariance), transposed(whole));
+  const extent = (m, c) => m.map((x, k) => Math.abs(x - 0.5) + ROOM * Math.sqrt(Math.max(c[k][k], 0)));
+  const [now, then] = [extent(mean, covariance), extent(tinted, spread)];
+  const share = Math.min(...now.map((x, k) => clamp((0.5 - x) / Math.max(then[k] - x, 1e-6), 0, 1)));
+  return [VIVID.map((x) => 1 + share * (x - 1)), mean.map((x, k) => x + share * (tinted[k] - x))];
 }
 
 /** Sum of weights, mean and covariance of the colors `at(pixel, channel)` of a picture, or of what lies in `bands` of
