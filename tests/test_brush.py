@@ -14,16 +14,25 @@ from adainkit.look.color import luma
 from adainkit.net.config import ModelConfig
 from adainkit.net.layers import Strokes
 from adainkit.net.model import AdaINModel
-from training.brush import _led, _outlines, brushed, dehalo, painted, stroked
+from training.brush import _led, _outlines, brushed, dehalo, painted, sharpened, stroked
 from training.config import ConfigError, load_config
-from training.losses import drawing_loss
+from training.loss_network import LossNetwork
+from training.losses import drawing_loss, feature_difference
 from training.objective import Objective, restyle
 from training.strokes import with_strokes
 
 pytestmark = pytest.mark.usefixtures("no_curves")
 
 NONE = {name: 0.0 for name in vars(load_config(None, TINY)) if name.endswith("_weight")}
-BRUSH = {**NONE, "ripple_octaves": 1, "brush_weight": 1.0, "brush_radius": 2.0, "brush_reach": 8}
+BRUSH = {
+    **NONE,
+    "ripple_octaves": 1,
+    "brush_weight": 1.0,
+    "brush_radius": 2.0,
+    "brush_reach": 8,
+    "brush_sharpness": 0.0,
+    "brush_features": 0.0,
+}
 
 
 def naive(x: Tensor, radius: float) -> Tensor:
@@ -171,6 +180,20 @@ def test_strokes_are_wanted_where_the_layer_has_them() -> None:
     assert not torch.equal(wanted, plain)
 
 
+def test_edges_are_wanted_steeper_and_features_are_compared(teacher: Path) -> None:
+    edge = (torch.arange(24) >= 12).float().expand(1, 3, 20, 24) * 0.4 + 0.3
+    assert torch.equal(sharpened(edge, 0.0), edge)
+    steep = sharpened(edge, 0.5)
+    assert steep[0, 0, 5, 12] - steep[0, 0, 5, 11] > 1.2 * 0.4
+    torch.testing.assert_close(steep[..., :8], edge[..., :8])
+    network, x = LossNetwork(teacher), torch.rand(2, 3, 40, 40)
+    assert feature_difference(network(x), network(x)).item() == 0
+    far, near = (feature_difference(network(x + step * torch.rand_like(x)), network(x)) for step in (0.5, 0.1))
+    assert far > near > 0
+    ours, theirs = torch.full((1, 2, 3, 3), 1.5), torch.ones(1, 2, 3, 3)
+    assert feature_difference([ours], [theirs]).item() == pytest.approx(0.5)
+
+
 @pytest.fixture
 def begun(tmp_path: Path) -> Path:
     torch.manual_seed(0)
@@ -222,7 +245,7 @@ def test_a_run_that_grows_strokes_goes_on_and_is_written(
     begun.decoder.head.maps.weight.data.normal_(std=0.5)
     file = begun.save(tmp_path / "knowing.safetensors")
     settings = {**BRUSH, "init": str(file), "freeze_encoder": True, "palette_share": 0.5, "warmup_steps": 1}
-    settings |= {"stages": [{"steps": 4, "crop": 32, "batch": 4}], "reconstruction_share": 0.25}
+    settings |= {"stages": [{"steps": 4, "crop": 32, "batch": 4}], "reconstruction_share": 0.25, "brush_features": 0.1}
     whole = trainer(teacher, pictures, tmp_path / "whole", **settings)
     whole.run()
     first = trainer(teacher, pictures, tmp_path / "parts", **settings)

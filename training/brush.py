@@ -20,7 +20,7 @@ from adainkit.look.color import luma
 
 from .config import ConfigError
 
-__all__ = ["brushed", "dehalo", "load_kernel", "painted", "stroked"]
+__all__ = ["brushed", "dehalo", "load_kernel", "painted", "sharpened", "stroked"]
 
 _MOST = 2
 """How many times as long as its radius a brush is along an outline."""
@@ -167,6 +167,11 @@ def stroked(result: Tensor, field: Tensor, origin: Sequence[int | Tensor], amoun
     marks = (led * field[:, rows][:, :, columns]).sum(1, keepdim=True)
     full = F.interpolate(marks, scale_factor=cell, mode="bilinear", align_corners=False)
     return result + amount * full[:, :, : result.shape[2], : result.shape[3]]
+
+
+def sharpened(x: Tensor, amount: float) -> Tensor:
+    """`(B, 3, H, W)` with `amount` of what a Gaussian of one pixel takes off it; not clamped."""
+    return x + amount * (x - _blurred(x, 1.0)) if amount else x
 
 
 def _led(x: Tensor, directions: int, cell: int) -> Tensor:

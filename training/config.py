@@ -66,6 +66,8 @@ _RANGES = {
     "brush_passes": (0, 8),
     "brush_reach": (0, 256),
     "brush_strokes": (0, 1),
+    "brush_sharpness": (0, 4),
+    "brush_features": (0, _INF),
     "brush_noise": (0, 255),
     "ripple_octaves": (1, 8),
     "ripple_smooth": (1e-6, _INF),
@@ -166,7 +168,9 @@ class TrainConfig:
     brush_radius: float = 4.0  # pixels
     brush_passes: int = 2
     brush_reach: int = 32  # pixels from which colors that it spilled are taken back; 0: they stay
-    brush_strokes: float = 0.016  # what strokes that follow forms add, a deviation; 0: none
+    brush_strokes: float = 0.018  # what strokes that follow forms add, a deviation; 0: none
+    brush_sharpness: float = 0.4  # by which edges are wanted steeper: a regression makes them softer
+    brush_features: float = 0.15  # what differences of the loss networks' features count beside those of pixels
     brush_noise: float = 5.0  # of 255, at most, in half of the contents, and not in what is wanted of them
     palette_share: float = 0.0  # of every batch's results: they are brought to their styles' colors and judged then
     reconstruction_weight: float = 4.0

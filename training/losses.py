@@ -32,6 +32,7 @@ __all__ = [
     "covariance_loss",
     "drawing_loss",
     "excess_loss",
+    "feature_difference",
     "gram_loss",
     "gram_matrix",
     "grid_loss",
@@ -177,6 +178,12 @@ def drawing_loss(result: Tensor, wanted: Tensor) -> Tensor:
         total = total + sum(steps) / 2
         difference = F.avg_pool2d(difference, 2)
     return total
+
+
+def feature_difference(result: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
+    """Absolute differences of features over what those that are wanted are, the mean over the layers."""
+    pairs = [(a.float(), b.float()) for a, b in zip(result, wanted, strict=True)]
+    return torch.stack([(a - b).abs().mean() / b.abs().mean().clamp_min(1e-6) for a, b in pairs]).mean()
 
 
 def reconstruction_loss(result: Tensor, content: Tensor) -> Tensor:

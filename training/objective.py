@@ -14,12 +14,12 @@ from adainkit.net.config import ModelConfig
 from adainkit.net.layers import Canvas, Strokes
 from adainkit.net.model import AdaINModel
 
-from .brush import painted, stroked
+from .brush import painted, sharpened, stroked
 from .config import TrainConfig
 from .criterion import Criterion, Levels
 from .looks import look_at
 from .loss_network import LossNetwork
-from .losses import color_moments, drawing_loss, reconstruction_loss
+from .losses import color_moments, drawing_loss, feature_difference, reconstruction_loss
 
 __all__ = [
     "Objective",
@@ -117,7 +117,13 @@ class Objective(nn.Module):
         output = restyle(self.model, *levels, alpha, place)[..., : content.shape[2], : content.shape[3]]
         parts = {}
         if self.guide is not None:
-            parts["brush"] = drawing_loss(output, self._drawn(content, style, alpha, styled, place))
+            wanted = self._drawn(content, style, alpha, styled, place)
+            parts["brush"] = drawing_loss(output, wanted)
+            if c.brush_features:
+                teacher = self.criterion.teachers[turn % len(self.criterion.teachers)]
+                with torch.no_grad():
+                    seen_there = teacher(wanted)
+                parts["brush"] = parts["brush"] + c.brush_features * feature_difference(teacher(output), seen_there)
         matched = round(c.palette_share * styled) if self.model.config.palette else 0
         if matched:
             painted = with_palette(output[:matched], style[:matched])
@@ -158,6 +164,7 @@ class Objective(nn.Module):
                     cell = step.before.stride
                     origin = place * (self.model.config.stride // cell)
                     results = stroked(results, layer.field, (origin[0], origin[1]), c.brush_strokes, cell)
+            results = sharpened(results, c.brush_sharpness)
         wanted[:styled] = results.clamp(0, 1)
         return wanted
 
