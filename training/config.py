@@ -168,7 +168,7 @@ class TrainConfig:
     brush_radius: float = 4.0  # pixels
     brush_passes: int = 2
     brush_reach: int = 32  # pixels from which colors that it spilled are taken back; 0: they stay
-    brush_strokes: float = 0.018  # what strokes that follow forms add, a deviation; 0: none
+    brush_strokes: float = 0.008  # what strokes that follow forms add, a deviation; 0: none
     brush_sharpness: float = 0.4  # by which edges are wanted steeper: a regression makes them softer
     brush_features: float = 0.15  # what differences of the loss networks' features count beside those of pixels
     brush_noise: float = 5.0  # of 255, at most, in half of the contents, and not in what is wanted of them

@@ -198,7 +198,7 @@ VGG19 = ModelConfig(
 LITE = ModelConfig(
     "lite",
     "unshuffle conv32 res32 tap down64 res64 tap down128 res128 tap",
-    "mod128 mod128 merge mod64 merge mod32 shuffle8 rgb",
+    "mod128 mod128 merge mod64 merge mod32 strokes6 shuffle8 rgb",
     gain_cap=8.0,
     code=256,
     palette=True,
