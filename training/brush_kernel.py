@@ -22,6 +22,15 @@ def _positive(a: Any) -> Any:
     return a if a > _F(0) else _F(0)
 
 
+@numba.njit(fastmath=True, inline="always")
+def _add(sums, first, x, weight, red, green, blue):  # type: ignore[no-untyped-def]
+    sums[first, x] += weight
+    sums[first + 1, x] += weight * red
+    sums[first + 2, x] += weight * green
+    sums[first + 3, x] += weight * blue
+    sums[first + 4, x] += weight * (red * red + green * green + blue * blue)
+
+
 @numba.njit(fastmath=True, error_model="numpy")
 def _add_row(red, green, blue, cosine, sine, along, across, dx, dy, near, steep, sums, width):  # type: ignore[no-untyped-def]
     """Adds the pixels of a row, which lie `(dx, dy)` beside those of `sums`, to their sectors: weight, RGB, squares.
@@ -38,7 +47,6 @@ def _add_row(red, green, blue, cosine, sine, along, across, dx, dy, near, steep,
         fall = fall * fall
         share = fall if far <= _F(1) else _F(0)
         r, g, b = red[x], green[x], blue[x]
-        square = r * r + g * g + b * b
         up, right = near - steep * u * u, near - steep * v * v
         z0, z2, z4, z6 = _positive(u + right), _positive(v + up), _positive(right - u), _positive(up - v)
         p, q = _HALF * (u + v), _HALF * (v - u)
@@ -48,46 +56,28 @@ def _add_row(red, green, blue, cosine, sine, along, across, dx, dy, near, steep,
         share = share / (z0 + z1 + z2 + z3 + z4 + z5 + z6 + z7 + _F(1e-9))
         z0, z1, z2, z3 = z0 * share, z1 * share, z2 * share, z3 * share
         z4, z5, z6, z7 = z4 * share, z5 * share, z6 * share, z7 * share
-        sums[0, x] += z0
-        sums[1, x] += z0 * r
-        sums[2, x] += z0 * g
-        sums[3, x] += z0 * b
-        sums[4, x] += z0 * square
-        sums[5, x] += z1
-        sums[6, x] += z1 * r
-        sums[7, x] += z1 * g
-        sums[8, x] += z1 * b
-        sums[9, x] += z1 * square
-        sums[10, x] += z2
-        sums[11, x] += z2 * r
-        sums[12, x] += z2 * g
-        sums[13, x] += z2 * b
-        sums[14, x] += z2 * square
-        sums[15, x] += z3
-        sums[16, x] += z3 * r
-        sums[17, x] += z3 * g
-        sums[18, x] += z3 * b
-        sums[19, x] += z3 * square
-        sums[20, x] += z4
-        sums[21, x] += z4 * r
-        sums[22, x] += z4 * g
-        sums[23, x] += z4 * b
-        sums[24, x] += z4 * square
-        sums[25, x] += z5
-        sums[26, x] += z5 * r
-        sums[27, x] += z5 * g
-        sums[28, x] += z5 * b
-        sums[29, x] += z5 * square
-        sums[30, x] += z6
-        sums[31, x] += z6 * r
-        sums[32, x] += z6 * g
-        sums[33, x] += z6 * b
-        sums[34, x] += z6 * square
-        sums[35, x] += z7
-        sums[36, x] += z7 * r
-        sums[37, x] += z7 * g
-        sums[38, x] += z7 * b
-        sums[39, x] += z7 * square
+        _add(sums, 0, x, z0, r, g, b)
+        _add(sums, 5, x, z1, r, g, b)
+        _add(sums, 10, x, z2, r, g, b)
+        _add(sums, 15, x, z3, r, g, b)
+        _add(sums, 20, x, z4, r, g, b)
+        _add(sums, 25, x, z5, r, g, b)
+        _add(sums, 30, x, z6, r, g, b)
+        _add(sums, 35, x, z7, r, g, b)
+
+
+@numba.njit(fastmath=True, error_model="numpy")
+def _mixed(sums, x):  # type: ignore[no-untyped-def]
+    """The sectors' means, each by how flat it is."""
+    r, g, b, total = _F(0), _F(0), _F(0), _F(0)
+    for first in range(0, 5 * _SECTORS, 5):
+        one = _F(1) / (sums[first, x] + _F(1e-9))
+        red, green, blue = sums[first + 1, x] * one, sums[first + 2, x] * one, sums[first + 3, x] * one
+        spread = _positive(sums[first + 4, x] * one - red * red - green * green - blue * blue)
+        edge = (SHARPNESS * spread) ** 2
+        weight = _F(1) / (_F(1) + edge * edge)
+        r, g, b, total = r + weight * red, g + weight * green, b + weight * blue, total + weight
+    return r / total, g / total, b / total
 
 
 @numba.njit(parallel=True, fastmath=True, error_model="numpy")
@@ -126,18 +116,5 @@ def filtered(around, cosine, sine, drawn, margin, radius):  # type: ignore[no-un
                         width,
                     )
         for x in range(width):
-            total = _F(0)
-            r, g, b = _F(0), _F(0), _F(0)
-            for sector in range(_SECTORS):
-                one = _F(1) / (sums[5 * sector, x] + _F(1e-9))
-                red, green, blue = (
-                    sums[5 * sector + 1, x] * one,
-                    sums[5 * sector + 2, x] * one,
-                    sums[5 * sector + 3, x] * one,
-                )
-                spread = _positive(sums[5 * sector + 4, x] * one - red * red - green * green - blue * blue)
-                edge = (SHARPNESS * spread) ** 2
-                weight = _F(1) / (_F(1) + edge * edge)
-                r, g, b, total = r + weight * red, g + weight * green, b + weight * blue, total + weight
-            result[0, y, x], result[1, y, x], result[2, y, x] = r / total, g / total, b / total
+            result[0, y, x], result[1, y, x], result[2, y, x] = _mixed(sums, x)
     return result

@@ -132,10 +132,7 @@ class Trainer:
         if config.minutes and self.processes.count > 1:
             raise ConfigError("minutes: a run by the clock is one of a single process")
         self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
-        self.model = self.model.to(self.device, memory_format=self.memory_format).train()
-        if guide is not None and self.model.decoder.head is not None:
-            self.model.decoder.head.eval()  # what it standardizes by stays, too
-        self.teachers = [t.to(self.device, memory_format=self.memory_format) for t in self.teachers]
+        self._place(guide is not None)
         self.objective: nn.Module = Objective(config, self.model, self.teachers, self._shares(teacher), guide)
         if config.compile:
             self.objective = torch.compile(self.objective)  # type: ignore[assignment]
@@ -378,6 +375,13 @@ class Trainer:
             for name in sorted(self.broken):
                 log.warning("%s could not be read and was passed over", name)
         return path
+
+    def _place(self, guided: bool) -> None:
+        """Everything on the device, and the model in training; but its style head, where a guide says what is wanted."""
+        self.model = self.model.to(self.device, memory_format=self.memory_format).train()
+        if guided and self.model.decoder.head is not None:
+            self.model.decoder.head.eval()  # what it standardizes by stays, too
+        self.teachers = [t.to(self.device, memory_format=self.memory_format) for t in self.teachers]
 
     def _guided(self, config: TrainConfig) -> tuple[TrainConfig, AdaINModel]:
         """The model as it is now, for ever, as which a brush draws; and the settings of the one that learns it: with

@@ -178,12 +178,10 @@ def _canvas(layer: Layer, x: str) -> str:
 
 
 def _strokes(layer: Layer, x: str) -> str:
-    graph, wide = layer.graph, layer.wide(x)  # all of it: engines round what they join at other places
-    lead = layer.node("Conv", wide, *(graph.constant(layer.tensors[f"lead.{name}"]) for name in ("weight", "bias")))
-    led = layer.node("Mul", lead, layer.wide(_field(layer, x, 0)))
-    assert layer.map is not None
-    marks = layer.node("Conv", led, graph.constant(layer.tensors["mix.weight"]))
-    return layer.narrow(layer.node("Add", graph.mapped(marks, layer.map.gain, layer.map.shift), wide))
+    lead = layer.node("Conv", x, layer.weight("lead.weight"), layer.weight("lead.bias"))
+    led = layer.node("Mul", layer.wide(lead), layer.wide(_field(layer, x, 0)))
+    marks = layer.node("Conv", layer.narrow(led), layer.weight("mix.weight"))
+    return layer.narrow(layer.node("Add", layer.mapped(marks), layer.wide(x)))
 
 
 def _rgb(layer: Layer, x: str) -> str:
