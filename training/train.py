@@ -377,7 +377,7 @@ class Trainer:
         return path
 
     def _place(self, guided: bool) -> None:
-        """Everything on the device, and the model in training; but its style head, where a guide says what is wanted."""
+        """All on the device, and the model in training; but its style head, where a guide says what is wanted."""
         self.model = self.model.to(self.device, memory_format=self.memory_format).train()
         if guided and self.model.decoder.head is not None:
             self.model.decoder.head.eval()  # what it standardizes by stays, too
