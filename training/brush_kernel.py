@@ -35,17 +35,18 @@ def _add(sums, first, x, weight, red, green, blue):  # type: ignore[no-untyped-d
 def _add_row(red, green, blue, cosine, sine, along, across, dx, dy, near, steep, sums, width):  # type: ignore[no-untyped-def]
     """Adds the pixels of a row, which lie `(dx, dy)` beside those of `sums`, to their sectors: weight, RGB, squares.
 
-    Written out, without a loop over the sectors, so that pixels side by side are computed at once.
+    Written out, without a loop over the sectors, whose weights stay in registers so.
     """
     for x in range(width):
         u = (dx * cosine[x] + dy * sine[x]) * along[x]
         v = (dy * cosine[x] - dx * sine[x]) * across[x]
         far = u * u + v * v
+        if far > _F(1):  # three of four are: no brush is as long as the longest, and as wide
+            continue
         fall = _F(1) - far * _F(0.5)
         fall = fall * fall
         fall = fall * fall
         fall = fall * fall
-        share = fall if far <= _F(1) else _F(0)
         r, g, b = red[x], green[x], blue[x]
         up, right = near - steep * u * u, near - steep * v * v
         z0, z2, z4, z6 = _positive(u + right), _positive(v + up), _positive(right - u), _positive(up - v)
@@ -53,7 +54,7 @@ def _add_row(red, green, blue, cosine, sine, along, across, dx, dy, near, steep,
         up, right = near - steep * p * p, near - steep * q * q
         z1, z3, z5, z7 = _positive(p + right), _positive(q + up), _positive(right - p), _positive(up - q)
         z0, z1, z2, z3, z4, z5, z6, z7 = z0 * z0, z1 * z1, z2 * z2, z3 * z3, z4 * z4, z5 * z5, z6 * z6, z7 * z7
-        share = share / (z0 + z1 + z2 + z3 + z4 + z5 + z6 + z7 + _F(1e-9))
+        share = fall / (z0 + z1 + z2 + z3 + z4 + z5 + z6 + z7 + _F(1e-9))
         z0, z1, z2, z3 = z0 * share, z1 * share, z2 * share, z3 * share
         z4, z5, z6, z7 = z4 * share, z5 * share, z6 * share, z7 * share
         _add(sums, 0, x, z0, r, g, b)
