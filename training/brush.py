@@ -8,7 +8,6 @@ borders.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from adainkit.look.color import luma
+from adainkit.net.layers import field_seen
 
 from .config import ConfigError
 
@@ -153,18 +153,16 @@ def _blurred(x: Tensor, sigma: float) -> Tensor:
     return F.conv2d(F.pad(x, (0, 0, reach, reach), mode=mode), row.transpose(2, 3), groups=x.shape[1])
 
 
-def stroked(result: Tensor, field: Tensor, origin: Sequence[int | Tensor], amount: float, cell: int = 2) -> Tensor:
+def stroked(
+    result: Tensor, field: Tensor, origin: tuple[int | Tensor, int | Tensor], amount: float, cell: int = 2
+) -> Tensor:
     """`result` `(B, 3, H, W)` with strokes of `amount`, the deviation of what they add to each channel: a `Strokes`
     layer's `field` `(K, P, P)`, whose cells are `cell` pixels wide, each direction where outlines go that way.
 
     Where there are none, strokes go up to the right. `origin`: row and column of the first cell in the field.
     """
     led = _led(result.detach().float(), len(field), cell)
-    rows, columns = (
-        (torch.arange(n, device=field.device) + first) % field.shape[1]
-        for first, n in zip(origin, led.shape[2:], strict=True)
-    )
-    marks = (led * field[:, rows][:, :, columns]).sum(1, keepdim=True)
+    marks = (led * field_seen(field, led, origin)).sum(1, keepdim=True)
     full = F.interpolate(marks, scale_factor=cell, mode="bilinear", align_corners=False)
     return result + amount * full[:, :, : result.shape[2], : result.shape[3]]
 

@@ -28,16 +28,10 @@ def with_strokes(model: AdaINModel) -> AdaINModel:
         if name.startswith("decoder.layers."):
             parts[2] = str(int(parts[2]) + (int(parts[2]) >= at))
         state[".".join(parts)] = value
-    before = sum(2 * step.before.channels for step in made.config.mapped[: _mapped_before(made, at)])
+    before = sum(2 * step.before.channels for step in steps[:at] if "map" in step.row.needs)
     old = state["decoder.head.maps.weight"]
     own = torch.zeros(2 * steps[at].before.channels, old.shape[1])  # open as far as alpha says, in every style alike
     state["decoder.head.maps.weight"] = torch.cat([old[:before], own, old[before:]])
     made.load_state_dict(state)
-    for own_parameter, other in zip(made.encoder.parameters(), model.encoder.parameters(), strict=True):
-        own_parameter.requires_grad_(other.requires_grad)
+    made.encoder = model.encoder  # frozen, if it is
     return made
-
-
-def _mapped_before(model: AdaINModel, at: int) -> int:
-    """How many words with a map stand before the word `at`."""
-    return sum("map" in step.row.needs for step in model.config.decoding[:at])

@@ -114,6 +114,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         begin = resolve(init or config.init) if init or config.init else None
         config, self.model = _build(config, begin, vgg)
+        self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
         config, guide = self._guided(config) if config.brush_weight else (config, None)
         if teacher is None and not (config.freeze_encoder and vgg):
             raise ConfigError("no loss network: give --teacher FILE, or --teacher torchvision to download VGG-19")
@@ -131,7 +132,6 @@ class Trainer:
         self.config = config = config.resolve(len(self.content), self.processes.count)
         if config.minutes and self.processes.count > 1:
             raise ConfigError("minutes: a run by the clock is one of a single process")
-        self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
         self._place(guide is not None)
         self.objective: nn.Module = Objective(config, self.model, self.teachers, self._shares(teacher), guide)
         if config.compile:
@@ -390,14 +390,14 @@ class Trainer:
             load_kernel()  # what is missing is told at once
         guide = copy.deepcopy(self.model).eval().requires_grad_(False)
         for layer in guide.decoder.layers:  # marks that lie in a picture would be learned at another place
-            for marks in {Canvas: ("conv",), Strokes: ("mix",)}.get(type(layer), ()):
-                getattr(layer, marks).weight.data.zero_()
+            if isinstance(layer, (Canvas, Strokes)):
+                (layer.conv if isinstance(layer, Canvas) else layer.mix).weight.data.zero_()
         if config.brush_strokes:
             self.model = with_strokes(self.model)
         if self.model.decoder.head is not None:
             self.model.decoder.head.requires_grad_(False)
-        kind = torch.channels_last if config.channels_last else torch.contiguous_format
-        return dataclasses.replace(config, decoder=self.model.config.decoder), guide.to(self.device, memory_format=kind)
+        guide = guide.to(self.device, memory_format=self.memory_format)
+        return dataclasses.replace(config, decoder=self.model.config.decoder), guide
 
     @cached_property
     def _manifests(self) -> dict[str, str]:

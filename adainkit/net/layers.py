@@ -27,6 +27,7 @@ __all__ = [
     "Strokes",
     "Unshuffle",
     "Up",
+    "field_seen",
     "no_autocast",
 ]
 
@@ -125,10 +126,10 @@ class Canvas(nn.Module):
         self.register_buffer("field", noise.half().float().to(self.conv.weight.device))
 
     def forward(self, x: Tensor, affine: AffineMap, origin: tuple[int | Tensor, int | Tensor]) -> Tensor:
-        return _add(_modulated(self.conv(_seen(self.field, x, origin, 1)), affine), x)
+        return _add(_modulated(self.conv(field_seen(self.field, x, origin, 1)), affine), x)
 
 
-def _seen(field: Tensor, x: Tensor, origin: tuple[int | Tensor, int | Tensor], margin: int = 0) -> Tensor:
+def field_seen(field: Tensor, x: Tensor, origin: tuple[int | Tensor, int | Tensor], margin: int = 0) -> Tensor:
     """What `x` sees, with a margin around it, of a field `(K, P, P)` that repeats in the picture: `(1, K, h, w)`."""
     rows, columns = (
         (torch.arange(-margin, n + margin, device=x.device) + first) % len(field[0])
@@ -173,7 +174,7 @@ class Strokes(nn.Module):
         return torch.stack(fields).float()
 
     def forward(self, x: Tensor, affine: AffineMap, origin: tuple[int | Tensor, int | Tensor]) -> Tensor:
-        marks = self.mix(self.lead(x) * _seen(self.field, x, origin))
+        marks = self.mix(self.lead(x) * field_seen(self.field, x, origin))
         return _add(_modulated(marks, affine), x)
 
 
