@@ -21,6 +21,7 @@ from .batch.pipeline import END, Outcome, run_pipeline
 from .engine.content_statistics import ContentStatistics, check_binding
 from .engine.file_to_file import fits_whole, stream_file
 from .engine.film import check_film_size, stylize_film
+from .engine.finish import Finish
 from .engine.held import Samples, held_colors
 from .engine.memory import ordinary_tensors
 from .engine.two_pass import Executor, TileSize
@@ -675,7 +676,7 @@ class Stylizer:
             more = {"scale": controls.scale, "tile": tile, "max_pixels": max_pixels, "progress": progress}
             content = self.encode_content(content, **more)  # type: ignore[arg-type]
         covers = plan.covers(content.picture, max_pixels)
-        content = without_pixels(content, controls, covers)
+        content = without_pixels(content, Finish.of(controls, plan.styles, self.model.config), covers)
         return self._render(content, plan.styles, controls, covers, fixed, tile, progress), content.picture
 
     def _render(

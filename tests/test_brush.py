@@ -14,11 +14,11 @@ from adainkit.look.color import luma
 from adainkit.net.config import ModelConfig
 from adainkit.net.layers import Strokes
 from adainkit.net.model import AdaINModel
-from training.brush import _led, _outlines, brushed, dehalo, painted, sharpened, stroked
+from training.brush import _led, _outlines, brushed, dehalo, detailed, painted, sharpened, stroked
 from training.config import ConfigError, load_config
 from training.loss_network import LossNetwork
 from training.losses import drawing_loss, feature_difference
-from training.objective import Objective, restyle
+from training.objective import Objective, as_seen, restyle
 from training.strokes import with_strokes
 
 pytestmark = pytest.mark.usefixtures("no_curves")
@@ -93,6 +93,31 @@ def test_a_brush_flattens_areas_and_keeps_borders_crisp() -> None:
     assert jump.mean() > 0.45, "no blur over the border"
     flat = torch.full((1, 3, 12, 9), 0.4)
     torch.testing.assert_close(brushed(flat), flat)
+
+
+def test_fine_lines_are_wanted_and_grain_is_not() -> None:
+    content = torch.full((1, 3, 48, 48), 0.6)
+    grain = 0.02 * torch.randn(1, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    content[..., 22:25] = 0.2
+    fine = detailed(content + grain)
+    assert fine.shape == (1, 1, 48, 48)
+    assert fine[..., 8:-8, 23].mean() < -0.2, "a dark line, darker than what is around it"
+    assert fine[..., 8:-8, 4:10].std() < 0.5 * luma(grain)[..., 8:-8, 4:10].std()
+    result = torch.full_like(content, 0.5)
+    torch.testing.assert_close(
+        painted(result, content, passes=0, reach=0, detail=0.5), result + 0.5 * detailed(content).expand_as(result)
+    )
+
+
+def test_differences_count_as_they_are_seen() -> None:
+    style, wanted = (0.4 + 0.2 * torch.rand(n, 3, 20, 20) for n in (2, 3))
+    result = wanted + 0.01
+    seen, there = as_seen(result, wanted, torch.cat([style, style[:1]]), 2)
+    assert torch.equal(there[2], wanted[2]), "alpha 0 has no palette"
+    torch.testing.assert_close(there[:2].std((2, 3)), 1.4 * style.std((2, 3)), rtol=0.2, atol=0)
+    torch.testing.assert_close((seen - there)[2], torch.full((3, 20, 20), 0.01))
+    bright = luma(seen - there)[:2]
+    assert (bright > 0.0115).all(), "a palette is vivid, and so are the faults of what is brought to it"
 
 
 def test_spilled_colors_are_taken_back_and_luma_stays() -> None:

@@ -20,6 +20,7 @@ from torch import Tensor
 import adainkit
 from adainkit import preset_list, verb
 from adainkit import stylizer as stylizer_module
+from adainkit.engine.finish import Finish
 from adainkit.engine.whole import Content, without_pixels
 from adainkit.errors import AdaINKitError, Cancelled, ImageError, OutOfMemoryError, StyleError
 from adainkit.images import open_image, save_image
@@ -928,12 +929,14 @@ def test_mixed_precision_keeps_features_in_half_the_memory_and_tiles_change_noth
 
 def test_a_picture_s_floats_are_let_go_where_the_result_needs_none(stylizer: Stylizer) -> None:
     content = stylizer.encode_content(noise(20, 30))
-    slim = without_pixels(content, Controls(), None)
+    slim = without_pixels(content, Finish(Controls()), None)
     assert slim.picture.rgb.untyped_storage().nbytes() == 3 * 4
     assert slim.picture.rgb.shape == content.picture.rgb.shape
     for controls in (Controls(detail=0.1), Controls(preserve_color="luma"), Controls(preserve_color="match")):
-        assert without_pixels(content, controls, None) is content
-    assert without_pixels(content, Controls(), torch.ones(1, 1, 20, 30)) is content
+        assert without_pixels(content, Finish(controls), None) is content
+    palette = Finish.of(Controls(), [[stylizer.encode_style(noise(20, 30))]], stylizer.model.config)
+    assert without_pixels(content, palette, None) is content
+    assert without_pixels(content, Finish(Controls()), torch.ones(1, 1, 20, 30)) is content
 
 
 def test_moving_keeps_a_mixed_precision() -> None:

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-from adainkit.look.color import ColorStatistics, palette_map
+from adainkit.look.color import ColorMap, ColorStatistics, palette_map, toward
 from adainkit.net.adain import moments
 from adainkit.net.config import ModelConfig
 from adainkit.net.layers import Canvas, Strokes
@@ -23,6 +23,7 @@ from .losses import color_moments, drawing_loss, feature_difference, reconstruct
 
 __all__ = [
     "Objective",
+    "as_seen",
     "draw_place",
     "encode_both",
     "has_canvas",
@@ -57,12 +58,28 @@ def restyle(model: AdaINModel, features: Levels, styles: Levels, alpha: Tensor, 
     return model.decode(features, maps) if place is None else model.decode(features, maps, (place[0], place[1]))
 
 
-def with_palette(result: Tensor, style: Tensor) -> Tensor:
-    """Results `(B, 3, H, W)` with the palette of their styles, as the engine gives it to them; not clamped."""
-    one = torch.ones(len(result), device=result.device)
-    own, theirs = (ColorStatistics(one, *color_moments(x.float().clamp(0, 1))) for x in (result, style))
+def with_palette(result: Tensor, style: Tensor, content: Tensor) -> Tensor:
+    """Results `(B, 3, H, W)` with the palette of their styles, and their contents' local color, as the engine gives
+    them; not clamped."""
+    one, pictures = torch.ones(len(result), device=result.device), [x.float().clamp(0, 1) for x in (result, content)]
     with torch.autocast(result.device.type, enabled=False):
-        return palette_map(own, theirs).applied(result.float().clamp(0, 1).flatten(2)).view_as(result)
+        own, theirs, seen = (
+            ColorStatistics(one, *color_moments(x)) for x in (pictures[0], style.float().clamp(0, 1), pictures[1])
+        )
+        found = palette_map(own, theirs, content=seen)
+        return found.applied(*(x.flatten(2) for x in pictures)).view_as(result)
+
+
+def as_seen(result: Tensor, wanted: Tensor, style: Tensor, styled: int) -> tuple[Tensor, Tensor]:
+    """Both `(B, 3, H, W)`, the first `styled` by the affine map that brings what is wanted to the style's colors: what
+    differs then is what is seen to differ. Not clamped."""
+    of = (color_moments(x[:styled].float().clamp(0, 1)) for x in (wanted, style))
+    with torch.autocast(result.device.type, enabled=False):
+        found = ColorMap(*toward(*next(of), *next(of)))
+        return tuple(
+            torch.cat([found.applied(x[:styled].float().flatten(2)).view_as(x[:styled]), x[styled:].float()])
+            for x in (result, wanted)
+        )
 
 
 def draw_place(model: AdaINModel, device: torch.device) -> Tensor | None:
@@ -118,15 +135,16 @@ class Objective(nn.Module):
         parts = {}
         if self.guide is not None:
             wanted = self._drawn(content, style, alpha, styled, place)
-            parts["brush"] = drawing_loss(output, wanted)
+            result, wanted = as_seen(output, wanted, style, styled) if self.model.config.palette else (output, wanted)
+            parts["brush"] = drawing_loss(result, wanted)
             if c.brush_features:
                 teacher = self.criterion.teachers[turn % len(self.criterion.teachers)]
                 with torch.no_grad():
                     seen_there = teacher(wanted)
-                parts["brush"] = parts["brush"] + c.brush_features * feature_difference(teacher(output), seen_there)
+                parts["brush"] = parts["brush"] + c.brush_features * feature_difference(teacher(result), seen_there)
         matched = round(c.palette_share * styled) if self.model.config.palette else 0
         if matched:
-            painted = with_palette(output[:matched], style[:matched])
+            painted = with_palette(output[:matched], style[:matched], content[:matched])
             output = torch.cat([painted, output[matched:]])
         if styled:
             known = ([f[:styled] for f in of_content], [f[:styled] for f in of_style]) if self.shared else None
@@ -158,7 +176,7 @@ class Objective(nn.Module):
             return wanted
         results = stylize_batch(self.guide, content[:styled], style[:styled], alpha[:styled])  # type: ignore[arg-type]
         with torch.autocast(content.device.type, enabled=False):
-            results = painted(results, content[:styled], c.brush_radius, c.brush_passes, c.brush_reach)
+            results = painted(results, content[:styled], c.brush_radius, c.brush_passes, c.brush_reach, c.brush_detail)
             for step, layer in zip(self.model.config.decoding, self.model.decoder.layers, strict=True):
                 if isinstance(layer, Strokes) and c.brush_strokes and place is not None:
                     cell = step.before.stride
@@ -190,5 +208,5 @@ class Objective(nn.Module):
         other = restyle(self.model, features, [f[:count] for f in styles], alpha, place)
         other = other[..., : content.shape[2], : content.shape[3]]
         if matched := min(count, matched):
-            other = torch.cat([with_palette(other[:matched], paintings[:matched]), other[matched:]])
+            other = torch.cat([with_palette(other[:matched], paintings[:matched], pictures[:matched]), other[matched:]])
         return noise_gain(results, other, noise)

@@ -311,7 +311,8 @@ class Trainer:
             shots = [s.clamp(0, 1) for s in shots]
             if model.config.palette:
                 shots[:2] = [
-                    s.lerp(with_palette(s, style), a).clamp(0, 1) for s, a in zip(shots, (1.0, 0.5), strict=False)
+                    s.lerp(with_palette(s, style, content), a).clamp(0, 1)
+                    for s, a in zip(shots, (1.0, 0.5), strict=False)
                 ]
             seen, c, s = (self.teachers[0](x)[: len(LAYERS)] for x in (shots[0], content, style))
             figures = {

@@ -35,7 +35,8 @@ __all__ = ["Bands", "Finish", "Measured", "gathered", "shown"]
 Bands: TypeAlias = tuple[Sequence[slice], Sequence[slice]]
 """Of rows, and of columns."""
 Measured: TypeAlias = Sequence[ColorStatistics]
-"""The colors of a result, region by region; to be matched, of all of the result and of its content."""
+"""The colors of a result, region by region, and of its content; to be matched, of all of the result and of its
+content."""
 
 _STRIP = 1 << 18  # pixels that move their colors at once
 
@@ -89,12 +90,12 @@ class Finish:
     @property
     def needs_content(self) -> bool:
         """Whether `colors` looks at the content."""
-        return self.controls.color is not None
+        return self.controls.color is not None or bool(self.palettes)
 
     def bands(self, height: int, width: int, *weights: object) -> Bands:
         """Where `measure` looks. What masks or alpha, the `weights` that are not None, leave may be small, and the
         content's colors are matched as they are: everywhere."""
-        if self.needs_content or any(weight is not None for weight in weights):
+        if self.controls.color or any(weight is not None for weight in weights):
             return [slice(0, height)], [slice(0, width)]
         return measured_bands(height, self.stride), measured_bands(width, self.stride)
 
@@ -104,18 +105,19 @@ class Finish:
 
     def measure(self, output: Tensor, content: Tensor, covers: Tensor | None, alpha: Tensor | None) -> Measured:
         """The colors of a window, of what is covered and visible. `covers`: `(B or 1, R, h, w)` of the regions."""
-        if not self.palettes:
-            total = None if covers is None else total_cover(covers)
-            return [_colors(side, counting(total, alpha)) for side in (output, content)]
-        parts = [None] if covers is None else covers.chunk(covers.shape[1], 1)
-        return [_colors(output, counting(cover, alpha)) for cover in parts]
+        parts = [None] if covers is None else [total_cover(covers)]
+        own = _colors(content, counting(*parts, alpha))
+        if covers is not None and self.palettes:
+            parts = covers.chunk(covers.shape[1], 1)
+        return [*(_colors(output, counting(cover, alpha)) for cover in parts), own]
 
     def maps_of(self, parts: Sequence[Measured]) -> list[ColorMap]:
         """A map for each region, or one to the content's colors, from what was measured in parts."""
         found = [reduce(ColorStatistics.merge, sides) for sides in zip(*parts, strict=True)]
         if self.palettes:
+            *found, content = found
             strength = self.controls.palette_strength
-            return [palette_map(*pair, strength) for pair in zip(found, self.palettes, strict=True)]
+            return [palette_map(*pair, strength, content) for pair in zip(found, self.palettes, strict=True)]
         return [match_map(*found)]
 
     def colors(self, output: Tensor, content: Tensor, maps: Sequence[ColorMap], covers: Tensor | None) -> Tensor:
@@ -124,8 +126,8 @@ class Finish:
         if self.palettes:
             rows = max(1, _STRIP // output.shape[3])
             for top in range(0, output.shape[2], rows):
-                part = output[:, :, top : top + rows]
-                part.copy_(_mapped(part, maps, None if covers is None else covers[:, :, top : top + rows]))
+                part, own = (x[:, :, top : top + rows] for x in (output, content))
+                part.copy_(_mapped(part, own, maps, None if covers is None else covers[:, :, top : top + rows]))
             return output
         if not self.controls.color:
             return output
@@ -141,12 +143,12 @@ def _colors(x: Tensor, weight: Tensor | None) -> ColorStatistics:
     return color_statistics(x, None if weight is None else weight.expand(len(x), -1, -1, -1))
 
 
-def _mapped(output: Tensor, maps: Sequence[ColorMap], covers: Tensor | None) -> Tensor:
+def _mapped(output: Tensor, content: Tensor, maps: Sequence[ColorMap], covers: Tensor | None) -> Tensor:
     """Each pixel by the maps of the regions that it belongs to; where none covers it, it does not matter."""
     if covers is None or len(maps) == 1:
-        return apply_map(output, maps[0])
+        return apply_map(output, maps[0], content)
     shares = (covers / covers.sum(1, keepdim=True).clamp_min(torch.finfo(covers.dtype).tiny)).to(output.device)
     total = torch.zeros_like(output)
     for share, color_map in zip(shares.chunk(len(maps), 1), maps, strict=True):
-        total += share * apply_map(output, color_map)
+        total += share * apply_map(output, color_map, content)
     return total

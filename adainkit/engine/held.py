@@ -52,8 +52,8 @@ class Samples:
 def held_colors(
     executor: Executor, held: object, styles_of: Sequence[Sequence[Style]], controls: Controls
 ) -> Measured | None:
-    """The colors of the results of a film's samples, region by region as if each were everywhere, where results take
-    their styles' palettes. None where each picture is to be measured by itself."""
+    """The colors of the results of a film's samples, region by region as if each were everywhere, and of the samples,
+    where results take their styles' palettes. None where each picture is to be measured by itself."""
     finish = Finish.of(controls, styles_of, executor.model.config)
     if not isinstance(held, ContentStatistics) or not held.known or not finish.palettes:
         return None
@@ -61,13 +61,15 @@ def held_colors(
 
     def measured(statistics: ContentStatistics) -> Measured:
         moments = [Moments(*(v.to(executor.device) for v in (m.count, m.mean, m.m2))) for m in statistics]
-        found: list[list[ColorStatistics]] = [[] for _ in styles_of]
+        found: list[list[ColorStatistics]] = [[] for _ in (*styles_of, "content")]
         for sample in statistics.samples:
             rgb, alpha = sample[:, :3].float() / 255, sample[:, 3:].float() / 255 if sample.shape[1] > 3 else None
             features, _ = executor.encode(rgb)
-            for style, into in zip(styles_of, found, strict=True):
+            for style, into in zip(styles_of, found, strict=False):
                 output = paint(executor, features, moments, [style], alphas, rgb.shape[2:], steady=True).cpu()
-                into.append(Finish(controls, finish.palettes[:1]).measure(output, rgb, None, alpha)[0])
+                result, own = Finish(controls, finish.palettes[:1]).measure(output, rgb, None, alpha)
+                into.append(result)
+            found[-1].append(own)
         return [reduce(ColorStatistics.merge, parts) for parts in found]
 
     words = tuple(tuple(map(_words, styles)) for styles in styles_of)

@@ -81,10 +81,10 @@ def render(
         return _finished(output, replace(picture, rgb=original, alpha=alpha), there, finish, held)
 
 
-def without_pixels(content: Content, controls: Controls, covers: Tensor | None) -> Content:
+def without_pixels(content: Content, finish: Finish, covers: Tensor | None) -> Content:
     """The same for `render`, without the picture's floats, 12 bytes a pixel, where nothing of them is in the result."""
     picture = content.picture
-    if covers is not None or content.scale != 1 or controls.detail or controls.color:
+    if covers is not None or content.scale != 1 or finish.reach or finish.needs_content:
         return content
     one = picture.rgb[:, :, :1, :1].clone().expand(picture.rgb.shape)  # what is left of them is their shape and device
     return replace(content, picture=replace(picture, rgb=one))

@@ -17,6 +17,7 @@ __all__ = [
     "ChromaBound",
     "ColorMap",
     "ColorStatistics",
+    "LocalColor",
     "apply_map",
     "color_statistics",
     "keep_luma",
@@ -44,6 +45,9 @@ VIVID = (1.3, 1.45, 1.45)
 where there is room for it. Eyes choose that over the style's own strength (EXPERIMENTS.md)."""
 _ROOM = 1.5
 """So many deviations of each channel around its mean are within [0, 1] when a palette is made vivid."""
+LOCAL, COLORFUL, LOUDEST = 0.8, 0.06, 0.25
+"""How much of the content's local color a result keeps; from which deviation of chroma on a style has colors enough to
+take all of that; and the chroma that it never reaches. Eyes choose that over the style's colors alone."""
 _OPPONENT = (LUMA, (-LUMA[0], -LUMA[1], 1 - LUMA[2]), (1 - LUMA[0], -LUMA[1], -LUMA[2]))  # luma, B - Y, R - Y
 _BACK = ((1.0, 0.0, 1.0), (1.0, -LUMA[2] / LUMA[1], -LUMA[0] / LUMA[1]), (1.0, 1.0, 0.0))  # the way back
 _LIVELY = 2  # times its chroma that a brighter result may have: more makes the noise of shadows visible
@@ -86,12 +90,16 @@ class ColorMap:
     matrix: Tensor
     offset: Tensor
     bound: ChromaBound | None = None
+    local: LocalColor | None = None
 
-    def applied(self, x: Tensor) -> Tensor:
-        """Of colors `(B, 3, N)`, float32; not clamped, differentiable."""
+    def applied(self, x: Tensor, content: Tensor | None = None) -> Tensor:
+        """Of colors `(B, 3, N)`, float32; not clamped, differentiable. `content` `(B or 1, 3, N)`: the picture's own
+        ones, of which a map with `local` keeps some."""
         matrix, offset = (t.to(x.device, torch.float32) for t in (self.matrix, self.offset))
         moved = _affine(x, matrix, offset)
-        return moved if self.bound is None else self.bound.applied(moved)
+        if self.bound is not None:
+            moved = self.bound.applied(moved)
+        return moved if self.local is None or content is None else moved + self.local.of(content)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +138,40 @@ class ChromaBound:
         beyond = (torch.addcmul(blue.square(), red, red) - self.FREE).clamp_min(0)
         share = strength * ((1 + beyond / self.MOST**2).rsqrt() - 1)
         return x + _affine(far * share, back, torch.zeros_like(back[:, :, 0]))
+
+
+@dataclass(frozen=True, eq=False)
+class LocalColor:
+    """The hues by which things in a content differ, apart from light and shade: painters' local color. Of a batch, in
+    float64 on the CPU.
+
+    ``seen @ rgb + center``, `(B, 2, 3)` and `(B, 2)`, is what a color's chroma is beyond the content's regression of
+    chroma on luma, as much of it as counts; `back` `(3, 2)` leads from there to RGB of luma 0.
+    """
+
+    seen: Tensor
+    center: Tensor
+    back: Tensor
+
+    @classmethod
+    def kept(cls, content: ColorStatistics, style: ColorStatistics, strength: Tensor) -> LocalColor:
+        """What a result in a style keeps of a content's, `strength` `(B,)` of it: `LOCAL`, or less where the style has
+        hardly any colors beside those of light and shade."""
+        turn, back, low = _factor(content.covariance)
+        own = _factor(style.covariance)[2]
+        varied = (low[:, 1:, 0] / low[:, :1, 0])[:, :, None]  # the regression's slopes
+        seen = turn[1:] - varied * turn[:1]
+        colorful = (own[:, 1:, 1:].square().sum((1, 2)).sqrt() / COLORFUL).clamp(max=1)
+        seen = (LOCAL * strength * colorful)[:, None, None] * seen
+        return cls(seen, -(seen @ content.mean[:, :, None])[:, :, 0], back[:, 1:])
+
+    def of(self, content: Tensor) -> Tensor:
+        """What comes to colors where the content's are `(B or 1, 3, N)`, float32; differentiable."""
+        seen, center, back = (t.to(content.device, torch.float32) for t in (self.seen, self.center, self.back))
+        far = _affine(content, seen, center)
+        blue, red = far[:, :1], far[:, 1:]
+        share = (1 + torch.addcmul(blue.square(), red, red) / LOUDEST**2).rsqrt()
+        return _affine(far * share, back[None], torch.zeros_like(back[:, 0])[None])
 
 
 def color_statistics(x: Tensor, weight: Tensor | None = None) -> ColorStatistics:
@@ -209,14 +251,18 @@ def palette_of(style: Style) -> ColorStatistics:
     return ColorStatistics(torch.ones(1, dtype=torch.float64), mean, covariance)
 
 
-def palette_map(result: ColorStatistics, style: ColorStatistics, strength: float = 1.0) -> ColorMap:
-    """The map that brings a result's colors to the style's palette, `strength` of the way: see `toward`, and for the
-    rare colors that a style does not have `ChromaBound`. One that changes nothing where either has no weight."""
+def palette_map(
+    result: ColorStatistics, style: ColorStatistics, strength: float = 1.0, content: ColorStatistics | None = None
+) -> ColorMap:
+    """The map that brings a result's colors to the style's palette, `strength` of the way: see `toward`, for the rare
+    colors that a style does not have `ChromaBound`, and for what is kept of the content's colors, if these are given,
+    `LocalColor`. One that changes nothing where a result or a style has no weight."""
     matrix, offset = toward(result.mean, result.covariance, style.mean, style.covariance)
     share = strength * ((result.weight > 0) & (style.weight > 0)).to(matrix.dtype)
     same = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
     softer = same + share[:, None, None] * (matrix - same)
-    return ColorMap(softer, share[:, None] * offset, ChromaBound.of(style, share))
+    local = None if content is None else LocalColor.kept(content, style, share)
+    return ColorMap(softer, share[:, None] * offset, ChromaBound.of(style, share), local)
 
 
 def toward(mean: Tensor, covariance: Tensor, other: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
@@ -272,11 +318,13 @@ def _filled(like: Tensor, values: Sequence[float]) -> Tensor:
     return torch.stack([like.new_full((), value) for value in values])
 
 
-def apply_map(x: Tensor, color_map: ColorMap) -> Tensor:
-    """Map ``(B, 3, H, W)`` RGB and clamp it to [0, 1]; same shape, dtype and device back (computed in float32)."""
+def apply_map(x: Tensor, color_map: ColorMap, content: Tensor | None = None) -> Tensor:
+    """Map ``(B, 3, H, W)`` RGB and clamp it to [0, 1]; same shape, dtype and device back (computed in float32).
+    `content` ``(B or 1, 3, H, W)``: as in `ColorMap.applied`."""
     _check(x, "x")
     with no_autocast(x.device.type):
-        moved = color_map.applied(x.float().flatten(2))
+        own = None if content is None else content.to(x.device, torch.float32).flatten(2)
+        moved = color_map.applied(x.float().flatten(2), own)
     return moved.clamp_(0, 1).view(-1, *x.shape[1:]).to(x.dtype)
 
 

@@ -28,9 +28,10 @@ __all__ = [
 
 EPS = 1e-5  # of `net.adain`; a test holds all of these equal
 FEW_CELLS = 16  # of `look.regions`
-LUMA, RIDGE, LIVELY = (0.299, 0.587, 0.114), (1 / 1020) ** 2, 2  # of `look.color`, as the next two
+LUMA, RIDGE, LIVELY = (0.299, 0.587, 0.114), (1 / 1020) ** 2, 2  # of `look.color`, as the next ones
 GAINS, VIVID, ROOM = (1.6, 2.0, 2.0), (1.3, 1.45, 1.45), 1.5
 FREE, MOST = 2.0, 2.5  # of its `ChromaBound`
+LOCAL, COLORFUL, LOUDEST = 0.8, 0.06, 0.25
 OPPONENT = (LUMA, (-LUMA[0], -LUMA[1], 1 - LUMA[2]), (1 - LUMA[0], -LUMA[1], -LUMA[2]))
 PALETTE = ("color_mean", "color_covariance")  # of `style`
 _STRIP = 1 << 18  # pixels that are measured at once, in float64
@@ -160,14 +161,17 @@ def match_color(result: Array, content: Array, weight: Array | None) -> Array:
 
 def bring_to_palette(
     result: Array,
+    content: Array,
     palette: Sequence[Array],
     strength: float,
     weight: Array | None,
     bands: Sequence[Sequence[slice]],
 ) -> Array:
-    """The result brought to a style's colors, a mean and a covariance: `look.color.palette_map`. Its own ones are
-    measured in `bands`, each pixel as far as `weight` says."""
-    own, turn = Colors.of(result, weight, bands), np.array(OPPONENT)
+    """The result brought to a style's colors, a mean and a covariance, with the content's local color:
+    `look.color.palette_map`. Its own ones, and those of the content, are measured in `bands`, each pixel as far as
+    `weight` says."""
+    own, theirs = (Colors.of(x, weight, bands) for x in (result, content))
+    turn = np.array(OPPONENT)
     if not own.weight:
         return result
     covariances = (own.covariance, palette[1].astype(np.float64))
@@ -184,7 +188,17 @@ def bring_to_palette(
     far = _moved(colors, seen, -seen @ wanted)
     share = 1 / np.sqrt(1 + np.maximum((far * far).sum(1) - FREE, 0) / np.float32(MOST**2))
     colors += _moved(far * (np.float32(strength) * (share - 1))[:, None], back, np.zeros(3))
+    colors += _local(content, theirs, strength * min(1.0, np.linalg.norm(lows[1][1:, 1:]) / COLORFUL), turn)
     return np.clip(colors, 0, 1, out=colors).reshape(result.shape)
+
+
+def _local(content: Array, colors: Colors, strength: float, turn: Array) -> Array:
+    """What `LOCAL` times `strength` of the content's local color adds, `(1, 3, pixels)`: `look.color.LocalColor`."""
+    low = np.linalg.cholesky(turn @ colors.covariance @ turn.T + RIDGE * np.eye(3))
+    seen = LOCAL * strength * (turn[1:] - low[1:, :1] / low[0, 0] * turn[:1])
+    far = _moved(content, seen, -seen @ colors.mean)
+    far /= np.sqrt(1 + (far * far).sum(1) / np.float32(LOUDEST**2))[:, None]
+    return _moved(far, np.linalg.inv(turn)[:, 1:], np.zeros(3))
 
 
 def _vivid(mean: Array, covariance: Array, turn: Array) -> tuple[Array, Array]:

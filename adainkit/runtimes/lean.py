@@ -276,7 +276,7 @@ def _colored(
         return _between(output, arrays.match_color(output, rgb, counts), controls.color_strength)
     if palette is None or not controls.palette_strength:
         return output
-    return arrays.bring_to_palette(output, palette, controls.palette_strength, counts, bands)
+    return arrays.bring_to_palette(output, rgb, palette, controls.palette_strength, counts, bands)
 
 
 def _between(first: Array, second: Array, share: Array | float) -> Array:

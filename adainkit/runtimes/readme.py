@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..net.config import ModelConfig
 from ..net.demands import halo
-from .arrays import FREE, GAINS, MOST, OPPONENT, RIDGE, ROOM, VIVID
+from .arrays import COLORFUL, FREE, GAINS, LOCAL, LOUDEST, MOST, OPPONENT, RIDGE, ROOM, VIVID
 from .coders import moves
 from .graph import OPSET
 from .tensorrt_engine import BATCH, SIDE
@@ -87,6 +87,7 @@ def extent(mean, covariance):
     return abs(mean - 0.5) + {room} * np.diag(covariance) ** 0.5
 
 (mean, _, own, spread), (wanted, covariance, theirs, wider) = colors(picture), colors(style)
+(middle, _, slopes, _), colorful = colors(content), np.linalg.norm((theirs * wider)[1:, 1:])
 back, vivid = np.linalg.inv(TURN), np.array([{vivid}])
 whole, tint = (back @ np.diag(factors) @ TURN for factors in (vivid, [1, *vivid[1:]]))
 now, then = extent(wanted, covariance), extent(tint @ wanted, whole @ covariance @ whole.T)
@@ -98,7 +99,11 @@ low = theirs * wider
 far = np.einsum("ij,bjhw->bihw", np.linalg.solve(low, TURN)[1:], picture)
 less = 1 - 1 / np.sqrt(1 + np.maximum((far * far).sum(1, keepdims=True) - {free:g}, 0) / {most:g} ** 2)
 picture -= np.einsum("ij,bjhw->bihw", (back @ low)[:, 1:], far * less)
-picture += (wanted + share * (tint @ wanted - wanted))[:, None, None]"""
+picture += (wanted + share * (tint @ wanted - wanted))[:, None, None]
+seen = {local} * min(1, colorful / {colorful}) * (TURN[1:] - slopes[1:, :1] * TURN[0])
+kept = np.einsum("ij,bjhw->bihw", seen, content - middle[:, None, None])
+kept /= np.sqrt(1 + (kept * kept).sum(1, keepdims=True) / {loudest} ** 2)
+picture += np.einsum("ij,bjhw->bihw", back[:, 1:], kept)"""
 
 _TEXT = """# {name}, as {kind}
 
@@ -134,9 +139,11 @@ B - Y and R - Y, what each of them is beyond its regression on those before it v
 as before at most. The style's colors are made vivid before: luma varies {light:g} times as much around its mean and
 chroma is {chroma:g} times what it is, or as much of that as leaves {room:g} deviations of each channel within [0, 1].
 Chroma that is further from what the style, made vivid so, has at that luma than {free:.3g} of its deviations is drawn
-in, to less than {most:g}. At a strength s below 1 either step is s of it and 1 - s of nothing; the library's s is
-`color_strength` times the finest level's alpha. The library counts pixels as far as they are visible and painted;
-where all are, of a side beyond 256 pixels 16 bands of 16, evenly spread.
+in, to less than {most:g}. Then the hues come back by which things differ, painters' local color: {local:g} of what the
+content's chroma is beyond its regression on luma, drawn in to stay below {loudest:g}, is added; less of it, in
+proportion, where the deviation of the style's own is below {colorful:g}. At a strength s below 1 each step is s of it
+and 1 - s of nothing; the library's s is `color_strength` times the finest level's alpha. The library counts pixels as
+far as they are visible and painted; where all are, of a side beyond 256 pixels 16 bands of 16, evenly spread.
 
 """
 
@@ -162,6 +169,9 @@ def readme(config: ModelConfig, kind: str, worst: float) -> str:
             room=ROOM,
             free=FREE,
             most=MOST,
+            local=LOCAL,
+            colorful=COLORFUL,
+            loudest=LOUDEST,
         )
         if config.palette
         else "",
@@ -181,6 +191,9 @@ def readme(config: ModelConfig, kind: str, worst: float) -> str:
             gains=f"{least}, {most} and {most}",
             free=FREE**0.5,
             most=MOST,
+            local=LOCAL,
+            colorful=COLORFUL,
+            loudest=LOUDEST,
         )
         if config.palette
         else "",

@@ -7,6 +7,7 @@ const GAINS = [1.6, 2, 2];
 const VIVID = [1.3, 1.45, 1.45];
 const ROOM = 1.5;
 const [FREE, MOST] = [2, 2.5];
+const [LOCAL, COLORFUL, LOUDEST] = [0.8, 0.06, 0.25];
 const RIDGE = (1 / 1020) ** 2;
 const LIVELY = 2;
 const TINY = 1.1754943508222875e-38;
@@ -48,9 +49,11 @@ export function matchColor(output, picture, { strength, weight }) {
   each(output, picture, strength, (rgb) => map.map((row) => applied(row, rgb)));
 }
 
-/** The result brought to a style's colors; its own ones are measured in `bands`, each pixel as far as `weight` says. */
-export function bringToPalette(output, { width, height }, colors, { strength, weight, bands }) {
-  const own = colorsOf((i, c) => output[3 * i + c], { width, height }, weight, bands);
+/** The result brought to a style's colors, with the picture's local color; its own ones, and the picture's, are measured
+ * in `bands`, each pixel as far as `weight` says. */
+export function bringToPalette(output, picture, colors, { strength, weight, bands }) {
+  const { width, height } = picture;
+  const own = colorsOf((i, c) => output[3 * i + c], picture, weight, bands);
   if (!own.total) return;
   const wanted = [0, 1, 2].map((row) => colors.covariance.slice(3 * row, 3 * row + 3));
   const lows = [own.covariance, wanted].map((each) => cholesky(ridged(product(product(OPPONENT, each), transposed(OPPONENT)))));
@@ -65,14 +68,30 @@ export function bringToPalette(output, { width, height }, colors, { strength, we
   const low = vivid(lows[1]);
   const seen = affine(product(inverse(low), OPPONENT), mean, [0, 0, 0]).slice(1);
   const back = product(FROM_OPPONENT, low).map((row) => row.slice(1));
+  const local = localColor(picture, { weight, bands }, strength * Math.min(1, Math.hypot(lows[1][1][1], lows[1][2][1], lows[1][2][2]) / COLORFUL));
   for (let i = 0; i < 3 * width * height; i += 3) {
     const rgb = [output[i], output[i + 1], output[i + 2]];
     const moved = map.map((row) => applied(row, rgb));
     const [blue, red] = seen.map((row) => applied(row, moved)); // chroma beyond the style's, in its deviations
     const beyond = Math.max(blue * blue + red * red - FREE, 0);
     const less = strength * (1 / Math.sqrt(1 + beyond / MOST ** 2) - 1);
-    for (let c = 0; c < 3; c += 1) output[i + c] = clamp(moved[c] + less * (back[c][0] * blue + back[c][1] * red), 0, 1);
+    const more = local(i / 3);
+    for (let c = 0; c < 3; c += 1) output[i + c] = clamp(moved[c] + less * (back[c][0] * blue + back[c][1] * red) + more[c], 0, 1);
   }
+}
+
+/** What `LOCAL` times `strength` of a picture's local color adds to a pixel: its chroma beyond the regression on luma. */
+function localColor(picture, { weight, bands }, strength) {
+  const { mean, covariance } = colorsOf((i, c) => picture.shown(i, c), picture, weight, bands);
+  const low = cholesky(ridged(product(product(OPPONENT, covariance), transposed(OPPONENT))));
+  const rows = [1, 2].map((k) => OPPONENT[k].map((x, c) => LOCAL * strength * (x - low[k][0] / low[0][0] * OPPONENT[0][c])));
+  const seen = affine(rows, mean, [0, 0]);
+  return (i) => {
+    const rgb = [0, 1, 2].map((c) => picture.shown(i, c));
+    const [blue, red] = seen.map((row) => applied(row, rgb));
+    const share = 1 / Math.sqrt(1 + (blue * blue + red * red) / LOUDEST ** 2);
+    return FROM_OPPONENT.map((row) => share * (row[1] * blue + row[2] * red));
+  };
 }
 
 /** By what luma and chromas of a palette are multiplied, as far as there is room for it, and its mean color then. */
