@@ -14,7 +14,7 @@ from adainkit.look.color import luma
 from adainkit.net.config import ModelConfig
 from adainkit.net.layers import Strokes
 from adainkit.net.model import AdaINModel
-from training.brush import _led, _outlines, brushed, dehalo, detailed, painted, sharpened, stroked
+from training.brush import _led, _outlines, brushed, dehalo, detailed, painted, relit, sharpened, stroked
 from training.config import ConfigError, load_config
 from training.loss_network import LossNetwork
 from training.losses import drawing_loss, feature_difference
@@ -107,6 +107,20 @@ def test_fine_lines_are_wanted_and_grain_is_not() -> None:
     torch.testing.assert_close(
         painted(result, content, passes=0, reach=0, detail=0.5), result + 0.5 * detailed(content).expand_as(result)
     )
+
+
+def test_marks_are_taken_out_of_the_light_and_contrast_stays() -> None:
+    content = scene(64, 80)
+    result = (0.15 + 0.5 * content).roll(1, 1)  # other colors, half the contrast
+    marked = result.clone()
+    marked[..., 20:30, 12:14] -= 0.15  # on a plain area
+    clean = relit(marked, content)
+    left = luma(clean - marked)[..., 20:30, 12:14].mean()
+    assert left > 0.1, "gone"
+    around = luma(clean)[..., 8:-8, 50:-8]
+    torch.testing.assert_close(around.std(), luma(result)[..., 8:-8, 50:-8].std(), rtol=0.25, atol=0)
+    torch.testing.assert_close((clean - luma(clean)), (marked - luma(marked)), rtol=0, atol=1e-5)
+    assert relit(content[..., :7, :9], content[..., :7, :9]).shape == (1, 3, 7, 9)
 
 
 def test_differences_count_as_they_are_seen() -> None:

@@ -1,8 +1,9 @@
 """What a painter's brush makes of a result, by filters: too slow for every picture, but a decoder learns to paint so.
 
-Numbers of a filter are never trained. `dehalo` takes colors that the network spills over outlines back; `detailed` is
-what the network leaves out of faces and straight lines; `brushed` draws every pixel into the flattest of eight sectors
-around it, which are stretched along the outlines: flat dabs with crisp borders.
+Numbers of a filter are never trained. `dehalo` takes colors that the network spills over outlines back, `relit` the
+rims and marks that it leaves in the light; `detailed` is what it leaves out of faces and straight lines; `brushed` draws
+every pixel into the flattest of eight sectors around it, which are stretched along the outlines: flat dabs with crisp
+borders.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from adainkit.look.color import luma
+from adainkit.look.guided import guided
 from adainkit.net.layers import field_seen
 
 from .config import ConfigError
 
-__all__ = ["brushed", "dehalo", "detailed", "load_kernel", "painted", "sharpened", "stroked"]
+__all__ = ["brushed", "dehalo", "detailed", "load_kernel", "painted", "relit", "sharpened", "stroked"]
 
 _MOST = 2
 """How many times as long as its radius a brush is along an outline."""
@@ -38,18 +40,34 @@ _CLOSE = 4
 
 
 def painted(
-    result: Tensor, content: Tensor, radius: float = 4.0, passes: int = 2, reach: int = 32, detail: float = 0.0
+    result: Tensor,
+    content: Tensor,
+    radius: float = 4.0,
+    passes: int = 2,
+    reach: int = 32,
+    light: int = 0,
+    detail: float = 0.0,
 ) -> Tensor:
-    """`(B, 3, H, W)` RGB in [0, 1] without gradients: `dehalo`, if `reach` is above 0; `detail` of `detailed`; and
-    `passes` times `brushed`."""
+    """`(B, 3, H, W)` RGB in [0, 1] without gradients: `dehalo` of `reach`, `relit` of `light`, unless these are 0;
+    `detail` of `detailed`; and `passes` times `brushed`."""
     result, content = result.detach().float().clamp(0, 1), content.detach().float()
     if reach:
         result = dehalo(result, content, reach)
+    if light:
+        result = relit(result, content, light)
     if detail:
         result = (result + detail * detailed(content)).clamp(0, 1)
     for _ in range(passes):
         result = brushed(result, radius)
     return result
+
+
+def relit(result: Tensor, content: Tensor, reach: int = 16) -> Tensor:
+    """`result` `(B, 3, H, W)` with its chroma, and with the luma that is, within `reach` pixels around each, an affine
+    function of the content's: as much contrast as the network gives, but no marks, rims and halos, which are no
+    function of what lies there."""
+    light, own = luma(content), luma(result)
+    return (result + guided(light, own, min(reach, min(own.shape[2:]) - 1)) - own).clamp(0, 1)
 
 
 def detailed(content: Tensor) -> Tensor:

@@ -65,6 +65,7 @@ _RANGES = {
     "brush_radius": (1, 32),
     "brush_passes": (0, 8),
     "brush_reach": (0, 256),
+    "brush_light": (0, 256),
     "brush_detail": (0, 8),
     "brush_strokes": (0, 1),
     "brush_sharpness": (0, 4),
@@ -169,6 +170,7 @@ class TrainConfig:
     brush_radius: float = 4.0  # pixels
     brush_passes: int = 2
     brush_reach: int = 32  # pixels from which colors that it spilled are taken back; 0: they stay
+    brush_light: int = 0  # pixels over which light goes by the content's, without marks and rims; 0: as it is
     brush_detail: float = 0.0  # of the content's fine luma, drawn with a fine brush, that is wanted as well
     brush_strokes: float = 0.008  # what strokes that follow forms add, a deviation; 0: none
     brush_sharpness: float = 0.4  # by which edges are wanted steeper: a regression makes them softer

@@ -176,7 +176,8 @@ class Objective(nn.Module):
             return wanted
         results = stylize_batch(self.guide, content[:styled], style[:styled], alpha[:styled])  # type: ignore[arg-type]
         with torch.autocast(content.device.type, enabled=False):
-            results = painted(results, content[:styled], c.brush_radius, c.brush_passes, c.brush_reach, c.brush_detail)
+            filters = (c.brush_radius, c.brush_passes, c.brush_reach, c.brush_light, c.brush_detail)
+            results = painted(results, content[:styled], *filters)
             for step, layer in zip(self.model.config.decoding, self.model.decoder.layers, strict=True):
                 if isinstance(layer, Strokes) and c.brush_strokes and place is not None:
                     cell = step.before.stride

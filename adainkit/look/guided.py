@@ -17,7 +17,7 @@ from torch import Tensor
 from .color import luma
 from .masks import resize
 
-__all__ = ["DETAIL_REACH", "Upsampler", "keep_detail", "upsample", "working_size"]
+__all__ = ["DETAIL_REACH", "Upsampler", "guided", "keep_detail", "upsample", "working_size"]
 
 _RADIUS = 8
 """Pixels on either side of a window for `keep_detail`: wider than the strokes and the grain that it drops."""
@@ -91,11 +91,16 @@ def keep_detail(result: Tensor, content: Tensor, amount: float) -> Tensor:
         first, last = max(0, top - DETAIL_REACH), min(height, bottom + DETAIL_REACH)
         seen = content[:, :, first:last]
         guide, change = luma(seen), result[:, :, first:last] - seen
-        slope, level = _slope(guide, change, _RADIUS)
-        smooth = _box(slope, _RADIUS).mul_(guide).add_(_box(level, _RADIUS))
-        smooth = smooth.add_(seen).clamp_(0, 1)[:, :, top - first : bottom - first]
+        smooth = guided(guide, change, _RADIUS).add_(seen).clamp_(0, 1)[:, :, top - first : bottom - first]
         torch.lerp(result[:, :, top:bottom], smooth, amount, out=kept[:, :, top:bottom])
     return kept
+
+
+def guided(guide: Tensor, x: Tensor, radius: int) -> Tensor:
+    """The guided filter: `x` `(B, C, H, W)` as, around every pixel, an affine function of `guide` `(B, 1, H, W)`, the
+    mean of those of the windows that the pixel is in. They are `2 * radius + 1` pixels wide."""
+    slope, level = _slope(guide, x, radius)
+    return _box(slope, radius).mul_(guide).add_(_box(level, radius))
 
 
 def _slope(guide: Tensor, x: Tensor, radius: int) -> tuple[Tensor, Tensor]:
