@@ -1,9 +1,9 @@
 """What a painter's brush makes of a result, by filters: too slow for every picture, but a decoder learns to paint so.
 
 Numbers of a filter are never trained. `dehalo` takes colors that the network spills over outlines back, `relit` the
-rims and marks that it leaves in the light; `detailed` is what it leaves out of faces and straight lines; `brushed` draws
-every pixel into the flattest of eight sectors around it, which are stretched along the outlines: flat dabs with crisp
-borders.
+rims and marks that it leaves in the light; `detailed` is what it leaves out of faces and straight lines; `brushed`
+draws every pixel into the flattest of eight sectors around it, which are stretched along the outlines: flat dabs with
+crisp borders.
 """
 
 from __future__ import annotations
