@@ -105,11 +105,10 @@ class Finish:
 
     def measure(self, output: Tensor, content: Tensor, covers: Tensor | None, alpha: Tensor | None) -> Measured:
         """The colors of a window, of what is covered and visible. `covers`: `(B or 1, R, h, w)` of the regions."""
-        parts = [None] if covers is None else [total_cover(covers)]
-        own = _colors(content, counting(*parts, alpha))
-        if covers is not None and self.palettes:
-            parts = covers.chunk(covers.shape[1], 1)
-        return [*(_colors(output, counting(cover, alpha)) for cover in parts), own]
+        total = None if covers is None else total_cover(covers)
+        parts = covers.chunk(covers.shape[1], 1) if covers is not None and self.palettes else [total]
+        sides = [*((output, cover) for cover in parts), (content, total)]
+        return [_colors(side, counting(cover, alpha)) for side, cover in sides]
 
     def maps_of(self, parts: Sequence[Measured]) -> list[ColorMap]:
         """A map for each region, or one to the content's colors, from what was measured in parts."""

@@ -188,7 +188,7 @@ def bring_to_palette(
     far = _moved(colors, seen, -seen @ wanted)
     share = 1 / np.sqrt(1 + np.maximum((far * far).sum(1) - FREE, 0) / np.float32(MOST**2))
     colors += _moved(far * (np.float32(strength) * (share - 1))[:, None], back, np.zeros(3))
-    colors += _local(content, theirs, strength * min(1.0, np.linalg.norm(lows[1][1:, 1:]) / COLORFUL), turn)
+    colors += _local(content, theirs, strength * min(1.0, float(np.linalg.norm(lows[1][1:, 1:])) / COLORFUL), turn)
     return np.clip(colors, 0, 1, out=colors).reshape(result.shape)
 
 
