@@ -318,9 +318,10 @@ class Stylizer:
           preset's name: an existing file first. None where there are `regions`.
         - `alpha`: 0 (the content as the decoder gives it back) to 1 (the style); or one number for each of the model's
           AdaIN levels, finest first: in `lite`, palette and contrast, then strokes, then larger patches.
-        - `preserve_color`: None or "none" brings colors to the style's palette (`look.color.toward`), where the model
-          does that and the style knows its colors; "luma" keeps the content's chroma, "match" the mean and covariance
-          of its colors. `color_strength`: how far, 0 (the network's own colors) to 1.
+        - `preserve_color`: None or "none" brings colors to the style's palette (`look.color.toward`), in which things
+          keep some of their own hues (`LocalColor`), where the model does that and the style knows its colors; "luma"
+          keeps the content's chroma, "match" the mean and covariance of its colors. `color_strength`: how far, 0 (the
+          network's own colors) to 1.
         - `mask`: where to stylize, 1, and where to keep the content's own pixels, 0; soft, of any size; only what it
           covers counts as content. A gray picture, a path, a `(H, W)` array or tensor in [0, 1], or a tensor `(B,
           H, W)`.

@@ -219,6 +219,19 @@ def test_strokes_are_wanted_where_the_layer_has_them() -> None:
     assert not torch.equal(wanted, plain)
 
 
+def test_light_and_detail_are_wanted_as_the_settings_say() -> None:
+    torch.manual_seed(0)
+    settings = {"brush_noise": 0.0, "brush_passes": 1, "brush_reach": 0, "brush_light": 6, "brush_detail": 0.5}
+    config = load_config(None, {**TINY, **BRUSH, **settings})
+    guide = AdaINModel(ModelConfig("small", TINY["encoder"], TINY["decoder"])).eval()
+    content, style, alpha = torch.rand(2, 3, 40, 40), torch.rand(2, 3, 40, 40), torch.ones(2, 1)
+    wanted = Objective(config, guide, [], guide=guide)._drawn(content, style, alpha, 2, None)
+    with torch.no_grad():
+        plain = restyle(guide, guide.encode(content), guide.encode(style), alpha)
+    lit = relit(plain.clamp(0, 1), content, 6)
+    torch.testing.assert_close(wanted, brushed((lit + 0.5 * detailed(content)).clamp(0, 1), 2.0))
+
+
 def test_edges_are_wanted_steeper_and_features_are_compared(teacher: Path) -> None:
     edge = (torch.arange(24) >= 12).float().expand(1, 3, 20, 24) * 0.4 + 0.3
     assert torch.equal(sharpened(edge, 0.0), edge)

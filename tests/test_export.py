@@ -45,7 +45,7 @@ def test_the_example_in_the_readme_is_the_library(
         Image.fromarray(picture(*size, seed)).save(tmp_path / "out" / f"{name}.png")
     code = re.search(r"```python\n(.*?)```", (tmp_path / "out" / "README.md").read_text(), re.DOTALL)
     assert code is not None
-    assert len(code[1].splitlines()) <= 50  # half of them are the palette
+    assert len(code[1].splitlines()) <= 52  # half of them are the palette
     here = Path.cwd()
     os.chdir(tmp_path / "out")
     try:
@@ -98,6 +98,17 @@ def test_constants_are_those_of_the_network() -> None:
     assert (arrays.LUMA, arrays.RIDGE, arrays.LIVELY) == (color.LUMA, color._RIDGE, color._LIVELY)
     assert (arrays.GAINS, arrays.VIVID, arrays.ROOM) == (color.GAINS, color.VIVID, color._ROOM)
     assert arrays.OPPONENT == color._OPPONENT
+    assert (arrays.FREE, arrays.MOST) == (color.ChromaBound.FREE, color.ChromaBound.MOST)
+    assert (arrays.LOCAL, arrays.COLORFUL, arrays.LOUDEST) == (color.LOCAL, color.COLORFUL, color.LOUDEST)
+    page = (Path(arrays.__file__).parent / "browser/page/colors.js").read_text()
+    for line in (
+        f"GAINS = [{', '.join(f'{g:g}' for g in color.GAINS)}]",
+        f"VIVID = {list(color.VIVID)}",
+        f"ROOM = {color._ROOM}",
+        f"[FREE, MOST] = [{color.ChromaBound.FREE:g}, {color.ChromaBound.MOST}]",
+        f"[LOCAL, COLORFUL, LOUDEST] = [{color.LOCAL}, {color.COLORFUL}, {color.LOUDEST}]",
+    ):
+        assert f"const {line};" in page
     assert list(arrays.PALETTE) == list(PALETTE)
     assert arrays.FEW_CELLS == regions.FEW_CELLS
     assert layers._PERIOD == Canvas.PERIOD == Strokes.PERIOD

@@ -5,7 +5,8 @@ Draw sheets of the pictures that have the same name in every folder:
     python -m training.blind draw --content DIR --style DIR --result ours=DIR --result theirs=DIR --out SHEETS
 
 Whoever has no part in the work looks at each of SHEETS/01.png, 02.png ... and writes a line for it, the best first, as
-`07: B A C`; lines that begin otherwise are remarks. What the letters are is in SHEETS.key.json, beside the folder:
+`07: B A C`; lines that do not begin with a number and a colon are remarks. What the letters are is in SHEETS.key.json,
+beside the folder:
 
     python -m training.blind count SHEETS.key.json ANSWERS [ANSWERS ...]
 """
@@ -31,6 +32,9 @@ from .data import find_pictures, open_picture
 
 __all__ = ["BlindError", "Key", "count", "draw", "main", "places"]
 
+_SKEW = 0.03  # by how much a result's shape may differ: networks round sides
+_WIDTH = 2  # digits of a sheet's number, at least
+
 Key = dict[str, list[str]]
 """By sheet, "01" and so on: the names of its results in the order of their letters."""
 
@@ -45,21 +49,25 @@ def draw(
     """Write `out`/01.png and so on, and their key beside the folder: each a photograph and its painting above, the
     results below, in an order of its own. Pairs and orders are drawn by `seed`; a content's shorter side is scaled down
     to `side` pixels, and every result to the content's size. `BlindError` if fewer pictures than `sheets` have the same
-    name in all folders."""
+    name in all folders, if `out` is not empty, or if a result has another shape than its content."""
+    out = out.resolve()
     if not 1 < len(results) <= len(ascii_uppercase):
         raise BlindError(f"a choice needs 2 to {len(ascii_uppercase)} results, got {len(results)}: give --result again")
+    if out.is_dir() and any(out.iterdir()):
+        raise BlindError(f"{out}: is not empty, and sheets of two choices would be mixed; give another --out")
     folders = [_by_name(folder) for folder in (content, style, *results.values())]
     common = sorted(set.intersection(*map(set, folders)))
-    if len(common) < sheets:
-        raise BlindError(
-            f"{len(common)} pictures have the same name in all folders; give --sheets {len(common)} at most"
-        )
+    if not 0 < sheets <= len(common):
+        raise BlindError(f"{len(common)} pictures have the same name in all folders; --sheets {sheets} does not go")
     drawn, key = random.Random(seed), Key()
     out.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(sorted(drawn.sample(common, sheets)), 1):
         photograph, painting, *pictures = (_opened(folder[name], side) for folder in folders)
         order = drawn.sample(list(results), len(results))
         shown = dict(zip(results, pictures, strict=True))
+        for each, picture in shown.items():
+            if abs(picture.width / picture.height * photograph.height / photograph.width - 1) > _SKEW:
+                raise BlindError(f"{name} of {each}: has another shape than the photograph; give results of one shape")
         cells = [
             Cell(shown[each].resize(photograph.size, Image.Resampling.LANCZOS), letter)
             for each, letter in zip(order, ascii_uppercase, strict=False)
@@ -67,8 +75,9 @@ def draw(
         above = [Cell(photograph, "photograph"), Cell(thumbnail(painting, max(photograph.size)), "painting")]
         wide = len(cells) if len(cells) <= 3 else -(-len(cells) // 2)
         rows = [above, *(cells[first : first + wide] for first in range(0, len(cells), wide))]
-        key[f"{number:02d}"] = order
-        with temporary_beside(out / f"{number:02d}.png") as temporary:
+        sheet = f"{number:0{_WIDTH}d}"
+        key[sheet] = order
+        with temporary_beside(out / f"{sheet}.png") as temporary:
             draw_sheet(rows).save(temporary)
     write_atomically(out.with_name(f"{out.name}.key.json"), json.dumps(key, indent=1).encode())
     return key
@@ -76,13 +85,13 @@ def draw(
 
 def places(key: Key, answers: str) -> list[list[str]]:
     """Of every sheet that the answers speak of, the names of its results, the best first. `BlindError` for a sheet that
-    is none, is ranked twice, or has other letters."""
+    is none or is ranked twice, and for other letters than its own."""
     found: dict[str, list[str]] = {}
     for line in answers.splitlines():
-        match = re.fullmatch(r"(\d\d):\s*([A-Z](?:\s+[A-Z])*)\s*", line)
+        match = re.match(r"\W*(\d+)\s*:(.*)", line)
         if match is None:
             continue
-        sheet, letters = match[1], match[2].split()
+        sheet, letters = match[1].zfill(_WIDTH), re.sub(r"[\s,;>.]+", " ", match[2]).upper().split()
         names = dict(zip(ascii_uppercase, key.get(sheet, ()), strict=False))
         if sorted(letters) != sorted(names) or sheet in found:
             raise BlindError(f"{line!r}: expected a sheet of the key, once, and each of its letters, the best first")
@@ -111,7 +120,12 @@ def count(ranked: Sequence[Sequence[str]]) -> str:
 
 
 def _by_name(folder: Path) -> dict[str, Path]:
-    return {path.stem: path for path in find_pictures(folder)}
+    found: dict[str, Path] = {}
+    for path in find_pictures(folder):
+        if path.stem in found:
+            raise BlindError(f"{path} and {found[path.stem]} have one name; take one of them away")
+        found[path.stem] = path
+    return found
 
 
 def _opened(path: Path, side: int) -> Image.Image:
@@ -148,11 +162,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         if args.verb == "draw":
+            if len(dict(args.result)) < len(args.result):
+                raise BlindError("two results have one name; give each --result its own")
             draw(args.content, args.style, dict(args.result), args.out, args.sheets, args.side, args.seed)
         else:
             key = json.loads(args.key.read_text(encoding="utf-8"))
-            print(count([order for path in args.answers for order in places(key, path.read_text(encoding="utf-8"))]))
-    except (BlindError, OSError, json.JSONDecodeError) as error:
+            found = [places(key, path.read_text(encoding="utf-8-sig")) for path in args.answers]
+            print(count([order for each in found for order in each]))
+            for path, each in zip(args.answers, found, strict=True):
+                print(f"{path}: {len(each)} of {len(key)} sheets")
+    except (BlindError, OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         print(f"training.blind: {error}", file=sys.stderr)
         return 1
     return 0

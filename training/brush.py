@@ -67,7 +67,7 @@ def relit(result: Tensor, content: Tensor, reach: int = 16) -> Tensor:
     function of the content's: as much contrast as the network gives, but no marks, rims and halos, which are no
     function of what lies there."""
     light, own = luma(content), luma(result)
-    return (result + guided(light, own, min(reach, min(own.shape[2:]) - 1)) - own).clamp(0, 1)
+    return (result + guided(light, own, reach) - own).clamp(0, 1)
 
 
 def detailed(content: Tensor) -> Tensor:
@@ -153,7 +153,9 @@ def load_kernel() -> Any:
 
         from .brush_kernel import filtered
     except ImportError as error:
-        raise ConfigError(f'brush_passes needs numba ({error}); run pip install "adainkit[train]"') from error
+        raise ConfigError(
+            f'brush_passes and brush_detail need numba ({error}); run pip install "adainkit[train]"'
+        ) from error
     numba.set_num_threads(max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)))
     return filtered
 

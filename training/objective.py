@@ -73,9 +73,9 @@ def with_palette(result: Tensor, style: Tensor, content: Tensor) -> Tensor:
 def as_seen(result: Tensor, wanted: Tensor, style: Tensor, styled: int) -> tuple[Tensor, Tensor]:
     """Both `(B, 3, H, W)`, the first `styled` by the affine map that brings what is wanted to the style's colors: what
     differs then is what is seen to differ. Not clamped."""
-    of = (color_moments(x[:styled].float().clamp(0, 1)) for x in (wanted, style))
     with torch.autocast(result.device.type, enabled=False):
-        found = ColorMap(*toward(*next(of), *next(of)))
+        own, theirs = (color_moments(x[:styled].float().clamp(0, 1)) for x in (wanted, style))
+        found = ColorMap(*toward(*own, *theirs))
         return tuple(
             torch.cat([found.applied(x[:styled].float().flatten(2)).view_as(x[:styled]), x[styled:].float()])
             for x in (result, wanted)
@@ -176,8 +176,15 @@ class Objective(nn.Module):
             return wanted
         results = stylize_batch(self.guide, content[:styled], style[:styled], alpha[:styled])  # type: ignore[arg-type]
         with torch.autocast(content.device.type, enabled=False):
-            filters = (c.brush_radius, c.brush_passes, c.brush_reach, c.brush_light, c.brush_detail)
-            results = painted(results, content[:styled], *filters)
+            results = painted(
+                results,
+                content[:styled],
+                radius=c.brush_radius,
+                passes=c.brush_passes,
+                reach=c.brush_reach,
+                light=c.brush_light,
+                detail=c.brush_detail,
+            )
             for step, layer in zip(self.model.config.decoding, self.model.decoder.layers, strict=True):
                 if isinstance(layer, Strokes) and c.brush_strokes and place is not None:
                     cell = step.before.stride
@@ -204,10 +211,11 @@ class Objective(nn.Module):
         if looks is not None and len(looks) > 2:
             pictures, results = look_at(pictures, looks[2]), look_at(results, looks[2])
         noise = torch.randn_like(pictures) * (self.config.noise_sigma / 255)
-        features = self.model.encode(pictures + noise)
+        seen = pictures + noise
+        features = self.model.encode(seen)
         alpha = torch.ones(count, 1, device=content.device)
         other = restyle(self.model, features, [f[:count] for f in styles], alpha, place)
         other = other[..., : content.shape[2], : content.shape[3]]
         if matched := min(count, matched):
-            other = torch.cat([with_palette(other[:matched], paintings[:matched], pictures[:matched]), other[matched:]])
+            other = torch.cat([with_palette(other[:matched], paintings[:matched], seen[:matched]), other[matched:]])
         return noise_gain(results, other, noise)

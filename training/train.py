@@ -387,7 +387,7 @@ class Trainer:
     def _guided(self, config: TrainConfig) -> tuple[TrainConfig, AdaINModel]:
         """The model as it is now, for ever, as which a brush draws; and the settings of the one that learns it: with
         strokes, if they are wanted, and with its style head as it is."""
-        if config.brush_passes:
+        if config.brush_passes or config.brush_detail:
             load_kernel()  # what is missing is told at once
         guide = copy.deepcopy(self.model).eval().requires_grad_(False)
         for layer in guide.decoder.layers:  # marks that lie in a picture would be learned at another place

@@ -35,8 +35,7 @@ __all__ = ["Bands", "Finish", "Measured", "gathered", "shown"]
 Bands: TypeAlias = tuple[Sequence[slice], Sequence[slice]]
 """Of rows, and of columns."""
 Measured: TypeAlias = Sequence[ColorStatistics]
-"""The colors of a result, region by region, and of its content; to be matched, of all of the result and of its
-content."""
+"""The colors of a result, region by region, and then of its content there; to be matched, of all of both."""
 
 _STRIP = 1 << 18  # pixels that move their colors at once
 
@@ -105,18 +104,18 @@ class Finish:
 
     def measure(self, output: Tensor, content: Tensor, covers: Tensor | None, alpha: Tensor | None) -> Measured:
         """The colors of a window, of what is covered and visible. `covers`: `(B or 1, R, h, w)` of the regions."""
-        total = None if covers is None else total_cover(covers)
-        parts = covers.chunk(covers.shape[1], 1) if covers is not None and self.palettes else [total]
-        sides = [*((output, cover) for cover in parts), (content, total)]
-        return [_colors(side, counting(cover, alpha)) for side, cover in sides]
+        parts: Sequence[Tensor | None] = [None if covers is None else total_cover(covers)]
+        if covers is not None and self.palettes:
+            parts = covers.chunk(covers.shape[1], 1)
+        return [_colors(side, counting(cover, alpha)) for side in (output, content) for cover in parts]
 
     def maps_of(self, parts: Sequence[Measured]) -> list[ColorMap]:
         """A map for each region, or one to the content's colors, from what was measured in parts."""
         found = [reduce(ColorStatistics.merge, sides) for sides in zip(*parts, strict=True)]
         if self.palettes:
-            *found, content = found
+            sides = found[: len(self.palettes)], self.palettes, found[len(self.palettes) :]
             strength = self.controls.palette_strength
-            return [palette_map(*pair, strength, content) for pair in zip(found, self.palettes, strict=True)]
+            return [palette_map(own, style, strength, content) for own, style, content in zip(*sides, strict=True)]
         return [match_map(*found)]
 
     def colors(self, output: Tensor, content: Tensor, maps: Sequence[ColorMap], covers: Tensor | None) -> Tensor:

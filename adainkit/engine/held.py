@@ -61,16 +61,17 @@ def held_colors(
 
     def measured(statistics: ContentStatistics) -> Measured:
         moments = [Moments(*(v.to(executor.device) for v in (m.count, m.mean, m.m2))) for m in statistics]
-        found: list[list[ColorStatistics]] = [[] for _ in (*styles_of, "content")]
+        results: list[list[ColorStatistics]] = [[] for _ in styles_of]
+        contents: list[list[ColorStatistics]] = [[] for _ in styles_of]
         for sample in statistics.samples:
             rgb, alpha = sample[:, :3].float() / 255, sample[:, 3:].float() / 255 if sample.shape[1] > 3 else None
             features, _ = executor.encode(rgb)
-            for style, into in zip(styles_of, found, strict=False):
+            for style, of_result, of_content in zip(styles_of, results, contents, strict=True):
                 output = paint(executor, features, moments, [style], alphas, rgb.shape[2:], steady=True).cpu()
                 result, own = Finish(controls, finish.palettes[:1]).measure(output, rgb, None, alpha)
-                into.append(result)
-            found[-1].append(own)
-        return [reduce(ColorStatistics.merge, parts) for parts in found]
+                of_result.append(result)
+                of_content.append(own)
+        return [reduce(ColorStatistics.merge, parts) for parts in (*results, *contents)]
 
     words = tuple(tuple(map(_words, styles)) for styles in styles_of)
     return held.colors((weakref.ref(executor.model), words, tuple(alphas)), measured)

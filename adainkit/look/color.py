@@ -46,8 +46,8 @@ where there is room for it. Eyes choose that over the style's own strength (EXPE
 _ROOM = 1.5
 """So many deviations of each channel around its mean are within [0, 1] when a palette is made vivid."""
 LOCAL, COLORFUL, LOUDEST = 0.8, 0.06, 0.25
-"""How much of the content's local color a result keeps; from which deviation of chroma on a style has colors enough to
-take all of that; and the chroma that it never reaches. Eyes choose that over the style's colors alone."""
+"""How much of the content's local color is added to a result; from which deviation of chroma on a style has colors
+enough to take all of that; and the chroma that what is added never reaches. Eyes choose that over the style's alone."""
 _OPPONENT = (LUMA, (-LUMA[0], -LUMA[1], 1 - LUMA[2]), (1 - LUMA[0], -LUMA[1], -LUMA[2]))  # luma, B - Y, R - Y
 _BACK = ((1.0, 0.0, 1.0), (1.0, -LUMA[2] / LUMA[1], -LUMA[0] / LUMA[1]), (1.0, 1.0, 0.0))  # the way back
 _LIVELY = 2  # times its chroma that a brighter result may have: more makes the noise of shadows visible
@@ -84,8 +84,8 @@ class ColorStatistics:
 
 @dataclass(frozen=True, eq=False)
 class ColorMap:
-    """The affine map ``matrix @ rgb + offset`` of a batch: `matrix` (B, 3, 3), `offset` (B, 3), float64 on the CPU; and
-    what bounds its chroma afterwards, if anything does."""
+    """The affine map ``matrix @ rgb + offset`` of a batch: `matrix` (B, 3, 3), `offset` (B, 3), float64 on the CPU;
+    what bounds its chroma afterwards, if anything does; and what of the content's colors is added then."""
 
     matrix: Tensor
     offset: Tensor
@@ -145,32 +145,34 @@ class LocalColor:
     """The hues by which things in a content differ, apart from light and shade: painters' local color. Of a batch, in
     float64 on the CPU.
 
-    ``seen @ rgb + center``, `(B, 2, 3)` and `(B, 2)`, is what a color's chroma is beyond the content's regression of
-    chroma on luma, as much of it as counts; `back` `(3, 2)` leads from there to RGB of luma 0.
+    ``seen @ rgb + center``, `(B, 2, 3)` and `(B, 2)`, is `LOCAL` times what a color's chroma is beyond the content's
+    regression of chroma on luma; drawn in to stay below `LOUDEST`, `back` `(3, 2)` leads from there to RGB of luma 0.
+    `strength` `(B,)`: how much of that counts.
     """
 
     seen: Tensor
     center: Tensor
     back: Tensor
+    strength: Tensor
 
     @classmethod
     def kept(cls, content: ColorStatistics, style: ColorStatistics, strength: Tensor) -> LocalColor:
-        """What a result in a style keeps of a content's, `strength` `(B,)` of it: `LOCAL`, or less where the style has
-        hardly any colors beside those of light and shade."""
+        """What a result in a style keeps of a content's, `strength` `(B,)` of it, or less where the style has hardly
+        any colors beside those of light and shade."""
         turn, back, low = _factor(content.covariance)
         own = _factor(style.covariance)[2]
         varied = (low[:, 1:, 0] / low[:, :1, 0])[:, :, None]  # the regression's slopes
-        seen = turn[1:] - varied * turn[:1]
+        seen = LOCAL * (turn[1:] - varied * turn[:1])
         colorful = (own[:, 1:, 1:].square().sum((1, 2)).sqrt() / COLORFUL).clamp(max=1)
-        seen = (LOCAL * strength * colorful)[:, None, None] * seen
-        return cls(seen, -(seen @ content.mean[:, :, None])[:, :, 0], back[:, 1:])
+        return cls(seen, -(seen @ content.mean[:, :, None])[:, :, 0], back[:, 1:], strength * colorful)
 
     def of(self, content: Tensor) -> Tensor:
         """What comes to colors where the content's are `(B or 1, 3, N)`, float32; differentiable."""
-        seen, center, back = (t.to(content.device, torch.float32) for t in (self.seen, self.center, self.back))
+        parts = (self.seen, self.center, self.back, self.strength[:, None, None])
+        seen, center, back, strength = (t.to(content.device, torch.float32) for t in parts)
         far = _affine(content, seen, center)
         blue, red = far[:, :1], far[:, 1:]
-        share = (1 + torch.addcmul(blue.square(), red, red) / LOUDEST**2).rsqrt()
+        share = strength * (1 + torch.addcmul(blue.square(), red, red) / LOUDEST**2).rsqrt()
         return _affine(far * share, back[None], torch.zeros_like(back[:, 0])[None])
 
 
@@ -322,6 +324,8 @@ def apply_map(x: Tensor, color_map: ColorMap, content: Tensor | None = None) -> 
     """Map ``(B, 3, H, W)`` RGB and clamp it to [0, 1]; same shape, dtype and device back (computed in float32).
     `content` ``(B or 1, 3, H, W)``: as in `ColorMap.applied`."""
     _check(x, "x")
+    if content is not None and (content.shape[1:] != x.shape[1:] or len(content) not in (1, len(x))):
+        raise ImageError(f"x and content: expected one size, got {tuple(x.shape)} and {tuple(content.shape)}")
     with no_autocast(x.device.type):
         own = None if content is None else content.to(x.device, torch.float32).flatten(2)
         moved = color_map.applied(x.float().flatten(2), own)

@@ -193,11 +193,11 @@ def bring_to_palette(
 
 
 def _local(content: Array, colors: Colors, strength: float, turn: Array) -> Array:
-    """What `LOCAL` times `strength` of the content's local color adds, `(1, 3, pixels)`: `look.color.LocalColor`."""
+    """What `strength` of the content's local color adds, `(1, 3, pixels)`: `look.color.LocalColor`."""
     low = np.linalg.cholesky(turn @ colors.covariance @ turn.T + RIDGE * np.eye(3))
-    seen = LOCAL * strength * (turn[1:] - low[1:, :1] / low[0, 0] * turn[:1])
+    seen = LOCAL * (turn[1:] - low[1:, :1] / low[0, 0] * turn[:1])
     far = _moved(content, seen, -seen @ colors.mean)
-    far /= np.sqrt(1 + (far * far).sum(1) / np.float32(LOUDEST**2))[:, None]
+    far *= (np.float32(strength) / np.sqrt(1 + (far * far).sum(1) / np.float32(LOUDEST**2)))[:, None]
     return _moved(far, np.linalg.inv(turn)[:, 1:], np.zeros(3))
 
 

@@ -100,9 +100,8 @@ far = np.einsum("ij,bjhw->bihw", np.linalg.solve(low, TURN)[1:], picture)
 less = 1 - 1 / np.sqrt(1 + np.maximum((far * far).sum(1, keepdims=True) - {free:g}, 0) / {most:g} ** 2)
 picture -= np.einsum("ij,bjhw->bihw", (back @ low)[:, 1:], far * less)
 picture += (wanted + share * (tint @ wanted - wanted))[:, None, None]
-seen = {local} * min(1, colorful / {colorful}) * (TURN[1:] - slopes[1:, :1] * TURN[0])
-kept = np.einsum("ij,bjhw->bihw", seen, content - middle[:, None, None])
-kept /= np.sqrt(1 + (kept * kept).sum(1, keepdims=True) / {loudest} ** 2)
+hues = {local} * np.einsum("ij,bjhw->bihw", TURN[1:] - slopes[1:, :1] * TURN[0], content - middle[:, None, None])
+kept = min(1, colorful / {colorful}) * hues / np.sqrt(1 + (hues * hues).sum(1, keepdims=True) / {loudest} ** 2)
 picture += np.einsum("ij,bjhw->bihw", back[:, 1:], kept)"""
 
 _TEXT = """# {name}, as {kind}

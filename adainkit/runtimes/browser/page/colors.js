@@ -68,30 +68,31 @@ export function bringToPalette(output, picture, colors, { strength, weight, band
   const low = vivid(lows[1]);
   const seen = affine(product(inverse(low), OPPONENT), mean, [0, 0, 0]).slice(1);
   const back = product(FROM_OPPONENT, low).map((row) => row.slice(1));
-  const local = localColor(picture, { weight, bands }, strength * Math.min(1, Math.hypot(lows[1][1][1], lows[1][2][1], lows[1][2][2]) / COLORFUL));
+  const local = localColor(picture, { weight, bands });
+  const kept = strength * Math.min(1, Math.hypot(lows[1][1][1], lows[1][2][1], lows[1][2][2]) / COLORFUL);
+  const content = [0, 0, 0];
   for (let i = 0; i < 3 * width * height; i += 3) {
     const rgb = [output[i], output[i + 1], output[i + 2]];
     const moved = map.map((row) => applied(row, rgb));
     const [blue, red] = seen.map((row) => applied(row, moved)); // chroma beyond the style's, in its deviations
     const beyond = Math.max(blue * blue + red * red - FREE, 0);
     const less = strength * (1 / Math.sqrt(1 + beyond / MOST ** 2) - 1);
-    const more = local(i / 3);
-    for (let c = 0; c < 3; c += 1) output[i + c] = clamp(moved[c] + less * (back[c][0] * blue + back[c][1] * red) + more[c], 0, 1);
+    for (let c = 0; c < 3; c += 1) content[c] = picture.shown(i / 3, c);
+    const [bluer, redder] = [applied(local[0], content), applied(local[1], content)];
+    const share = kept / Math.sqrt(1 + (bluer * bluer + redder * redder) / LOUDEST ** 2);
+    for (let c = 0; c < 3; c += 1) {
+      const hue = share * (FROM_OPPONENT[c][1] * bluer + FROM_OPPONENT[c][2] * redder);
+      output[i + c] = clamp(moved[c] + less * (back[c][0] * blue + back[c][1] * red) + hue, 0, 1);
+    }
   }
 }
 
-/** What `LOCAL` times `strength` of a picture's local color adds to a pixel: its chroma beyond the regression on luma. */
-function localColor(picture, { weight, bands }, strength) {
+/** Rows that lead from a picture's colors to `LOCAL` times their local color: chroma beyond the regression on luma. */
+function localColor(picture, { weight, bands }) {
   const { mean, covariance } = colorsOf((i, c) => picture.shown(i, c), picture, weight, bands);
   const low = cholesky(ridged(product(product(OPPONENT, covariance), transposed(OPPONENT))));
-  const rows = [1, 2].map((k) => OPPONENT[k].map((x, c) => LOCAL * strength * (x - low[k][0] / low[0][0] * OPPONENT[0][c])));
-  const seen = affine(rows, mean, [0, 0]);
-  return (i) => {
-    const rgb = [0, 1, 2].map((c) => picture.shown(i, c));
-    const [blue, red] = seen.map((row) => applied(row, rgb));
-    const share = 1 / Math.sqrt(1 + (blue * blue + red * red) / LOUDEST ** 2);
-    return FROM_OPPONENT.map((row) => share * (row[1] * blue + row[2] * red));
-  };
+  const rows = [1, 2].map((k) => OPPONENT[k].map((x, c) => LOCAL * (x - low[k][0] / low[0][0] * OPPONENT[0][c])));
+  return affine(rows, mean, [0, 0]);
 }
 
 /** By what luma and chromas of a palette are multiplied, as far as there is room for it, and its mean color then. */
