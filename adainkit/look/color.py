@@ -195,7 +195,7 @@ def color_statistics(x: Tensor, weight: Tensor | None = None) -> ColorStatistics
 
 
 def _strip_statistics(x: Tensor, weight: Tensor | None) -> ColorStatistics:
-    x = x.float().flatten(2)
+    x = x.float().flatten(2).contiguous()  # of one layout: sums in another order differ in their last bit
     if weight is None:
         w, count, mean = x.new_ones(()), x.new_full((len(x), 1), x.shape[2]), x.mean(2)
     else:
@@ -327,7 +327,7 @@ def apply_map(x: Tensor, color_map: ColorMap, content: Tensor | None = None) -> 
     if content is not None and (content.shape[1:] != x.shape[1:] or len(content) not in (1, len(x))):
         raise ImageError(f"x and content: expected one size, got {tuple(x.shape)} and {tuple(content.shape)}")
     with no_autocast(x.device.type):
-        own = None if content is None else content.to(x.device, torch.float32).flatten(2)
+        own = None if content is None else content.to(x.device, torch.float32).flatten(2).contiguous()
         moved = color_map.applied(x.float().flatten(2), own)
     return moved.clamp_(0, 1).view(-1, *x.shape[1:]).to(x.dtype)
 
