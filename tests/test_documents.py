@@ -112,7 +112,7 @@ def check_module(module: str, words: list[str]) -> None:
     assert module.partition(".")[0] in {"adainkit", "benchmarks", "training"}, module
     first = [word for word in words if not word.startswith("-")][:1]
     known = help_of(module)
-    if first and first[0] in {"normalise"}:
+    if first and first[0] in {"normalise", "draw", "count"}:
         known += help_of(module, first[0])
     for flag in re.findall(r"(?<!\S)\[?(--[a-z0-9-]+)", " ".join(words)):
         assert flag in re.findall(r"--[a-z0-9-]+", known), f"{module} knows no {flag}"
