@@ -102,18 +102,18 @@ def places(key: Key, answers: str) -> list[list[str]]:
 def count(ranked: Sequence[Sequence[str]]) -> str:
     """A table in Markdown: how often each result was first and last, its mean place, and how often it was before
     others."""
-    places, before = defaultdict[str, list[int]](list), defaultdict[tuple[str, str], int](int)
+    ranks, before = defaultdict[str, list[int]](list), defaultdict[tuple[str, str], int](int)
     for order in ranked:
         for place, name in enumerate(order, 1):
-            places[name].append(place)
+            ranks[name].append(place)
             for other in order[place:]:
                 before[name, other] += 1
-    if not places:
+    if not ranks:
         raise BlindError("no line of the answers ranks a sheet; expected lines like 07: B A C")
-    names = sorted(places, key=lambda name: sum(places[name]) / len(places[name]))
+    names = sorted(ranks, key=lambda name: sum(ranks[name]) / len(ranks[name]))
     rows = [["", "mean place", "first", "last", *(f"before {name}" for name in names)], ["---"] * (4 + len(names))]
     for name in names:
-        own = places[name]
+        own = ranks[name]
         rows.append([name, f"{sum(own) / len(own):.2f}", str(own.count(1)), str(own.count(len(names)))])
         rows[-1] += ["" if other == name else str(before[name, other]) for other in names]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
